@@ -1,0 +1,143 @@
+//! What userspace tells the programs: the one value of the map `CONFIG`.
+
+use crate::verdict::Mode;
+
+/// What is in force, in one word: userspace replaces it in one aligned store and a program loads it
+/// once, so no packet is judged by half of one policy and half of another.
+///
+/// Bits 0..32 the generation, 32..40 the [`Mode`] of the allowlist, 40..48 that of mining-pool
+/// messages, 48..56 the allowlist's slot, 56..64 the number of the signature set, whose slot is its
+/// lowest bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switch(pub u64);
+
+impl Switch {
+    /// Packs what is to be in force.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(generation: u32, egress: Mode, stratum: Mode, policy_slot: u8, signatures: u8) -> Self {
+        Self(
+            generation as u64
+                | (egress as u64) << 32
+                | (stratum as u64) << 40
+                | (policy_slot as u64) << 48
+                | (signatures as u64) << 56,
+        )
+    }
+
+    /// Number of the policy; never 0 once the agent is up.
+    #[inline(always)]
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether destinations are judged.
+    #[inline(always)]
+    #[must_use]
+    pub const fn egress(self) -> Mode {
+        mode((self.0 >> 32) as u8)
+    }
+
+    /// Whether payload is read.
+    #[inline(always)]
+    #[must_use]
+    pub const fn stratum(self) -> Mode {
+        mode((self.0 >> 40) as u8)
+    }
+
+    /// Slot of the allowlist, 0 or 1.
+    #[inline(always)]
+    #[must_use]
+    pub const fn policy_slot(self) -> u8 {
+        (self.0 >> 48) as u8
+    }
+
+    /// Number of the signature set: a flow read under another one loses its place.
+    #[inline(always)]
+    #[must_use]
+    pub const fn signatures(self) -> u32 {
+        (self.0 >> 56) as u32
+    }
+
+    /// Slot of the signature set, 0 or 1.
+    #[inline(always)]
+    #[must_use]
+    pub const fn signature_slot(self) -> u32 {
+        self.signatures() & 1
+    }
+}
+
+/// A mode from its wire value. An unknown one can only come from a writer of another version, and
+/// then the strictest is the safe reading.
+#[inline(always)]
+const fn mode(wire: u8) -> Mode {
+    match wire {
+        0 => Mode::Off,
+        1 => Mode::Audit,
+        _ => Mode::Enforce,
+    }
+}
+
+/// The one value of the map `CONFIG`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// A [`Switch`].
+    pub switch: u64,
+    /// [`crate::event::ABI_VERSION`] of the writer.
+    pub abi_version: u32,
+    /// Keeps the size a multiple of 8; zero.
+    pub reserved: u32,
+    /// Where kernel structures keep what the probes read.
+    pub offsets: Offsets,
+}
+
+impl Config {
+    /// What is in force.
+    #[inline(always)]
+    #[must_use]
+    pub const fn switch(&self) -> Switch {
+        Switch(self.switch)
+    }
+}
+
+/// Byte offsets in this kernel's structures, from its BTF. 0 is "not found" except where noted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// `task_struct.group_leader`
+    pub group_leader: u32,
+    /// `task_struct.start_boottime`
+    pub start_boottime: u32,
+    /// `sock_common.skc_daddr`, at offset 0 on every kernel so far.
+    pub skc_daddr: u32,
+    /// `sock_common.skc_rcv_saddr`
+    pub skc_rcv_saddr: u32,
+    /// `sock_common.skc_dport`, network byte order.
+    pub skc_dport: u32,
+    /// `sock_common.skc_num`, host byte order.
+    pub skc_num: u32,
+    /// `sock_common.skc_family`
+    pub skc_family: u32,
+    /// `sock_common.skc_v6_daddr`
+    pub skc_v6_daddr: u32,
+    /// `sock_common.skc_v6_rcv_saddr`
+    pub skc_v6_rcv_saddr: u32,
+    /// `sock_common.skc_cookie`
+    pub skc_cookie: u32,
+}
+
+/// A remembered owner, in slot `cookie % OWNER_SLOTS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerSlot {
+    /// The socket's cookie; the slot may since belong to another socket.
+    pub cookie: u64,
+    /// 1 when it was seen to connect, not only to be made.
+    pub outbound: u64,
+    /// Its owner.
+    pub owner: crate::flow::Owner,
+}
+
+const _: () = assert!(size_of::<Config>() == 16 + 40);

@@ -1,0 +1,97 @@
+//! State of one flow: what `sk_storage` holds for a socket.
+
+use crate::limits::COMM;
+use crate::signature::NO_RULE;
+use crate::stream::Reader;
+use crate::verdict::{Reason, Verdict};
+
+/// Which way a packet goes, as seen from the socket: index of its [`Reader`].
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From this host's socket.
+    Egress = 0,
+    /// To this host's socket.
+    Ingress = 1,
+}
+
+/// Who owns a socket: taken where `current` is known to be the caller (connect, sendmsg, socket).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The caller's cgroup (cgroup2 id, the inode number of its directory).
+    pub cgroup: u64,
+    /// Start of the thread group leader, nanoseconds since boot; 0 where the kernel's types tell no
+    /// offset. With `tgid` it names a process for ever, reused numbers included.
+    pub start_time: u64,
+    /// Thread group id; 0 when the owner is not known.
+    pub tgid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// The task's name: a label only, a process sets it as it likes.
+    pub comm: [u8; COMM],
+}
+
+/// What a socket's flow is known for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Generation of the policy this was judged under.
+    pub generation: u32,
+    /// A [`Verdict`].
+    pub verdict: u8,
+    /// A [`Reason`].
+    pub reason: u8,
+    /// Bit `1 << Direction`: nothing more is to be looked at there.
+    pub settled: u8,
+    /// 1 once `owner` was looked for.
+    pub owned: u8,
+    /// Number of the rule that made the verdict, or [`NO_RULE`].
+    pub rule: u32,
+    /// Number of the signature table the readers walk.
+    pub signatures: u32,
+    /// Sum over the last destination that was told of as denied: one event for each, not for each
+    /// datagram.
+    pub told: u32,
+    /// 1 when this host opened the connection.
+    pub outbound: u32,
+    /// Who opened the socket.
+    pub owner: Owner,
+    /// What was read, by [`Direction`].
+    pub readers: [Reader; 2],
+}
+
+impl Flow {
+    /// A flow that nothing is known of.
+    pub const NEW: Self = Self {
+        generation: 0,
+        verdict: Verdict::Allowed as u8,
+        reason: Reason::Unremarkable as u8,
+        settled: 0,
+        owned: 0,
+        rule: NO_RULE,
+        signatures: 0,
+        told: 0,
+        outbound: 0,
+        owner: Owner { cgroup: 0, start_time: 0, tgid: 0, uid: 0, comm: [0; COMM] },
+        readers: [Reader::STOPPED; 2],
+    };
+
+    /// Whether a packet in this direction needs no look: judged under the policy in force.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_settled(&self, direction: Direction, generation: u32) -> bool {
+        self.generation == generation && self.settled & 1 << direction as u8 != 0
+    }
+
+    /// Passes a verdict on the whole flow.
+    #[inline(always)]
+    pub const fn settle(&mut self, verdict: Verdict, reason: Reason, rule: u32) {
+        self.verdict = verdict as u8;
+        self.reason = reason as u8;
+        self.rule = rule;
+        self.settled = 3;
+    }
+}
+
+const _: () = assert!(size_of::<Flow>() == 144);

@@ -1,0 +1,431 @@
+//! The JSON lexer as a table: what one byte does in one state.
+//!
+//! The reader (`stream.rs`) walks this table and hands *symbols* to the signature automaton: the
+//! unescaped bytes of strings, between a symbol that tells the string's role and one that closes
+//! it. White space, numbers, literals and punctuation become nothing at all, so key order, spacing
+//! and escapes cannot hide a word, and a word outside its role means nothing.
+//!
+//! Messages stand at the top of the stream one after another; a batch array around them, commas,
+//! white space, a byte order mark and NUL padding between them are skipped. Any other byte there
+//! ends inspection: it opens no message that a mining pool would read. The grammar is RFC 8259's,
+//! read leniently: what is illegal must not lose the reader's place.
+
+use crate::limits::KIND_DEPTH;
+
+/// Opens the string that is a member's value in an object.
+pub const VALUE: u8 = 0xf8;
+/// Opens a key at depth 1; `KEY + 1` at depth 2, `KEY + 2` at depth 3 and below.
+pub const KEY: u8 = 0xf9;
+/// Opens a string that is an element of an array at depth 2; `ELEMENT + 1` below that.
+pub const ELEMENT: u8 = 0xfd;
+/// A message begins: takes the automaton back to its first state.
+pub const BEGIN: u8 = 0xfc;
+/// Closes a string.
+pub const END: u8 = 0xff;
+/// Stands for a byte in a string that no pattern can name (control characters, non-ASCII escapes).
+pub const UNNAMED: u8 = 0x01;
+/// Feeds nothing: its class leaves the automaton where it is.
+pub const SILENT: u8 = 0x00;
+
+/// Classes of bytes: the columns of the table.
+pub const CLASSES: usize = 16;
+const OTHER: u8 = 0;
+const SPACE: u8 = 1;
+const NEWLINE: u8 = 2;
+const QUOTE: u8 = 3;
+const BACKSLASH: u8 = 4;
+const BRACE_OPEN: u8 = 5;
+const BRACE_CLOSE: u8 = 6;
+const BRACKET_OPEN: u8 = 7;
+const BRACKET_CLOSE: u8 = 8;
+const COLON: u8 = 9;
+const COMMA: u8 = 10;
+const ESCAPE_LETTER: u8 = 11;
+const LETTER_U: u8 = 12;
+const PADDING: u8 = 13;
+const CONTROL: u8 = 14;
+
+/// States: the rows of the table.
+pub const STATES: usize = 64;
+/// Inspection of this direction has ended.
+pub const STOPPED: u8 = 0;
+/// At the top of the stream, where a message may begin.
+pub const BETWEEN: u8 = 1;
+/// Place lost (bytes were not seen): waits for the end of a line.
+pub const RESYNC: u8 = 2;
+/// At a line's start after the place was lost.
+pub const RESYNC_LINE: u8 = 3;
+/// In an object, before a key.
+pub const OBJECT_KEY: u8 = 4;
+const OBJECT_COLON: u8 = 5;
+const OBJECT_VALUE: u8 = 6;
+/// In an object, behind a value.
+pub const OBJECT_AFTER: u8 = 7;
+/// In an array.
+pub const ARRAY: u8 = 8;
+const KEY_STRING: u8 = 9;
+const VALUE_STRING: u8 = 15;
+const ELEMENT_STRING: u8 = 21;
+/// Below `KIND_DEPTH` containers, where only brackets and strings matter.
+pub const DEEP: u8 = 27;
+const DEEP_STRING: u8 = 28;
+const DEEP_ESCAPE: u8 = 29;
+
+/// What a table cell asks for besides the next state and a symbol.
+pub mod action {
+    /// Nothing more.
+    pub const NONE: u64 = 0;
+    /// A message begins: depth 1, message tokens forgotten.
+    pub const MESSAGE: u64 = 1;
+    /// An object opens.
+    pub const PUSH_OBJECT: u64 = 2;
+    /// An array opens.
+    pub const PUSH_ARRAY: u64 = 3;
+    /// A container closes.
+    pub const POP: u64 = 4;
+    /// A hexadecimal digit of a `\u` escape.
+    pub const HEX: u64 = 5;
+    /// The last one: the character is complete.
+    pub const HEX_LAST: u64 = 6;
+    /// A container opens below `KIND_DEPTH`.
+    pub const PUSH_DEEP: u64 = 7;
+    /// A container closes below `KIND_DEPTH`.
+    pub const POP_DEEP: u64 = 8;
+}
+
+/// One cell, packed: bits 0..6 next state, 6..8 mask of the level, 8..16 mask of the raw byte (or,
+/// with an action, of the escaped character), 16..24 constant part of the symbol, 24..28 action,
+/// 28 a message begins.
+#[derive(Clone, Copy)]
+pub struct Cell(pub u64);
+
+impl Cell {
+    const fn to(next: u8) -> Self {
+        Self(next as u64)
+    }
+    const fn symbol(self, symbol: u8) -> Self {
+        Self(self.0 | (symbol as u64) << 16)
+    }
+    const fn plus_level(self) -> Self {
+        Self(self.0 | 3 << 6)
+    }
+    const fn raw(self) -> Self {
+        Self(self.0 | 0xff << 8)
+    }
+    const fn action(self, action: u64) -> Self {
+        Self(self.0 | action << 24)
+    }
+    const fn message() -> Self {
+        Self::to(OBJECT_KEY).action(action::MESSAGE).symbol(BEGIN).with_reset()
+    }
+    const fn with_reset(self) -> Self {
+        Self(self.0 | 1 << 28)
+    }
+    /// The cell for a byte in a state.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(state: u64, byte: u8) -> Self {
+        let class = BYTE_CLASS[usize::from(byte)];
+        let index = state as usize * CLASSES + usize::from(class);
+        Self(u64::from(TABLE[index & (TABLE.len() - 1)]))
+    }
+    /// The state after this byte, unless an action decides it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn next(self) -> u64 {
+        self.0 & 63
+    }
+    /// One of [`action`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn get_action(self) -> u64 {
+        self.0 >> 24 & 15
+    }
+    /// Whether the cell asks for more than a state and a symbol.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_slow(self) -> bool {
+        self.0 >> 24 != 0
+    }
+    /// All ones, or zero where a message begins: a mask for what belongs to one message.
+    #[inline(always)]
+    #[must_use]
+    pub const fn keeps_message(self) -> u64 {
+        (self.0 >> 28 & 1).wrapping_sub(1)
+    }
+    /// The symbol this byte feeds, given the byte (or the escaped character) and the level.
+    #[inline(always)]
+    #[must_use]
+    pub const fn get_symbol(self, byte: u64, level: u64) -> usize {
+        ((self.0 >> 16).wrapping_add(byte & self.0 >> 8).wrapping_add(level & self.0 >> 6 & 3) & 0xff) as usize
+    }
+}
+
+/// The part of the lexer's state that most bytes leave alone, packed into one word: bits 0..30 the
+/// kind of each container around this place (innermost in bit 0, 1 is an object), 30..32 the level
+/// as symbols tell it, 32..41 the number of containers, 41 whether this message is the last to be
+/// read, 42..58 the hexadecimal digits of an escape, 58..64 the state.
+///
+/// The level could be computed from the depth; kept here, the reader needs no branch for it, and a
+/// branch in its loop doubles what the verifier has to follow.
+#[derive(Clone, Copy)]
+pub struct Place(pub u64);
+
+impl Place {
+    const DEPTH_MAX: u64 = 511;
+    const LAST: u64 = 1 << 41;
+    const KINDS: u64 = (1 << KIND_DEPTH) - 1;
+
+    /// The lexer's state.
+    #[inline(always)]
+    #[must_use]
+    pub const fn state(self) -> u64 {
+        self.0 >> 58
+    }
+    /// The same place in another state.
+    #[inline(always)]
+    #[must_use]
+    pub const fn in_state(self, state: u64) -> Self {
+        Self(self.0 << 6 >> 6 | state << 58)
+    }
+    /// Depth as symbols tell it: 1, 2, or 3 for all below.
+    #[inline(always)]
+    #[must_use]
+    pub const fn level(self) -> u64 {
+        self.0 >> 30 & 3
+    }
+    /// The character of a completed escape; [`UNNAMED`] when it is no printable ASCII.
+    #[inline(always)]
+    #[must_use]
+    pub const fn escaped(self) -> u64 {
+        self.0 >> 42 & 0xff
+    }
+    const fn depth(self) -> u64 {
+        self.0 >> 32 & Self::DEPTH_MAX
+    }
+    const fn kinds(self) -> u64 {
+        self.0 & Self::KINDS
+    }
+    const fn digits(self) -> u64 {
+        self.0 >> 42 & 0xffff
+    }
+    /// The same place, with inspection to end where the message under way ends.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at_last_message(self) -> Self {
+        if self.state() == BETWEEN as u64 || self.state() == RESYNC_LINE as u64 {
+            return self.in_state(STOPPED as u64);
+        }
+        Self(self.0 | Self::LAST)
+    }
+    const fn is_last(self) -> bool {
+        self.0 & Self::LAST != 0
+    }
+    /// The same place in a message that was or was not the last one to be read.
+    const fn carry(self, from: Self) -> Self {
+        Self(self.0 | from.0 & Self::LAST)
+    }
+    const fn new(state: u64, digits: u64, depth: u64, kinds: u64) -> Self {
+        let level = if depth > 3 { 3 } else { depth };
+        let depth = depth & Self::DEPTH_MAX;
+        Self(state << 58 | (digits & 0xffff) << 42 | depth << 32 | level << 30 | kinds & Self::KINDS)
+    }
+    const fn deeper(self) -> u64 {
+        if self.depth() < Self::DEPTH_MAX { self.depth() + 1 } else { self.depth() }
+    }
+    const fn enter(self, object: u64) -> Self {
+        if self.depth() >= KIND_DEPTH as u64 {
+            return Self::new(DEEP as u64, 0, self.deeper(), self.kinds());
+        }
+        let state = if object == 1 { OBJECT_KEY } else { ARRAY };
+        Self::new(state as u64, 0, self.deeper(), self.kinds() << 1 | object)
+    }
+    const fn leave(self) -> Self {
+        let kinds = self.kinds() >> 1;
+        if self.depth() <= 1 {
+            let state = if self.is_last() { STOPPED } else { BETWEEN };
+            return Self::new(state as u64, 0, 0, 0);
+        }
+        let state = if kinds & 1 == 1 { OBJECT_AFTER } else { ARRAY };
+        Self::new(state as u64, 0, self.depth() - 1, kinds)
+    }
+    const fn leave_deep(self) -> Self {
+        let depth = self.depth().saturating_sub(1);
+        let state = if depth > KIND_DEPTH as u64 {
+            DEEP
+        } else if self.kinds() & 1 == 1 {
+            OBJECT_AFTER
+        } else {
+            ARRAY
+        };
+        Self::new(state as u64, 0, depth, self.kinds())
+    }
+    /// Adds a digit: '0'..'9' end in 0..9; 'a'..'f' and 'A'..'F' end in 1..6 and have bit 6 set.
+    const fn digit(self, byte: u64, state: u64, last: bool) -> Self {
+        let digits = self.digits() << 4 | ((byte & 15) + (byte >> 6 & 1) * 9) & 15;
+        let digits = digits & 0xffff;
+        let printable = digits >= 0x20 && digits < 0x7f;
+        let digits = if last && !printable { UNNAMED as u64 } else { digits };
+        Self::new(state, digits, self.depth(), self.kinds())
+    }
+}
+
+/// Carries out a cell's action: the place after `byte`. `cell` is a [`Cell`], `place` a [`Place`].
+///
+/// Words in, word out, so that the kernel can have it as a function of its own, which the verifier
+/// checks once instead of at each of a chunk's bytes.
+#[inline(always)]
+#[must_use]
+pub const fn act(place: u64, cell: u64, byte: u64) -> u64 {
+    let (place, cell) = (Place(place), Cell(cell));
+    match cell.get_action() {
+        action::MESSAGE => Place::new(OBJECT_KEY as u64, 0, 1, 1),
+        action::PUSH_OBJECT => place.enter(1),
+        action::PUSH_ARRAY => place.enter(0),
+        action::POP => place.leave(),
+        action::PUSH_DEEP => Place::new(DEEP as u64, 0, place.deeper(), place.kinds()),
+        action::POP_DEEP => place.leave_deep(),
+        action::HEX => place.digit(byte, cell.next(), false),
+        _ => place.digit(byte, cell.next(), true),
+    }
+    .carry(place)
+    .0
+}
+
+/// The class of every byte.
+pub static BYTE_CLASS: [u8; 256] = byte_classes();
+/// The table: row `state`, column `class`.
+pub static TABLE: [u32; STATES * CLASSES] = table();
+
+const fn byte_classes() -> [u8; 256] {
+    let mut classes = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\r' => SPACE,
+            b'\n' => NEWLINE,
+            b'"' => QUOTE,
+            b'\\' => BACKSLASH,
+            b'{' => BRACE_OPEN,
+            b'}' => BRACE_CLOSE,
+            b'[' => BRACKET_OPEN,
+            b']' => BRACKET_CLOSE,
+            b':' => COLON,
+            b',' => COMMA,
+            b'b' | b'f' | b'n' | b'r' | b't' => ESCAPE_LETTER,
+            b'u' => LETTER_U,
+            // NUL padding, and the three bytes of a UTF-8 byte order mark.
+            0x00 | 0xef | 0xbb | 0xbf => PADDING,
+            0x01..=0x1f | VALUE..=END => CONTROL,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    classes
+}
+
+const fn table() -> [u32; STATES * CLASSES] {
+    let mut cells = [0u32; STATES * CLASSES];
+    let mut state = 0;
+    while state < STATES {
+        let mut class = 0;
+        while class < CLASSES {
+            cells[state * CLASSES + class] = cell(state as u8, class as u8).0 as u32;
+            class += 1;
+        }
+        state += 1;
+    }
+    cells
+}
+
+const fn cell(state: u8, class: u8) -> Cell {
+    match state {
+        BETWEEN => between(class, STOPPED, BETWEEN),
+        RESYNC if class == NEWLINE => Cell::to(RESYNC_LINE),
+        RESYNC => Cell::to(RESYNC),
+        RESYNC_LINE => between(class, RESYNC, RESYNC_LINE),
+        OBJECT_KEY..=ARRAY => structure(state, class),
+        KEY_STRING..VALUE_STRING => string(KEY_STRING, state, class, OBJECT_COLON),
+        VALUE_STRING..ELEMENT_STRING => string(VALUE_STRING, state, class, OBJECT_AFTER),
+        ELEMENT_STRING..DEEP => string(ELEMENT_STRING, state, class, ARRAY),
+        DEEP..=DEEP_ESCAPE => deep(state, class),
+        _ => Cell::to(STOPPED),
+    }
+}
+
+const fn between(class: u8, otherwise: u8, stay: u8) -> Cell {
+    match class {
+        SPACE | NEWLINE | PADDING | BRACKET_OPEN | BRACKET_CLOSE | COMMA => Cell::to(stay),
+        BRACE_OPEN => Cell::message(),
+        _ => Cell::to(otherwise),
+    }
+}
+
+const fn structure(state: u8, class: u8) -> Cell {
+    match (state, class) {
+        (_, BRACE_CLOSE | BRACKET_CLOSE) => Cell::to(OBJECT_AFTER).action(action::POP),
+        (OBJECT_KEY, QUOTE) => Cell::to(KEY_STRING).symbol(KEY - 1).plus_level(),
+        // No container can be a key: whoever sends `{` here begins anew, and a pool that reads
+        // line by line would take what follows as a message of its own.
+        (OBJECT_KEY, BRACE_OPEN) => Cell::message(),
+        (OBJECT_COLON, COLON) => Cell::to(OBJECT_VALUE),
+        (OBJECT_COLON | OBJECT_VALUE | OBJECT_AFTER, COMMA) => Cell::to(OBJECT_KEY),
+        (OBJECT_VALUE, QUOTE) => Cell::to(VALUE_STRING).symbol(VALUE),
+        (ARRAY, QUOTE) => Cell::to(ELEMENT_STRING).symbol(ELEMENT - 2).plus_level(),
+        (OBJECT_COLON | OBJECT_AFTER, QUOTE) => Cell::to(VALUE_STRING),
+        (OBJECT_VALUE | ARRAY, BRACE_OPEN) => Cell::to(OBJECT_KEY).action(action::PUSH_OBJECT),
+        (OBJECT_VALUE | ARRAY, BRACKET_OPEN) => Cell::to(ARRAY).action(action::PUSH_ARRAY),
+        (OBJECT_VALUE, OTHER | ESCAPE_LETTER | LETTER_U) => Cell::to(OBJECT_AFTER),
+        _ => Cell::to(state),
+    }
+}
+
+/// Strings of one role are six rows: inside, behind a backslash, and the four digits of `\u`.
+const fn string(inside: u8, state: u8, class: u8, after: u8) -> Cell {
+    match (state - inside, class) {
+        // A raw line end is illegal in a string: the line is broken, the next one stands alone.
+        (_, NEWLINE) => Cell::to(BETWEEN),
+        (0, QUOTE) | (2..=5, QUOTE) => Cell::to(after).symbol(END),
+        (0, BACKSLASH) => Cell::to(inside + 1),
+        (0, CONTROL | PADDING) => Cell::to(inside).symbol(UNNAMED),
+        (0, _) => Cell::to(inside).raw(),
+        (1, LETTER_U) => Cell::to(inside + 2),
+        (1, ESCAPE_LETTER | CONTROL | PADDING) => Cell::to(inside).symbol(UNNAMED),
+        (1, _) => Cell::to(inside).raw(),
+        (5, _) => Cell::to(inside).action(action::HEX_LAST).raw(),
+        (_, _) => Cell::to(state + 1).action(action::HEX),
+    }
+}
+
+const fn deep(state: u8, class: u8) -> Cell {
+    match (state, class) {
+        (DEEP, QUOTE) => Cell::to(DEEP_STRING),
+        (DEEP, BRACE_OPEN | BRACKET_OPEN) => Cell::to(DEEP).action(action::PUSH_DEEP),
+        (DEEP, BRACE_CLOSE | BRACKET_CLOSE) => Cell::to(DEEP).action(action::POP_DEEP),
+        (DEEP_STRING, BACKSLASH) => Cell::to(DEEP_ESCAPE),
+        (DEEP_STRING, QUOTE) => Cell::to(DEEP),
+        (DEEP_STRING, NEWLINE) | (DEEP_ESCAPE, NEWLINE) => Cell::to(BETWEEN),
+        (DEEP_ESCAPE, _) => Cell::to(DEEP_STRING),
+        _ => Cell::to(state),
+    }
+}
+
+/// Whether these first payload bytes can open a message: the gate that spares every other flow
+/// its state. Padding alone cannot tell yet, so it passes; a payload of fewer than four bytes is
+/// filled up with spaces.
+#[inline(always)]
+#[must_use]
+pub fn can_open_message(first: [u8; 4]) -> bool {
+    for byte in first {
+        let cell = Cell::at(BETWEEN as u64, byte);
+        if cell.get_action() == action::MESSAGE {
+            return true;
+        }
+        if cell.next() == STOPPED as u64 {
+            return false;
+        }
+    }
+    true
+}
+
+const _: () = assert!(KIND_DEPTH == 30 && (DEEP_ESCAPE as usize) < STATES);

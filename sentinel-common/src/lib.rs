@@ -1,0 +1,20 @@
+//! The contract between the kernel programs and userspace.
+//!
+//! Plain `no_std` Rust without allocation: compiled into the hooks, into `cargo test`, into the
+//! fuzzer and into `sentinel replay`. What is decided, is decided here.
+#![no_std]
+
+pub mod address;
+pub mod config;
+pub mod event;
+pub mod flow;
+pub mod inspect;
+pub mod lexer;
+pub mod limits;
+pub mod packet;
+pub mod policy;
+pub mod signature;
+pub mod stream;
+#[cfg(feature = "user")]
+mod user;
+pub mod verdict;

@@ -1,0 +1,156 @@
+//! One direction of a byte stream, read as messages.
+//!
+//! [`Reader`] is what survives between two segments: a few bytes in the flow's state. [`read`] is
+//! the same function in the kernel, in replay and in the fuzzer; whatever the split, the answer is
+//! that of the whole stream.
+
+use crate::lexer::{self, Cell, Place};
+use crate::limits::{CHUNK, INSPECTION_BUDGET, MAX_STATES, MESSAGE_BUDGET, SYMBOL_CLASSES};
+use crate::signature::{ACCEPTS, CELLS, NO_RULE, Signatures};
+
+/// State of one direction of a flow. All zero is a direction that is not read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reader {
+    /// Tokens seen in the message under way.
+    pub message: u64,
+    /// Tokens seen since the stream began.
+    pub said: u64,
+    /// The lexer's [`Place`].
+    place: u64,
+    /// TCP sequence number of the next byte to read.
+    pub next_sequence: u32,
+    /// Bytes read so far.
+    pub bytes: u32,
+    /// State of the signature automaton.
+    automaton: u32,
+    /// 1 once a first byte was placed in the sequence.
+    pub started: u32,
+}
+
+/// What [`read`] calls out for: in the kernel each is a function that the verifier checks once.
+pub trait Calls {
+    /// [`lexer::act`].
+    fn act(&self, place: u64, cell: u64, byte: u64) -> u64;
+    /// [`Signatures::rule_matching`].
+    fn rule_matching(&self, message: u64, said: u64, peer: u64) -> u32;
+}
+
+impl Reader {
+    /// A direction that is not read (any more).
+    pub const STOPPED: Self = Self {
+        message: 0,
+        said: 0,
+        place: 0,
+        next_sequence: 0,
+        bytes: 0,
+        automaton: 0,
+        started: 0,
+    };
+
+    /// A direction whose next byte is the stream's first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at_start(next_sequence: u32) -> Self {
+        let place = Place(0).in_state(lexer::BETWEEN as u64).0;
+        Self { next_sequence, place, started: 1, ..Self::STOPPED }
+    }
+
+    /// Whether nothing more will be read in this direction.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        Place(self.place).state() == lexer::STOPPED as u64
+    }
+
+    /// Ends inspection of this direction.
+    #[inline(always)]
+    pub const fn stop(&mut self) {
+        self.place = 0;
+    }
+
+    /// Bytes were not seen: nothing is believed until the next line begins.
+    #[inline(always)]
+    pub const fn lose_place(&mut self, next_sequence: u32) {
+        self.next_sequence = next_sequence;
+        self.place = Place(0).in_state(lexer::RESYNC as u64).0;
+        self.automaton = 0;
+        self.message = 0;
+    }
+
+    /// Ends inspection where the bytes read so far say so: at the end of the message under way
+    /// from [`INSPECTION_BUDGET`] on, anywhere from [`MESSAGE_BUDGET`] on.
+    #[inline(always)]
+    pub const fn keep_to_budget(&mut self) {
+        if self.bytes >= MESSAGE_BUDGET {
+            self.stop();
+        } else if self.bytes >= INSPECTION_BUDGET {
+            self.place = Place(self.place).at_last_message().0;
+        }
+    }
+
+    /// Places a segment in the sequence: how many of its first bytes were read before, or `None`
+    /// when bytes before it were never seen. RFC 9293 section 3.4 arithmetic.
+    #[inline(always)]
+    #[must_use]
+    pub const fn already_read(&self, sequence: u32) -> Option<u32> {
+        let behind = self.next_sequence.wrapping_sub(sequence);
+        if behind >> 31 == 0 { Some(behind) } else { None }
+    }
+}
+
+/// Reads `chunk[..len]` on, and returns the rule that a byte of it completed, or [`NO_RULE`].
+///
+/// `peer` is what the other side has said. Reading stops at the completing byte.
+#[inline(always)]
+pub fn read(
+    reader: &mut Reader,
+    signatures: &Signatures,
+    peer: u64,
+    chunk: &[u8; CHUNK],
+    len: usize,
+    calls: &impl Calls,
+) -> u32 {
+    let mut place = Place(reader.place);
+    let mut state = place.state();
+    let mut level = place.level();
+    let mut automaton = u64::from(reader.automaton);
+    let mut found = NO_RULE;
+    let mut position = 0;
+    while position < CHUNK {
+        if position >= len {
+            break;
+        }
+        let byte = chunk[position];
+        position += 1;
+        let cell = Cell::at(state, byte);
+        let symbol = if cell.is_slow() {
+            place = Place(calls.act(place.0, cell.0, u64::from(byte)));
+            state = place.state();
+            level = place.level();
+            reader.message &= cell.keeps_message();
+            cell.get_symbol(place.escaped(), 0)
+        } else {
+            state = cell.next();
+            cell.get_symbol(u64::from(byte), level)
+        };
+        let class = u64::from(signatures.symbol_class[symbol]);
+        let index = (automaton * SYMBOL_CLASSES as u64 + class) as usize;
+        automaton = u64::from(signatures.next[index & (CELLS - 1)]);
+        if automaton & u64::from(ACCEPTS) != 0 {
+            let tokens = signatures.accepts[automaton as usize & (MAX_STATES - 1)];
+            reader.message |= tokens;
+            reader.said |= tokens;
+            found = calls.rule_matching(reader.message, reader.said, peer);
+            if found != NO_RULE {
+                break;
+            }
+        }
+    }
+    reader.place = place.in_state(state).0;
+    reader.automaton = automaton as u32;
+    reader.bytes = reader.bytes.wrapping_add(position as u32);
+    found
+}
+
+const _: () = assert!(size_of::<Reader>() == 40);

@@ -1,0 +1,130 @@
+//! Verdicts and their reasons: one enum is the wire value, the counter's index and the metric label.
+
+macro_rules! wire_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $value:literal => $label:literal,)+ }) => {
+        $(#[$meta])*
+        #[repr(u8)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$doc])* $variant = $value,)+ }
+
+        impl $name {
+            /// Every variant, in the order of its wire value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The variant with this wire value; `None` when it is from another version.
+            #[must_use]
+            pub const fn from_wire(value: u8) -> Option<Self> {
+                match value { $($value => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// The metric label and journal word.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+    };
+}
+pub(crate) use wire_enum;
+
+wire_enum! {
+    /// What was done with a packet or a call.
+    Verdict {
+        /// It went on.
+        Allowed = 0 => "allowed",
+        /// It went on, and would not have under enforcement.
+        Audited = 1 => "audited",
+        /// It was dropped, or refused with `EPERM`.
+        Blocked = 2 => "blocked",
+    }
+}
+
+wire_enum! {
+    /// What a finding leads to.
+    Mode {
+        /// Not looked for.
+        Off = 0 => "off",
+        /// Reported, nothing dropped.
+        Audit = 1 => "audit",
+        /// Reported and blocked.
+        Enforce = 2 => "enforce",
+    }
+}
+
+impl Mode {
+    /// The verdict on a finding under this mode.
+    #[inline(always)]
+    #[must_use]
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::Off => Verdict::Allowed,
+            Self::Audit => Verdict::Audited,
+            Self::Enforce => Verdict::Blocked,
+        }
+    }
+}
+
+wire_enum! {
+    /// Why.
+    Reason {
+        /// Nothing spoke against it.
+        Unremarkable = 0 => "unremarkable",
+        /// A mining-pool message was read on the flow.
+        Stratum = 1 => "stratum",
+        /// A rule of the allowlist names the destination.
+        Allowlisted = 2 => "allowlisted",
+        /// No rule of the allowlist names the destination.
+        NotAllowlisted = 3 => "not_allowlisted",
+        /// The destination is this host itself.
+        Loopback = 4 => "loopback",
+        /// Neighbour discovery or multicast listener discovery: IPv6 does not work without.
+        Neighbour = 5 => "neighbour_discovery",
+        /// The packet's headers could not be read.
+        Unreadable = 6 => "unreadable",
+        /// A fragment behind the first one: its ports are unknown, only address rules apply.
+        Fragment = 7 => "fragment",
+        /// A connection whose socket no cgroup hook has seen.
+        UnseenConnect = 8 => "unseen_connect",
+        /// A socket began to listen.
+        Listen = 9 => "listen",
+    }
+}
+
+wire_enum! {
+    /// What was lost, skipped or could not be done: every one is a metric, none is silent.
+    Loss {
+        /// Events for which the ring buffer had no room.
+        Event = 0 => "event",
+        /// Flows whose state could not be allocated: they go uninspected.
+        FlowState = 1 => "flow_state",
+        /// Segments that arrived with bytes before them missing.
+        SequenceGap = 2 => "sequence_gap",
+        /// Messages longer than the message budget: the rest was not read.
+        LongMessage = 3 => "long_message",
+        /// Flows whose owner had been forgotten when it was asked for.
+        Owner = 4 => "owner",
+        /// Payload that the kernel would not hand out.
+        Payload = 5 => "payload",
+        /// Sockets without a kernel object to keep state on.
+        Socketless = 6 => "socketless",
+    }
+}
+
+/// Slots of the counter array: every pair of reason and verdict, then every loss.
+pub const COUNTERS: usize = Reason::COUNT * Verdict::COUNT + Loss::COUNT;
+
+/// The slot that counts packets and calls with this outcome.
+#[inline(always)]
+#[must_use]
+pub const fn outcome_counter(reason: Reason, verdict: Verdict) -> u32 {
+    (reason as usize * Verdict::COUNT + verdict as usize) as u32
+}
+
+/// The slot that counts this loss.
+#[inline(always)]
+#[must_use]
+pub const fn loss_counter(loss: Loss) -> u32 {
+    (Reason::COUNT * Verdict::COUNT + loss as usize) as u32
+}

@@ -1,0 +1,104 @@
+//! `cgroup_skb/egress` and `/ingress`: the enforcing hooks. A program attached later may override
+//! what a connect hook says; nobody can override these.
+//!
+//! The way of a packet: one read if its flow is settled; otherwise its headers, its destination if
+//! it may be a new one, and its payload if it may carry a message. The last two are functions the
+//! verifier checks once (see `reading`), so a packet's many shapes do not multiply with them.
+
+use aya_ebpf::macros::cgroup_skb;
+use aya_ebpf::programs::SkBuffContext;
+use sentinel_common::config::Switch;
+use sentinel_common::flow::Direction;
+use sentinel_common::inspect::{self, Start};
+use sentinel_common::packet::{Packet, parse};
+use sentinel_common::policy::TCP;
+use sentinel_common::verdict::{Loss, Mode, Reason, Verdict};
+
+use crate::context::{Skb, Socket};
+use crate::destination::judge_packet;
+use crate::emit::{count, count_wire, lose};
+use crate::maps::CONFIG;
+use crate::payload::read_payload;
+
+const DROP: i32 = 0;
+const PASS: i32 = 1;
+
+#[cgroup_skb(egress)]
+pub fn egress(ctx: SkBuffContext) -> i32 {
+    packet(Skb::new(&ctx), Direction::Egress)
+}
+
+#[cgroup_skb(ingress)]
+pub fn ingress(ctx: SkBuffContext) -> i32 {
+    packet(Skb::new(&ctx), Direction::Ingress)
+}
+
+#[inline(always)]
+fn outcome(verdict: u8) -> i32 {
+    if verdict == Verdict::Blocked as u8 { DROP } else { PASS }
+}
+
+#[inline(always)]
+fn packet(skb: Skb, direction: Direction) -> i32 {
+    let Some(config) = CONFIG.get(0) else {
+        return PASS;
+    };
+    let switch = config.switch();
+    let Some(socket) = skb.socket() else {
+        lose(Loss::Socketless);
+        return PASS;
+    };
+    let flow = socket.flow();
+    let mut open = false;
+    if let Some(flow) = flow {
+        if flow.is_settled(direction, switch.generation()) {
+            count_wire(flow.reason, flow.verdict);
+            return outcome(flow.verdict);
+        }
+        open = inspect::is_open(flow);
+    }
+    let Some(packet) = parse(&skb) else {
+        return unreadable(switch);
+    };
+    if needs_judgement(switch, socket, &packet, direction)
+        && judge_packet(skb.0, packet.brief().0) == Verdict::Blocked as u32
+    {
+        return DROP;
+    }
+    if matches!(switch.stratum(), Mode::Off)
+        || packet.protocol != TCP || packet.payload_len() == 0 {
+        return PASS;
+    }
+    let sequence = packet.payload_sequence();
+    if !open && !opens(skb, socket, &packet, direction, sequence) {
+        return PASS;
+    }
+    let verdict = read_payload(skb.0, packet.brief().0, u64::from(sequence), direction as u64);
+    outcome(verdict as u8)
+}
+
+/// Headers that cannot be read cannot be judged: the mode of the allowlist decides.
+#[inline(always)]
+fn unreadable(switch: Switch) -> i32 {
+    let verdict = switch.egress().verdict();
+    count(Reason::Unreadable, verdict);
+    outcome(verdict as u8)
+}
+
+/// Whether a packet may go to a new destination. Of a TCP connection that is its SYN: replies on
+/// accepted connections are nobody's new destination. Everything else is judged packet by packet,
+/// since the next one may go elsewhere.
+#[inline(always)]
+fn needs_judgement(switch: Switch, socket: Socket, packet: &Packet, direction: Direction) -> bool {
+    matches!(direction, Direction::Egress)
+        && !matches!(switch.egress(), Mode::Off)
+        && (packet.opens_connection() || !socket.is_tcp())
+}
+
+/// The gate that spares most flows their state: one look at the socket, one at four bytes.
+#[inline(always)]
+fn opens(skb: Skb, socket: Socket, packet: &Packet, direction: Direction, sequence: u32) -> bool {
+    let start = socket.start(direction, sequence);
+    !matches!(start, Start::Later)
+        && inspect::opens(start, skb.first_bytes(packet.payload, packet.payload_len()))
+}

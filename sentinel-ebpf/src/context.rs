@@ -1,0 +1,460 @@
+//! The kernel's side of the border: pointers, helpers and their contracts. The only `unsafe` here.
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::{__sk_buff, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_addr};
+use aya_ebpf::helpers::generated;
+use aya_ebpf::maps::ring_buf::RingBufEntry;
+use aya_ebpf::programs::{ProbeContext, RawTracePointContext, SkBuffContext, SockAddrContext, SockContext};
+use core::mem::MaybeUninit;
+use sentinel_common::address::{Address, from_v4};
+use sentinel_common::event::Event;
+use sentinel_common::flow::{Direction, Flow, Owner};
+use sentinel_common::inspect::Start;
+use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
+use sentinel_common::packet::{Brief, Source};
+
+use crate::maps::{FLOWS, REPLAY};
+
+/// Headers further into a packet than this are not read (8 extension headers rarely fill 400).
+const HEADERS_END: u32 = 0x7ff;
+
+/// A packet in a `cgroup_skb` program.
+#[derive(Clone, Copy)]
+pub struct Skb(pub *mut __sk_buff);
+
+impl Skb {
+    pub fn new(ctx: &SkBuffContext) -> Self {
+        Self(ctx.skb.skb)
+    }
+
+    /// The full socket behind the packet; none for request and time-wait sockets.
+    #[inline(always)]
+    pub fn socket(self) -> Option<Socket> {
+        // SAFETY: the context is the program's argument; `sk` is tested before the helper, and the
+        // helper's answer before anyone uses it.
+        unsafe {
+            let sk = (*self.0).__bindgen_anon_2.sk;
+            if sk.is_null() {
+                return None;
+            }
+            let sk = generated::bpf_sk_fullsock(sk);
+            if sk.is_null() { None } else { Some(Socket(sk)) }
+        }
+    }
+
+    #[inline(always)]
+    pub fn cookie(self) -> u64 {
+        // SAFETY: takes the context of this program type.
+        unsafe { generated::bpf_get_socket_cookie(self.0.cast()) }
+    }
+
+    #[inline(always)]
+    pub fn cgroup(self) -> u64 {
+        // SAFETY: takes the context of this program type.
+        unsafe { generated::bpf_skb_cgroup_id(self.0) }
+    }
+
+    /// Word `index` of the control buffer, which a test run sets.
+    #[inline(always)]
+    pub fn control(self, index: usize) -> u32 {
+        // SAFETY: `cb` has five words and every caller names one of them by a constant.
+        unsafe { (*self.0).cb[index & 3] }
+    }
+
+    /// Up to `CHUNK` payload bytes from `offset` on, and how many of them are the packet's.
+    #[inline(always)]
+    pub fn chunk(self, offset: u64, end: u64, buffer: &mut [u8; CHUNK]) -> Option<usize> {
+        let left = end.wrapping_sub(offset);
+        let len = if left > CHUNK as u64 { CHUNK as u64 } else { left };
+        // `n & mask` alone may be 0, which older verifiers refuse as a length: 5.10 does not raise
+        // the lower bound of a register that was compared with 0.
+        let len = (len.wrapping_sub(1) & (CHUNK as u64 - 1)) + 1;
+        // SAFETY: `len` is within the buffer.
+        let failed = unsafe {
+            generated::bpf_skb_load_bytes(
+                self.0.cast(),
+                offset as u32,
+                buffer.as_mut_ptr().cast(),
+                len as u32,
+            )
+        };
+        if failed == 0 { Some(len as usize) } else { None }
+    }
+
+    /// The first four payload bytes; of a shorter payload the first, and spaces.
+    #[inline(always)]
+    pub fn first_bytes(self, payload: u32, len: u32) -> [u8; 4] {
+        if len >= 4 {
+            return self.load::<4>(payload).unwrap_or([0xff; 4]);
+        }
+        let [first] = self.load::<1>(payload).unwrap_or([0xff]);
+        [first, b' ', b' ', b' ']
+    }
+
+    /// Writes the packet's source, v4-mapped, into zeroed room.
+    #[inline(always)]
+    pub fn source(self, to: &mut Address) {
+        self.address(12, 8, to);
+    }
+
+    /// Writes the packet's destination, v4-mapped, into zeroed room.
+    #[inline(always)]
+    pub fn destination(self, to: &mut Address) {
+        self.address(16, 24, to);
+    }
+
+    /// Copies an address to its place without a stop on the stack; `v4` and `v6` are its offsets.
+    #[inline(always)]
+    fn address(self, v4: u32, v6: u32, to: &mut Address) {
+        let [version] = self.load::<1>(0).unwrap_or([0]);
+        if version >> 4 == 6 {
+            self.load_into(v6, to);
+            return;
+        }
+        let [_, _, _, _, _, _, _, _, _, _, mapped @ .., a, b, c, d] = to;
+        *mapped = [0xff; 2];
+        [*a, *b, *c, *d] = self.load::<4>(v4).unwrap_or([0; 4]);
+    }
+
+    /// The packet's source and destination port, host byte order; 0 where it has none.
+    #[inline(always)]
+    pub fn ports(self, brief: Brief) -> (u16, u16) {
+        let has_ports = sentinel_common::packet::has_ports(brief.protocol());
+        let Some(transport) = brief.transport().filter(|_| has_ports) else {
+            return (0, 0);
+        };
+        let [a, b, c, d] = self.load::<4>(transport).unwrap_or([0; 4]);
+        (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+    }
+
+    #[inline(always)]
+    fn load_into<const N: usize>(self, offset: u32, to: &mut [u8; N]) {
+        // SAFETY: the helper writes at most `N` bytes.
+        unsafe {
+            generated::bpf_skb_load_bytes(self.0.cast(), offset, to.as_mut_ptr().cast(), N as u32);
+        }
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(self, offset: u32) -> Option<[u8; N]> {
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: the helper fills all `N` bytes or fails, and then they are not read.
+        unsafe {
+            let to = bytes.as_mut_ptr().cast();
+            if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, N as u32) == 0 {
+                Some(bytes.assume_init())
+            } else {
+                None
+            }
+        }
+    }
+
+    /// A pointer to `N` bytes at `offset`, if they lie in the packet's linear part.
+    #[inline(always)]
+    fn linear(self, offset: u32, n: usize) -> Option<*const u8> {
+        // SAFETY: `data` and `data_end` are the context's; the comparison is what the verifier
+        // asks for before it allows a read.
+        unsafe {
+            let start = (*self.0).data as usize + offset as usize;
+            if start + n <= (*self.0).data_end as usize { Some(start as *const u8) } else { None }
+        }
+    }
+}
+
+/// Headers are read in place where they are linear, which they are but for test runs before 6.13
+/// (`data_end` is 0 there) and odd senders; those go through the helper.
+impl Source for Skb {
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        if offset > HEADERS_END {
+            return None;
+        }
+        match self.linear(offset, N) {
+            // SAFETY: `linear` has checked the range.
+            Some(start) => Some(unsafe { start.cast::<[u8; N]>().read() }),
+            None => self.load::<N>(offset),
+        }
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        if offset > HEADERS_END {
+            return None;
+        }
+        if let Some(start) = self.linear(offset, N * 4) {
+            // SAFETY: `linear` has checked the range; the stack keeps IP headers on a 4-byte border
+            // (NET_IP_ALIGN), and extension headers come in multiples of 8.
+            return Some(unsafe { start.cast::<[u32; N]>().read() });
+        }
+        let mut words = MaybeUninit::<[u32; N]>::uninit();
+        // SAFETY: as in `load`.
+        unsafe {
+            let to = words.as_mut_ptr().cast();
+            if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, (N * 4) as u32) == 0 {
+                Some(words.assume_init())
+            } else {
+                None
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        // SAFETY: the context is the program's argument.
+        unsafe { (*self.0).len }
+    }
+}
+
+/// Room for a chunk of payload on the stack.
+pub struct Chunk(MaybeUninit<[u64; CHUNK / 8]>);
+
+impl Chunk {
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// The room, with every byte zero: a helper's variable length initialises nothing in the eyes
+    /// of the verifier.
+    #[inline(always)]
+    pub fn zeroed(&mut self) -> &mut [u8; CHUNK] {
+        let words = self.0.as_mut_ptr().cast::<u64>();
+        let mut index = 0;
+        while index < CHUNK / 8 {
+            // SAFETY: `index * 8 < CHUNK`. Volatile, because LLVM would make a call to a byte-wise
+            // `memset` of plain stores.
+            unsafe { words.add(index).write_volatile(0) };
+            index += 1;
+        }
+        // SAFETY: every byte was written, and bytes need no alignment.
+        unsafe { &mut *words.cast::<[u8; CHUNK]>() }
+    }
+}
+
+/// A full socket.
+#[derive(Clone, Copy)]
+pub struct Socket(*mut bpf_sock);
+
+impl Socket {
+    /// The flow's state, if it has some.
+    #[inline(always)]
+    pub fn flow(self) -> Option<&'static mut Flow> {
+        self.storage(0)
+    }
+
+    /// The flow's state, made if need be; none when memory is short.
+    #[inline(always)]
+    pub fn flow_or_new(self) -> Option<&'static mut Flow> {
+        self.storage(u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+    }
+
+    #[inline(always)]
+    fn storage(self, flags: u64) -> Option<&'static mut Flow> {
+        // SAFETY: the map is a socket storage of `Flow`; the answer is null or one of its values,
+        // which lives at least as long as the program runs (RCU).
+        unsafe {
+            let map = (&raw const FLOWS).cast_mut().cast();
+            let value = generated::bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), flags);
+            value.cast::<Flow>().as_mut()
+        }
+    }
+
+    /// Where a TCP segment with this payload sequence number stands in its direction's stream.
+    ///
+    /// Egress: what is acknowledged plus what is in flight before it. The SYN counts as one byte
+    /// acknowledged on the side that sent it (net/ipv4/tcp_input.c, `tcp_snd_una_update`) and not
+    /// on the side that accepted, hence `<= 1`. Ingress: what was received plus what is missing.
+    #[inline(always)]
+    pub fn start(self, direction: Direction, sequence: u32) -> Start {
+        // SAFETY: takes a full socket; the answer is tested.
+        let Some(tcp) = (unsafe { generated::bpf_tcp_sock(self.0).as_ref() }) else {
+            return Start::Unknown;
+        };
+        let before = match direction {
+            Direction::Egress => {
+                tcp.bytes_acked.wrapping_add(u64::from(sequence.wrapping_sub(tcp.snd_una))) > 1
+            }
+            Direction::Ingress => {
+                tcp.bytes_received.wrapping_add(u64::from(sequence.wrapping_sub(tcp.rcv_nxt))) > 0
+            }
+        };
+        if before { Start::Later } else { Start::First }
+    }
+
+    /// Whether this is a TCP socket of the kernel's own TCP, not a raw one.
+    #[inline(always)]
+    pub fn is_tcp(self) -> bool {
+        // SAFETY: a full socket, checked when it was made.
+        unsafe { (*self.0).protocol == u32::from(sentinel_common::policy::TCP) }
+    }
+}
+
+/// State of a replayed flow.
+#[inline(always)]
+pub fn replayed(number: u32) -> Option<&'static mut Flow> {
+    // SAFETY: a value of a hash map lives at least as long as the program runs; userspace replays
+    // one packet at a time.
+    unsafe { REPLAY.get_ptr_mut(&number).and_then(|flow| flow.as_mut()) }
+}
+
+/// The caller of `connect(2)` and `sendmsg(2)`, and where to.
+#[derive(Clone, Copy)]
+pub struct Destination {
+    pub remote: Address,
+    pub port: u16,
+    pub protocol: u8,
+    pub cookie: u64,
+}
+
+/// Reads a `sock_addr` context. `v6` tells which fields the hook may read; `::ffff:a.b.c.d`, which
+/// comes through the IPv6 hooks, is in the form of its IPv4 address already.
+#[inline(always)]
+pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
+    let ctx: *mut bpf_sock_addr = ctx.sock_addr;
+    // SAFETY: the context is the program's argument, and each field is one its hook may read.
+    unsafe {
+        let remote = if v6 {
+            let [a, b, c, d] = [
+                (*ctx).user_ip6[0],
+                (*ctx).user_ip6[1],
+                (*ctx).user_ip6[2],
+                (*ctx).user_ip6[3],
+            ]
+            .map(u32::to_ne_bytes);
+            [
+                a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1],
+                d[2], d[3],
+            ]
+        } else {
+            from_v4((*ctx).user_ip4.to_ne_bytes())
+        };
+        Destination {
+            remote,
+            port: u16::from_be((*ctx).user_port as u16),
+            protocol: (*ctx).protocol as u8,
+            cookie: generated::bpf_get_socket_cookie(ctx.cast()),
+        }
+    }
+}
+
+/// Cookie of the socket a `sock_create` program is asked about.
+#[inline(always)]
+pub fn created_cookie(ctx: &SockContext) -> u64 {
+    // SAFETY: takes the context of this program type.
+    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) }
+}
+
+/// The calling task, where `current` is the caller.
+#[inline(always)]
+pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
+    let mut owner = Owner::default();
+    // SAFETY: helpers without pointers, or with one to `comm` and its size; the kernel reads go
+    // through `bpf_probe_read_kernel`, which fails instead of faulting.
+    unsafe {
+        owner.cgroup = generated::bpf_get_current_cgroup_id();
+        owner.tgid = (generated::bpf_get_current_pid_tgid() >> 32) as u32;
+        owner.uid = generated::bpf_get_current_uid_gid() as u32;
+        generated::bpf_get_current_comm(owner.comm.as_mut_ptr().cast(), COMM as u32);
+        if start_boottime != 0 {
+            let task = generated::bpf_get_current_task();
+            let leader = read_kernel::<u64>(task.wrapping_add(u64::from(group_leader)));
+            owner.start_time = read_kernel(leader.wrapping_add(u64::from(start_boottime)));
+        }
+    }
+    owner
+}
+
+/// Reads kernel memory; zero where there is none.
+#[inline(always)]
+fn read_kernel<T: Copy + Default>(from: u64) -> T {
+    let mut value = T::default();
+    // SAFETY: the helper writes the size of `T` or zeroes it, and cannot fault.
+    unsafe {
+        let to = (&raw mut value).cast();
+        generated::bpf_probe_read_kernel(to, size_of::<T>() as u32, from as *const _);
+    }
+    value
+}
+
+/// A `struct sock` in kernel memory, as a probe's argument hands it over.
+#[derive(Clone, Copy)]
+pub struct KernelSock(u64);
+
+impl KernelSock {
+    pub fn of_probe(ctx: &ProbeContext) -> Self {
+        Self(ctx.arg::<u64>(0).unwrap_or(0))
+    }
+
+    pub fn of_tracepoint(ctx: &RawTracePointContext) -> Self {
+        Self(ctx.arg::<u64>(0))
+    }
+
+    #[inline(always)]
+    pub fn field<T: Copy + Default>(self, offset: u32) -> T {
+        read_kernel(self.0.wrapping_add(u64::from(offset)))
+    }
+}
+
+/// Writes a map's value, if there is one.
+#[inline(always)]
+pub fn store<T: Copy>(slot: Option<*mut T>, value: T) {
+    if let Some(slot) = slot {
+        // SAFETY: a value of an array map of `T`.
+        unsafe { slot.write(value) };
+    }
+}
+
+/// Adds one to a per-CPU counter of outcomes. Plain load and store, because this is on the path of
+/// every packet: a softirq that interrupts a program on the same CPU between the two loses one.
+#[inline(always)]
+pub fn increment(slot: *mut u64) {
+    // SAFETY: a value of a per-CPU array of `u64`.
+    unsafe { *slot = (*slot).wrapping_add(1) };
+}
+
+/// Adds one to a per-CPU counter of losses: exact, a locked addition (5 ns) on a path that is rare.
+#[inline(always)]
+pub fn increment_exactly(slot: *mut u64) {
+    // SAFETY: a value of a per-CPU array of `u64`. The compiler knows no atomic addition for BPF;
+    // the kernel does, since 3.18.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) slot, in(reg) 1_u64, options(nostack));
+    }
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { generated::bpf_ktime_get_ns() }
+}
+
+/// A reserved event, written in place. Every byte is zero before the fields are set: the record
+/// goes to userspace whole.
+#[inline(always)]
+pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
+    let words = entry.as_mut_ptr().cast::<u64>();
+    let mut index = 0;
+    while index < size_of::<Event>() / 8 {
+        // SAFETY: within the record, whose size is a multiple of 8 (asserted where it is defined).
+        unsafe { words.add(index).write_volatile(0) };
+        index += 1;
+    }
+    // SAFETY: integers and byte arrays, all written.
+    unsafe { entry.assume_init_mut() }
+}
+
+/// Copies the payload's beginning into an event.
+#[inline(always)]
+pub fn excerpt(skb: Skb, payload: u32, len: u32, event: &mut Event) {
+    let len = if len > EXCERPT as u32 { EXCERPT as u32 } else { len };
+    let len = (u64::from(len).wrapping_sub(1) & (EXCERPT as u64 - 1)) + 1;
+    // SAFETY: `len` is within the excerpt.
+    let failed = unsafe {
+        let to = event.excerpt.as_mut_ptr().cast();
+        generated::bpf_skb_load_bytes(skb.0.cast(), payload, to, len as u32)
+    };
+    if failed == 0 {
+        event.excerpt_len = len as u16;
+    }
+}

@@ -1,0 +1,53 @@
+//! sentinel's kernel programs: thin shells around `sentinel-common`.
+//!
+//! | hook | sees | decides |
+//! |---|---|---|
+//! | `cgroup_skb/egress`, `/ingress` | every IP packet of a socket | stratum on any flow; the destination of everything that no connect hook saw |
+//! | `cgroup/connect4`, `/connect6` | the caller of `connect(2)` | the destination, with `EPERM` at once; remembers the owner |
+//! | `cgroup/sendmsg4`, `/sendmsg6` | the sender of a datagram to an address | the same |
+//! | `cgroup/sock_create` | the maker of a socket | nothing yet; remembers the owner |
+//! | `kprobe/tcp_connect`, `kprobe/inet_csk_listen_start` | connections and listeners, cgroup hooks or not | nothing: tells |
+//! | `raw_tracepoint/inet_sock_set_state` | the same, where the kernel has no kprobes | nothing: tells |
+//!
+//! The crate also builds on the host, as an empty program, so that every tool reads it.
+#![cfg_attr(target_arch = "bpf", no_std)]
+#![cfg_attr(target_arch = "bpf", no_main)]
+// One locked addition, in `context.rs`.
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+
+#[cfg(target_arch = "bpf")]
+mod cgroup_skb;
+#[cfg(target_arch = "bpf")]
+mod context;
+#[cfg(target_arch = "bpf")]
+mod destination;
+#[cfg(target_arch = "bpf")]
+mod emit;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod owner;
+#[cfg(target_arch = "bpf")]
+mod payload;
+#[cfg(target_arch = "bpf")]
+mod probe;
+#[cfg(target_arch = "bpf")]
+mod reading;
+#[cfg(target_arch = "bpf")]
+mod replay;
+#[cfg(target_arch = "bpf")]
+mod sock_addr;
+#[cfg(target_arch = "bpf")]
+mod sock_create;
+#[cfg(target_arch = "bpf")]
+mod tell;
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {}
+
+/// A reachable panic must not load: the loop makes the verifier refuse the program.
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

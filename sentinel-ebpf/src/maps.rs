@@ -1,0 +1,56 @@
+//! Every map: who writes it, who reads it, why this size, what happens when it is full.
+
+use aya_ebpf::btf_maps::SkStorage;
+use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::maps::lpm_trie::LpmTrie;
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use sentinel_common::config::{Config, OwnerSlot};
+use sentinel_common::flow::Flow;
+use sentinel_common::limits::{MAX_PREFIXES, OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS};
+use sentinel_common::policy::{PrefixKey, PrefixRules};
+use sentinel_common::signature::Signatures;
+use sentinel_common::verdict::COUNTERS;
+
+/// `BPF_F_NO_PREALLOC`: an LPM trie has no other way (kernel/bpf/lpm_trie.c).
+const NO_PREALLOC: u32 = 1;
+
+/// Written by userspace, in one store; read by every program. Never full: one slot.
+#[map]
+pub static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
+
+/// The signature sets. Userspace writes the slot that is not in force and then switches
+/// `CONFIG.signature_slot`; the programs read. Never full: two slots.
+#[map]
+pub static SIGNATURES: Array<Signatures> = Array::with_max_entries(SIGNATURE_SLOTS as u32, 0);
+
+/// The allowlists, keyed by slot and prefix. Userspace writes; full (`ENOSPC`) the new set is
+/// refused and the old one stays in force.
+#[map]
+pub static PREFIXES: LpmTrie<PrefixKey, PrefixRules> =
+    LpmTrie::with_max_entries(2 * MAX_PREFIXES as u32, NO_PREALLOC);
+
+/// State of flows, on their sockets: the kernel frees it with the socket and evicts nothing. When
+/// memory is short the flow goes uninspected and `Loss::FlowState` counts it.
+#[btf_map]
+pub static FLOWS: SkStorage<Flow> = SkStorage::new();
+
+/// State of replayed flows, keyed by the number that userspace gave them: a test run makes a new
+/// socket at every call. Userspace inserts and removes; full, the replay ends with an error.
+#[map]
+pub static REPLAY: HashMap<u32, Flow> = HashMap::with_max_entries(REPLAY_FLOWS as u32, 0);
+
+/// Owners of sockets between `connect(2)` and the first payload, in slot `cookie % OWNER_SLOTS`.
+/// Written by the connect, sendmsg and sock_create hooks, read when a flow gets its state. Never
+/// full: an older socket's slot is taken over, and whoever asks for it counts `Loss::Owner`. An
+/// array costs a few nanoseconds where creating socket storage at every connect costs a thousand.
+#[map]
+pub static OWNERS: Array<OwnerSlot> = Array::with_max_entries(OWNER_SLOTS as u32, 0);
+
+/// Outcomes and losses, the truth for the metrics. Written by every program, read by userspace.
+/// Never full: one slot for each.
+#[map]
+pub static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTERS as u32, 0);
+
+/// Events: they explain, they do not count. Full, the event is lost and `Loss::Event` counts it.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);

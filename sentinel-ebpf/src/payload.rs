@@ -1,0 +1,70 @@
+//! What a segment says: read on, and told of when it completes a rule.
+
+use aya_ebpf::bindings::__sk_buff;
+use sentinel_common::event::Kind;
+use sentinel_common::flow::Direction;
+use sentinel_common::inspect::{self, Admission, Start};
+use sentinel_common::packet::{Brief, Source as _};
+use sentinel_common::verdict::{Loss, Verdict};
+
+use crate::context::Skb;
+use crate::emit::{count_wire, lose};
+use crate::maps::CONFIG;
+use crate::owner::recall;
+use crate::reading;
+use crate::tell::{Told, tell_packet};
+
+/// Reads a TCP segment's payload for the flow on its socket, which gets its state here if it has
+/// none; returns a [`Verdict`]. `brief` is the packet's [`Brief`], `sequence` that of the payload's
+/// first byte. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn read_payload(
+    ctx: *mut __sk_buff,
+    brief: u64,
+    sequence: u64,
+    direction: u64,
+) -> u32 {
+    let skb = Skb(ctx);
+    let direction = if direction == 0 { Direction::Egress } else { Direction::Ingress };
+    let (from, end, sequence) = (Brief(brief).payload(), skb.len(), sequence as u32);
+    let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
+        return Verdict::Allowed as u32;
+    };
+    let Some(flow) = socket.flow_or_new() else {
+        lose(Loss::FlowState);
+        return Verdict::Allowed as u32;
+    };
+    let switch = config.switch();
+    inspect::refresh(flow, switch);
+    recall(skb.cookie(), flow);
+    let reader = &mut flow.readers[direction as usize];
+    let started = reader.started == 1;
+    let start = if started { Start::Unknown } else { socket.start(direction, sequence) };
+    let len = end.wrapping_sub(from);
+    let skip = match inspect::admit(reader, sequence, len, start) {
+        Admission::Nothing => return Verdict::Allowed as u32,
+        Admission::Read(skip) => skip,
+        Admission::Gap => {
+            lose(Loss::SequenceGap);
+            0
+        }
+    };
+    let slot = switch.signature_slot();
+    let place = u64::from(from.wrapping_add(skip));
+    let found = reading::read_segment(ctx, place, u64::from(end), direction as u64, u64::from(slot));
+    let next = sequence.wrapping_add(len);
+    if !inspect::conclude(flow, direction, next, found, switch.stratum()) {
+        return Verdict::Allowed as u32;
+    }
+    count_wire(flow.reason, flow.verdict);
+    let told = Told {
+        kind: Kind::Stratum,
+        verdict: flow.verdict,
+        reason: flow.reason,
+        direction,
+        rule: flow.rule,
+    };
+    tell_packet(ctx, told.pack(), brief);
+    u32::from(flow.verdict)
+}

@@ -1,0 +1,105 @@
+//! What cgroup hooks cannot see: listeners that open, and connections that bypass them.
+
+use aya_ebpf::macros::{kprobe, raw_tracepoint};
+use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
+use sentinel_common::address::{Address, from_v4};
+use sentinel_common::config::{Config, Offsets};
+use sentinel_common::event::{Hook, Kind};
+use sentinel_common::policy::TCP;
+use sentinel_common::verdict::{Reason, Verdict};
+
+use crate::context::KernelSock;
+use crate::emit::{count, tell};
+use crate::maps::CONFIG;
+use crate::owner::caller;
+
+/// `TCP_SYN_SENT` and `TCP_LISTEN` (include/net/tcp_states.h).
+const SYN_SENT: u64 = 2;
+const LISTEN: u64 = 10;
+const AF_INET: u16 = 2;
+
+/// match-proto v5.10 net/ipv4/tcp_output.c: `int tcp_connect(struct sock *sk)`
+#[kprobe]
+pub fn tcp_connect(ctx: ProbeContext) -> u32 {
+    connecting(KernelSock::of_probe(&ctx), Hook::Kprobe);
+    0
+}
+
+/// match-proto v5.10 net/ipv4/inet_connection_sock.c:
+/// `int inet_csk_listen_start(struct sock *sk, int backlog)`; without `backlog` since 5.17.
+#[kprobe]
+pub fn inet_csk_listen_start(ctx: ProbeContext) -> u32 {
+    listening(KernelSock::of_probe(&ctx), Hook::Kprobe);
+    0
+}
+
+/// match-proto v5.10 include/trace/events/sock.h:
+/// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
+    match ctx.arg::<u64>(2) {
+        SYN_SENT => connecting(KernelSock::of_tracepoint(&ctx), Hook::Tracepoint),
+        LISTEN => listening(KernelSock::of_tracepoint(&ctx), Hook::Tracepoint),
+        _ => {}
+    }
+    0
+}
+
+/// A connection is worth telling of when its socket has no cookie: our connect hooks give every
+/// socket one, so none of them has seen this socket.
+#[inline(always)]
+fn connecting(sock: KernelSock, hook: Hook) {
+    let Some(config) = CONFIG.get(0) else {
+        return;
+    };
+    if config.offsets.skc_num == 0 || sock.field::<u64>(config.offsets.skc_cookie) != 0 {
+        return;
+    }
+    count(Reason::UnseenConnect, Verdict::Audited);
+    report(sock, config, hook, Kind::Connect);
+}
+
+#[inline(always)]
+fn listening(sock: KernelSock, hook: Hook) {
+    let Some(config) = CONFIG.get(0) else {
+        return;
+    };
+    if config.offsets.skc_num == 0 {
+        return;
+    }
+    count(Reason::Listen, Verdict::Allowed);
+    report(sock, config, hook, Kind::Listen);
+}
+
+#[inline(always)]
+fn report(sock: KernelSock, config: &Config, hook: Hook, kind: Kind) {
+    let offsets = &config.offsets;
+    let (local, remote) = addresses(sock, offsets);
+    let owner = caller(config);
+    tell(|event| {
+        event.kind = kind as u8;
+        event.hook = hook as u8;
+        let listens = matches!(kind, Kind::Listen);
+        event.verdict = (if listens { Verdict::Allowed } else { Verdict::Audited }) as u8;
+        event.reason = (if listens { Reason::Listen } else { Reason::UnseenConnect }) as u8;
+        event.generation = config.switch().generation();
+        event.cookie = sock.field(offsets.skc_cookie);
+        event.cgroup = owner.cgroup;
+        event.owner = owner;
+        event.local = local;
+        event.remote = remote;
+        event.local_port = sock.field(offsets.skc_num);
+        event.remote_port = u16::from_be(sock.field(offsets.skc_dport));
+        event.protocol = TCP;
+    });
+}
+
+#[inline(always)]
+fn addresses(sock: KernelSock, offsets: &Offsets) -> (Address, Address) {
+    if sock.field::<u16>(offsets.skc_family) == AF_INET {
+        let local = sock.field::<[u8; 4]>(offsets.skc_rcv_saddr);
+        let remote = sock.field::<[u8; 4]>(offsets.skc_daddr);
+        return (from_v4(local), from_v4(remote));
+    }
+    (sock.field(offsets.skc_v6_rcv_saddr), sock.field(offsets.skc_v6_daddr))
+}

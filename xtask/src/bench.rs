@@ -1,0 +1,23 @@
+//! `bench`: build a measuring binary in release, become it.
+
+use anyhow::Result;
+
+use crate::build;
+use crate::cli::{Bench, BenchKind};
+use crate::process;
+use crate::project;
+use crate::root;
+use crate::setup;
+
+/// Measures what was asked for.
+pub(crate) fn verb(args: &Bench) -> Result<()> {
+    match &args.what {
+        BenchKind::Kernel { args } => kernel(args),
+    }
+}
+
+fn kernel(args: &[String]) -> Result<()> {
+    let toolchain = setup::for_run()?;
+    build::release(toolchain, &["-p", "sentinel-tests", "--bin", "sentinel-bench"])?;
+    process::become_program(root::command(&project::release("sentinel-bench"), args)?)
+}

@@ -1,0 +1,107 @@
+//! What cargo is asked to build, and where it put it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::process;
+use crate::project;
+use crate::setup::Toolchain;
+use crate::term;
+
+/// The target of binaries that run in a guest without any library.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Says to `sentinel/build.rs` which rustup toolchain compiles the BPF programs.
+const TOOLCHAIN_VARIABLE: &str = "SENTINEL_BPF_TOOLCHAIN";
+
+/// Cargo for anything that contains the BPF programs.
+pub(crate) fn cargo(toolchain: Toolchain) -> Command {
+    let mut command = process::cargo();
+    command.env(TOOLCHAIN_VARIABLE, toolchain.name()).env_remove("AYA_BUILD_SKIP");
+    command
+}
+
+/// Cargo for host-only work: no BPF toolchain is needed, and the real build stays untouched.
+pub(crate) fn host_cargo() -> Command {
+    let mut command = process::cargo();
+    command.env("AYA_BUILD_SKIP", "1").env("CARGO_TARGET_DIR", project::host_target());
+    command
+}
+
+/// Builds release binaries of the workspace; cargo's own output tells the progress.
+pub(crate) fn release(toolchain: Toolchain, what: &[&str]) -> Result<()> {
+    process::check(cargo(toolchain).args(["build", "--release"]).args(quiet()).args(what))
+}
+
+/// Statically linked executables for a guest: the programs, then the test harnesses.
+pub(crate) fn for_guest(toolchain: Toolchain) -> Result<Vec<(String, PathBuf)>> {
+    let mut cargo_build = guest_cargo(toolchain, "build");
+    cargo_build.args(["-p", "sentinel", "-p", "sentinel-tests", "--bins"]);
+    let mut found = executables(cargo_build)?;
+    let mut cargo_test = guest_cargo(toolchain, "test");
+    cargo_test.args(["--no-run", "-p", "sentinel", "-p", "sentinel-tests"]);
+    cargo_test.args(["--test", "test_run", "--test", "live"]);
+    for (name, path) in executables(cargo_test)? {
+        if !found.iter().any(|(known, _)| *known == name) {
+            found.push((name, path));
+        }
+    }
+    Ok(found)
+}
+
+/// Cargo's progress is for somebody who waits; warnings and errors are shown in any case.
+fn quiet() -> Option<&'static str> {
+    (!term::live()).then_some("--quiet")
+}
+
+fn guest_cargo(toolchain: Toolchain, verb: &str) -> Command {
+    let mut command = cargo(toolchain);
+    command
+        .args([verb, "--release", "--target", STATIC_TARGET])
+        .args(quiet())
+        .arg("--message-format=json-render-diagnostics")
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command
+}
+
+/// Runs cargo and gathers the executables that it names.
+fn executables(mut command: Command) -> Result<Vec<(String, PathBuf)>> {
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().context("cannot start cargo: is it in PATH?")?;
+    let stdout = child.stdout.take().context("cargo has no output")?;
+    let mut found = Vec::new();
+    for line in BufReader::new(stdout).lines() {
+        found.extend(executable(&line?));
+    }
+    if !child.wait()?.success() {
+        bail!("the binaries for the guest do not build: see above");
+    }
+    Ok(found)
+}
+
+fn executable(line: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let path = message.get("executable")?.as_str()?;
+    let name = message.get("target")?.get("name")?.as_str()?;
+    Some((name.to_owned(), PathBuf::from(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_messages_with_an_executable_count() {
+        let artifact =
+            r#"{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/live-1"}"#;
+        assert_eq!(executable(artifact), Some(("live".to_owned(), PathBuf::from("/t/live-1"))));
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"aya"},"executable":null}"#;
+        assert_eq!(executable(library), None);
+        assert_eq!(executable("warning: not json"), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! The rungs on this machine's own kernel.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{Plan, Row, State, Tally};
+use crate::build;
+use crate::process::{self, Ending};
+use crate::project;
+use crate::root;
+use crate::setup;
+use crate::term;
+
+/// Everything that needs neither root nor a BPF toolchain.
+pub(super) fn host(plan: &Plan) -> Row {
+    term::say("rung host: unit and integration tests (the first time about 1 min)");
+    timed("host", || {
+        let mut tests = build::host_cargo();
+        tests.args([
+            "test",
+            "--workspace",
+            "--exclude",
+            "sentinel-ebpf",
+            "--exclude",
+            "sentinel-tests",
+        ]);
+        let mut tally = climb(tests, "host", plan.filter.as_deref(), &[])?;
+        if project::root().join("tests/src/lib.rs").exists() {
+            let mut fixtures = build::host_cargo();
+            fixtures.args(["test", "-p", "sentinel-tests", "--lib"]);
+            tally.add(climb(fixtures, "host-tests", plan.filter.as_deref(), &[])?);
+        }
+        Ok(tally)
+    })
+}
+
+/// One harness of the tests crate, with the real programs in this kernel.
+pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
+    if !root::is_root() {
+        let why = format!("needs root (run: {})", root::TEST_AS_ROOT);
+        return Row::skipped(rung, kernel(), why, false);
+    }
+    timed(rung, || {
+        let toolchain = setup::for_run()?;
+        term::say(format!("rung {rung}: building the programs and their tests"));
+        build::release(toolchain, &["-p", "sentinel", "--bin", "sentinel"])?;
+        let mut tests = build::cargo(toolchain);
+        tests
+            .args(["test", "--release", "-p", "sentinel-tests", "--test", test])
+            .env("SENTINEL_BIN", project::release("sentinel"));
+        climb(tests, rung, plan.filter.as_deref(), &["--test-threads=1"])
+    })
+}
+
+/// Runs a cargo test command, passes its lines on and counts.
+fn climb(mut command: Command, log: &str, filter: Option<&str>, args: &[&str]) -> Result<Tally> {
+    command.arg("--").args(args).args(filter);
+    let mut tally = Tally::default();
+    let ending = process::watch(command, &project::log(log)?, None, |line| {
+        tally.take(line);
+        println!("{line}");
+    })?;
+    let success = matches!(ending, Ending::Exited(status) if status.success());
+    Ok(tally.end(log, success))
+}
+
+fn timed(rung: &'static str, climb: impl FnOnce() -> Result<Tally>) -> Row {
+    let start = Instant::now();
+    let state = match climb() {
+        Ok(tally) => State::Ran(tally),
+        Err(error) => State::Broken(format!("{error:#}")),
+    };
+    Row { rung, kernel: kernel(), state, seconds: start.elapsed().as_secs_f64() }
+}
+
+fn kernel() -> String {
+    process::first_line("/proc/sys/kernel/osrelease")
+}

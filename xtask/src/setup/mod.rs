@@ -1,0 +1,29 @@
+//! `setup`: what is missing is installed, each with one line; what is there is left alone.
+
+mod apt;
+mod toolchain;
+mod tools;
+
+use anyhow::Result;
+
+pub(crate) use apt::explain;
+pub(crate) use toolchain::Toolchain;
+pub(crate) use tools::guest_tools;
+
+use crate::cli::{Purpose, Setup};
+use crate::vm;
+
+/// Prepares the machine for what was asked.
+pub(crate) fn verb(args: &Setup) -> Result<()> {
+    for_run()?;
+    if args.purpose == Purpose::Test {
+        guest_tools()?;
+        vm::fetch_all()?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the BPF programs can be compiled, and says with which toolchain.
+pub(crate) fn for_run() -> Result<Toolchain> {
+    toolchain::ensure()
+}

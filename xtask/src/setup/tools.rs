@@ -1,0 +1,63 @@
+//! The tools that make and boot a guest.
+
+use std::fs;
+
+use anyhow::{Result, bail};
+
+use super::apt;
+use crate::process;
+
+/// A tool and the Debian package that has it.
+const TOOLS: [(&str, &str); 6] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("cpio", "cpio"),
+    ("xz", "xz-utils"),
+    ("ip", "iproute2"),
+    ("gzip", "gzip"),
+];
+
+/// Makes sure that guests can be built and booted.
+pub(crate) fn guest_tools() -> Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!("the kernels of the matrix are for x86_64 only: run the vm rung on such a machine");
+    }
+    let missing: Vec<_> = TOOLS.iter().filter(|(tool, _)| !is_there(tool)).collect();
+    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !apt::is_here() {
+        let tools: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
+        bail!(
+            "these tools are missing: {} (busybox must be static); install them",
+            tools.join(", ")
+        );
+    }
+    apt::install(&packages, &format!("{} (to boot guests)", packages.join(", ")), "20 s")
+}
+
+fn is_there(tool: &str) -> bool {
+    match (tool, process::find(tool)) {
+        (_, None) => false,
+        ("busybox", Some(path)) => fs::read(path).is_ok_and(|bytes| is_static(&bytes)),
+        _ => true,
+    }
+}
+
+/// A program that needs libraries names its loader near its start.
+fn is_static(elf: &[u8]) -> bool {
+    let head = elf.get(..4096).unwrap_or(elf);
+    !head.windows(4).any(|window| window == b"/ld-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_with_a_loader_is_not_static() {
+        assert!(is_static(b"\x7fELF nothing"));
+        assert!(!is_static(b"\x7fELF /lib64/ld-linux-x86-64.so.2"));
+    }
+}
