@@ -38,25 +38,25 @@ fn outcome(verdict: u8) -> i32 {
     if verdict == Verdict::Blocked as u8 { DROP } else { PASS }
 }
 
+/// The way of one packet: 0 drops it, 1 lets it pass.
 #[inline(always)]
-fn packet(skb: Skb, direction: Direction) -> i32 {
+pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PASS;
     };
     let switch = config.switch();
-    let Some(socket) = skb.socket() else {
-        lose(Loss::Socketless);
-        return PASS;
-    };
-    let flow = socket.flow();
     let mut open = false;
-    if let Some(flow) = flow {
+    if let Some(flow) = skb.flow() {
         if flow.is_settled(direction, switch.generation()) {
             count_wire(flow.reason, flow.verdict);
             return outcome(flow.verdict);
         }
         open = inspect::is_open(flow);
     }
+    let Some(socket) = skb.socket() else {
+        lose(Loss::Socketless);
+        return PASS;
+    };
     let Some(packet) = parse(&skb) else {
         return unreadable(switch);
     };

@@ -27,6 +27,17 @@ impl Skb {
         Self(ctx.skb.skb)
     }
 
+    /// The state of the packet's flow, straight from the context's socket: the helper refuses
+    /// request and time-wait sockets itself, which saves the call that [`Skb::socket`] makes.
+    #[inline(always)]
+    pub fn flow(self) -> Option<&'static mut Flow> {
+        // SAFETY: the context is the program's argument, and `sk` is tested.
+        unsafe {
+            let sk = (*self.0).__bindgen_anon_2.sk;
+            if sk.is_null() { None } else { Socket(sk).flow() }
+        }
+    }
+
     /// The full socket behind the packet; none for request and time-wait sockets.
     #[inline(always)]
     pub fn socket(self) -> Option<Socket> {
@@ -246,6 +257,16 @@ impl Socket {
     #[inline(always)]
     pub fn flow_or_new(self) -> Option<&'static mut Flow> {
         self.storage(u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+    }
+
+    /// Takes the flow's state away.
+    #[inline(always)]
+    pub fn forget_flow(self) {
+        // SAFETY: the map is a socket storage; a socket without a value is an error code.
+        unsafe {
+            let map = (&raw const FLOWS).cast_mut().cast();
+            generated::bpf_sk_storage_delete(map, self.0.cast());
+        }
     }
 
     #[inline(always)]

@@ -16,6 +16,8 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
+mod bench;
+#[cfg(target_arch = "bpf")]
 mod cgroup_skb;
 #[cfg(target_arch = "bpf")]
 mod context;

@@ -1,7 +1,9 @@
 //! What cgroup hooks cannot see: listeners that open, and connections that bypass them.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::{kprobe, raw_tracepoint};
 use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
+use aya_log_ebpf::debug;
 use sentinel_common::address::{Address, from_v4};
 use sentinel_common::config::{Config, Offsets};
 use sentinel_common::event::{Hook, Kind};
@@ -21,7 +23,7 @@ const AF_INET: u16 = 2;
 /// match-proto v5.10 net/ipv4/tcp_output.c: `int tcp_connect(struct sock *sk)`
 #[kprobe]
 pub fn tcp_connect(ctx: ProbeContext) -> u32 {
-    connecting(KernelSock::of_probe(&ctx), Hook::Kprobe);
+    connecting(&ctx, KernelSock::of_probe(&ctx), Hook::Kprobe);
     0
 }
 
@@ -29,7 +31,7 @@ pub fn tcp_connect(ctx: ProbeContext) -> u32 {
 /// `int inet_csk_listen_start(struct sock *sk, int backlog)`; without `backlog` since 5.17.
 #[kprobe]
 pub fn inet_csk_listen_start(ctx: ProbeContext) -> u32 {
-    listening(KernelSock::of_probe(&ctx), Hook::Kprobe);
+    listening(&ctx, KernelSock::of_probe(&ctx), Hook::Kprobe);
     0
 }
 
@@ -38,8 +40,8 @@ pub fn inet_csk_listen_start(ctx: ProbeContext) -> u32 {
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
     match ctx.arg::<u64>(2) {
-        SYN_SENT => connecting(KernelSock::of_tracepoint(&ctx), Hook::Tracepoint),
-        LISTEN => listening(KernelSock::of_tracepoint(&ctx), Hook::Tracepoint),
+        SYN_SENT => connecting(&ctx, KernelSock::of_tracepoint(&ctx), Hook::Tracepoint),
+        LISTEN => listening(&ctx, KernelSock::of_tracepoint(&ctx), Hook::Tracepoint),
         _ => {}
     }
     0
@@ -48,7 +50,7 @@ pub fn inet_sock_set_state(ctx: RawTracePointContext) -> i32 {
 /// A connection is worth telling of when its socket has no cookie: our connect hooks give every
 /// socket one, so none of them has seen this socket.
 #[inline(always)]
-fn connecting(sock: KernelSock, hook: Hook) {
+fn connecting(ctx: &impl EbpfContext, sock: KernelSock, hook: Hook) {
     let Some(config) = CONFIG.get(0) else {
         return;
     };
@@ -56,11 +58,12 @@ fn connecting(sock: KernelSock, hook: Hook) {
         return;
     }
     count(Reason::UnseenConnect, Verdict::Audited);
+    debug!(ctx, "no cgroup hook has seen this connection");
     report(sock, config, hook, Kind::Connect);
 }
 
 #[inline(always)]
-fn listening(sock: KernelSock, hook: Hook) {
+fn listening(ctx: &impl EbpfContext, sock: KernelSock, hook: Hook) {
     let Some(config) = CONFIG.get(0) else {
         return;
     };
@@ -68,6 +71,7 @@ fn listening(sock: KernelSock, hook: Hook) {
         return;
     }
     count(Reason::Listen, Verdict::Allowed);
+    debug!(ctx, "a listener on port {}", sock.field::<u16>(config.offsets.skc_num));
     report(sock, config, hook, Kind::Listen);
 }
 

@@ -1,0 +1,83 @@
+//! Which program goes where.
+
+use std::fs::File;
+use std::path::Path;
+
+use aya::Ebpf;
+use aya::programs::{
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, KProbe, ProgramError,
+    RawTracePoint,
+};
+
+use super::{Attachment, OpenError, object, platform};
+
+/// Always through a link, which the kernel treats as `BPF_F_ALLOW_MULTI`; the flags of links must
+/// be 0, which aya calls `Single`. The old attachment call is never used: anybody with the
+/// directory open may undo it.
+const LINK: CgroupAttachMode = CgroupAttachMode::Single;
+
+const SOCK_ADDR: [&str; 4] = ["connect4", "connect6", "sendmsg4", "sendmsg6"];
+const KPROBES: [&str; 2] = ["tcp_connect", "inet_csk_listen_start"];
+const STAND_IN: &str = "inet_sock_set_state";
+
+/// Attaches everything to `cgroup` and to the kernel's probes.
+pub(super) fn attach_all(ebpf: &mut Ebpf, cgroup: &Path) -> Result<Vec<Attachment>, OpenError> {
+    let directory = File::open(cgroup)
+        .map_err(|source| OpenError::Io { path: cgroup.to_path_buf(), source })?;
+    let mut attached = Vec::new();
+    let target = cgroup.display().to_string();
+    // The connect hooks first: a flow that the packet hooks see already has an owner then.
+    for name in SOCK_ADDR {
+        object::load(ebpf, name)?;
+        let program: &mut CgroupSockAddr = typed(ebpf, name)?;
+        program.attach(&directory, LINK).map(drop).map_err(|error| refused(name, &error))?;
+        attached.push(entry(name, &target, None));
+    }
+    object::load(ebpf, "sock_create")?;
+    let program: &mut CgroupSock = typed(ebpf, "sock_create")?;
+    program.attach(&directory, LINK).map(drop).map_err(|error| refused("sock_create", &error))?;
+    attached.push(entry("sock_create", &target, None));
+    for (name, kind) in [("egress", CgroupSkbAttachType::Egress), ("ingress", CgroupSkbAttachType::Ingress)] {
+        object::load(ebpf, name)?;
+        let program: &mut CgroupSkb = typed(ebpf, name)?;
+        program.attach(&directory, kind, LINK).map(drop).map_err(|error| refused(name, &error))?;
+        attached.push(entry(name, &target, None));
+    }
+    attached.extend(attach_probes(ebpf)?);
+    Ok(attached)
+}
+
+/// Kprobes, or the tracepoint that stands in for them.
+fn attach_probes(ebpf: &mut Ebpf) -> Result<Vec<Attachment>, OpenError> {
+    if platform::has_kprobes() {
+        let mut attached = Vec::new();
+        for name in KPROBES {
+            object::load(ebpf, name)?;
+            let program: &mut KProbe = typed(ebpf, name)?;
+            program.attach(name, 0).map(drop).map_err(|error| refused(name, &error))?;
+            attached.push(entry(name, "kprobe", None));
+        }
+        return Ok(attached);
+    }
+    object::load(ebpf, STAND_IN)?;
+    let program: &mut RawTracePoint = typed(ebpf, STAND_IN)?;
+    program.attach(STAND_IN).map(drop).map_err(|error| refused(STAND_IN, &error))?;
+    let note = "stands in for kprobes, which this kernel was built without";
+    Ok(vec![entry(STAND_IN, "raw tracepoint", Some(note))])
+}
+
+fn typed<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, OpenError>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program>,
+{
+    let missing = || OpenError::Missing { what: "program", name: name.to_owned() };
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or_else(missing)
+}
+
+fn refused(name: &str, error: &ProgramError) -> OpenError {
+    OpenError::refused(format!("to attach `{name}`"), error)
+}
+
+fn entry(program: &str, target: &str, note: Option<&str>) -> Attachment {
+    Attachment { program: program.to_owned(), target: target.to_owned(), note: note.map(str::to_owned) }
+}

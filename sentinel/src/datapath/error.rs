@@ -1,0 +1,113 @@
+//! What can go wrong at the border, each as one sentence with the mend.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why the datapath could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Not enough privilege.
+    #[error("sentinel needs {missing} to load kernel programs: run it as root, or with those capabilities in the initial user namespace")]
+    Privileges {
+        /// The capabilities that are missing.
+        missing: String,
+    },
+    /// The kernel is older than the floor.
+    #[error("kernel {found} is too old: sentinel needs 5.10 or newer (cgroup links, the ring buffer and global BPF functions)")]
+    TooOld {
+        /// The release that runs.
+        found: String,
+    },
+    /// No type information.
+    #[error("this kernel tells no types (/sys/kernel/btf/vmlinux is missing): boot one built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions ship")]
+    NoBtf,
+    /// No cgroup2 hierarchy.
+    #[error("no cgroup2 hierarchy is mounted: mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`, or boot with systemd.unified_cgroup_hierarchy=1")]
+    NoCgroup2,
+    /// The directory asked for is none of cgroup2.
+    #[error("{path} is not a cgroup2 directory: name one below {root}")]
+    NotACgroup {
+        /// The directory.
+        path: PathBuf,
+        /// Where cgroup2 is mounted.
+        root: PathBuf,
+    },
+    /// The build carries no programs.
+    #[error("this build carries no kernel programs (it was built with AYA_BUILD_SKIP=1): build it again with `cargo xtask run`")]
+    NoPrograms,
+    /// A program or map of another version.
+    #[error("the kernel object has no {what} `{name}`: agent and programs are of different versions, build them together")]
+    Missing {
+        /// Program or map.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The kernel refused.
+    #[error("the kernel refused {what}: {why}")]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// The reason, and the verifier's last lines where there are any.
+        why: String,
+    },
+    /// A file could not be read.
+    #[error("{path} could not be read: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// A refusal, with the end of the verifier's log: its beginning is megabytes.
+    pub(super) fn refused(what: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            why = format!("{why}: {cause}");
+            source = cause.source();
+        }
+        let lines: Vec<&str> = why.lines().collect();
+        if let Some((first, rest)) = lines.split_first()
+            && rest.len() > 12
+        {
+            let tail = rest.get(rest.len() - 12..).unwrap_or(rest).join("\n");
+            why = format!("{first}\n  ...\n{tail}");
+        }
+        Self::Refused { what: what.into(), why }
+    }
+}
+
+/// Why the kernel could not be told or asked something.
+#[derive(Debug, Error)]
+pub enum DatapathError {
+    /// A map refused an update or a read.
+    #[error("the kernel map {map} refused {what}: {why}")]
+    Map {
+        /// The map's name.
+        map: &'static str,
+        /// What was tried.
+        what: &'static str,
+        /// The reason.
+        why: String,
+    },
+    /// More than the map holds.
+    #[error("the allowlist has {found} prefixes and {limit} fit: merge prefixes or split the policy over nodes")]
+    TooManyPrefixes {
+        /// How many there are.
+        found: usize,
+        /// How many fit.
+        limit: usize,
+    },
+}
+
+impl DatapathError {
+    pub(super) fn map(map: &'static str, what: &'static str, error: &dyn std::error::Error) -> Self {
+        Self::Map { map, what, why: error.to_string() }
+    }
+}

@@ -1,0 +1,203 @@
+//! The loaded programs and their maps.
+
+use std::path::{Path, PathBuf};
+
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
+use aya::Ebpf;
+use aya_log::EbpfLogger;
+use ipnet::IpNet;
+use sentinel_common::config::{Config, Switch};
+use sentinel_common::event::ABI_VERSION;
+use sentinel_common::limits::MAX_PREFIXES;
+use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
+use sentinel_common::signature::Signatures;
+use sentinel_common::verdict::{COUNTERS, Mode};
+
+use super::{Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, object, offsets, platform};
+
+/// The programs in this kernel. Dropping it detaches them.
+pub struct Kernel {
+    ebpf: Ebpf,
+    cgroup: PathBuf,
+    attachments: Vec<Attachment>,
+    config: Config,
+    /// Prefixes in each slot of the trie, to be removed before the slot is written again.
+    resident: [Vec<Key<PrefixKey>>; 2],
+}
+
+impl Kernel {
+    /// Checks the host, parses the object and creates the maps; loads no program yet.
+    ///
+    /// # Errors
+    /// When the host cannot run the programs.
+    pub fn load() -> Result<Self, OpenError> {
+        platform::check()?;
+        let ebpf = object::create()?;
+        let config =
+            Config { abi_version: ABI_VERSION, offsets: offsets::find(), ..Config::default() };
+        let mut kernel = Self {
+            ebpf,
+            cgroup: PathBuf::new(),
+            attachments: Vec::new(),
+            config,
+            resident: [Vec::new(), Vec::new()],
+        };
+        let off = Switch::new(0, Mode::Off, Mode::Off, 0, 0);
+        kernel.switch_to(off).map_err(|error| OpenError::refused("the first configuration", &error))?;
+        Ok(kernel)
+    }
+
+    /// Attaches every program to `cgroup`, or to the root of the cgroup2 hierarchy.
+    ///
+    /// # Errors
+    /// When `cgroup` is no cgroup2 directory, or the kernel refuses a program.
+    pub fn attach(&mut self, cgroup: Option<&Path>) -> Result<(), OpenError> {
+        let root = platform::cgroups()?.root;
+        let path = cgroup.map_or_else(|| root.clone(), Path::to_path_buf);
+        if !path.join("cgroup.procs").exists() || !path.starts_with(&root) {
+            return Err(OpenError::NotACgroup { path, root });
+        }
+        self.attachments = attach::attach_all(&mut self.ebpf, &path)?;
+        self.cgroup = path;
+        Ok(())
+    }
+
+    /// Takes the ring out, to be read by one task.
+    ///
+    /// # Errors
+    /// When it was taken before, or there is no async runtime.
+    pub fn ring(&mut self) -> Result<Ring, OpenError> {
+        let missing = || OpenError::Missing { what: "map", name: "EVENTS".to_owned() };
+        let map = self.ebpf.take_map("EVENTS").ok_or_else(missing)?;
+        let events = RingBuf::try_from(map).map_err(|error| OpenError::refused("the ring buffer", &error))?;
+        let logger = EbpfLogger::init(&mut self.ebpf)
+            .inspect_err(|error| tracing::debug!("no diagnostics from the kernel programs: {error}"))
+            .ok();
+        Ring::new(events, logger).map_err(|error| OpenError::refused("to poll the ring buffer", &error))
+    }
+
+    /// Loads a program that is run by hand (`replay`, benchmarks, tests).
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn load_program(&mut self, name: &str) -> Result<(), OpenError> {
+        object::load(&mut self.ebpf, name)
+    }
+
+    /// The aya object, for what runs programs by hand.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub const fn switch(&self) -> Switch {
+        self.config.switch()
+    }
+
+    fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
+        let config = Config { switch: switch.0, ..self.config };
+        let mut map: Array<_, Config> = self.map("CONFIG")?;
+        map.set(0, config, 0).map_err(|error| DatapathError::map("CONFIG", "the switch", &error))?;
+        self.config = config;
+        Ok(())
+    }
+
+    fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
+    where
+        T: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+    {
+        let map = self.ebpf.map_mut(name).ok_or_else(|| absent(name))?;
+        T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
+    }
+
+    /// Empties a slot of the trie and writes a set into it.
+    fn write_prefixes(
+        &mut self,
+        slot: usize,
+        prefixes: &[(IpNet, PrefixRules)],
+    ) -> Result<(), DatapathError> {
+        let stale = self.resident.get_mut(slot).map(std::mem::take).unwrap_or_default();
+        let mut trie: LpmTrie<&mut MapData, PrefixKey, PrefixRules> = self.map("PREFIXES")?;
+        for key in &stale {
+            trie.remove(key).map_err(|error| DatapathError::map("PREFIXES", "a removal", &error))?;
+        }
+        let mut written = Vec::with_capacity(prefixes.len());
+        let mut outcome = Ok(());
+        for (prefix, rules) in prefixes {
+            let key = prefix_key(slot, prefix);
+            if let Err(error) = trie.insert(&key, rules, 0) {
+                outcome = Err(DatapathError::map("PREFIXES", "a prefix", &error));
+                break;
+            }
+            written.push(key);
+        }
+        if let Some(resident) = self.resident.get_mut(slot) {
+            *resident = written;
+        }
+        outcome
+    }
+}
+
+fn absent(name: &'static str) -> DatapathError {
+    DatapathError::Map { map: name, what: "everything", why: "the object has no such map".to_owned() }
+}
+
+fn prefix_key(slot: usize, prefix: &IpNet) -> Key<PrefixKey> {
+    let (address, bits) = match prefix {
+        IpNet::V4(v4) => (v4.network().to_ipv6_mapped().octets(), 96 + u32::from(v4.prefix_len())),
+        IpNet::V6(v6) => (v6.network().octets(), u32::from(v6.prefix_len())),
+    };
+    Key::new(SLOT_BITS + bits, PrefixKey { slot: [slot as u8, 0, 0, 0], address })
+}
+
+impl Datapath for Kernel {
+    fn set_signatures(&mut self, signatures: &Signatures) -> Result<(), DatapathError> {
+        let now = self.switch();
+        let next = (now.signatures() as u8).wrapping_add(1);
+        let mut map: Array<_, Signatures> = self.map("SIGNATURES")?;
+        map.set(u32::from(next & 1), signatures, 0)
+            .map_err(|error| DatapathError::map("SIGNATURES", "a signature set", &error))?;
+        let generation = now.generation();
+        self.switch_to(Switch::new(generation, now.egress(), now.stratum(), now.policy_slot(), next))
+    }
+
+    fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
+        if policy.prefixes.len() > MAX_PREFIXES {
+            return Err(DatapathError::TooManyPrefixes { found: policy.prefixes.len(), limit: MAX_PREFIXES });
+        }
+        let now = self.switch();
+        let slot = now.policy_slot() ^ 1;
+        self.write_prefixes(usize::from(slot), &policy.prefixes)?;
+        let generation = now.generation().wrapping_add(1).max(1);
+        let signatures = now.signatures() as u8;
+        self.switch_to(Switch::new(generation, policy.egress, policy.stratum, slot, signatures))?;
+        Ok(generation)
+    }
+
+    fn counters(&self) -> Result<Vec<u64>, DatapathError> {
+        let map = self.ebpf.map("COUNTS").ok_or_else(|| absent("COUNTS"))?;
+        let map: PerCpuArray<_, u64> = PerCpuArray::try_from(map)
+            .map_err(|error| DatapathError::map("COUNTS", "to be opened", &error))?;
+        (0..COUNTERS as u32)
+            .map(|slot| {
+                let values = map.get(&slot, 0);
+                let values = values.map_err(|error| DatapathError::map("COUNTS", "a read", &error))?;
+                Ok(values.iter().sum())
+            })
+            .collect()
+    }
+
+    fn attachments(&self) -> Vec<Attachment> {
+        self.attachments.clone()
+    }
+
+    fn cgroup(&self) -> &Path {
+        &self.cgroup
+    }
+
+    fn generation(&self) -> u32 {
+        self.switch().generation()
+    }
+}

@@ -1,0 +1,100 @@
+//! The border to the kernel: the only module that names aya.
+//!
+//! [`open`] loads and attaches the programs; what it returns is a [`Datapath`] (what userspace tells
+//! the kernel) and a [`Ring`] (what the kernel tells userspace). Tests put something else in place
+//! of both.
+
+mod attach;
+mod error;
+mod kernel;
+mod object;
+mod offsets;
+pub mod platform;
+mod replay;
+mod ring;
+
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use sentinel_common::policy::PrefixRules;
+use sentinel_common::signature::Signatures;
+use sentinel_common::verdict::Mode;
+use serde::Serialize;
+
+pub use error::{DatapathError, OpenError};
+pub use kernel::Kernel;
+pub use object::verified_instructions;
+pub use replay::KernelEngine;
+pub use ring::Ring;
+
+/// What userspace tells the kernel, and asks it.
+pub trait Datapath: Send {
+    /// Replaces the signature set in one switch.
+    ///
+    /// # Errors
+    /// When the kernel refuses the map update; the set before stays in force.
+    fn set_signatures(&mut self, signatures: &Signatures) -> Result<(), DatapathError>;
+
+    /// Replaces the allowlist and both modes in one switch; returns the new generation.
+    ///
+    /// # Errors
+    /// When the set does not fit or the kernel refuses it; the policy before stays in force.
+    fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError>;
+
+    /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
+    /// [`sentinel_common::verdict::loss_counter`].
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the map.
+    fn counters(&self) -> Result<Vec<u64>, DatapathError>;
+
+    /// One entry for each attached program.
+    fn attachments(&self) -> Vec<Attachment>;
+
+    /// The cgroup2 directory under which everything is judged.
+    fn cgroup(&self) -> &Path;
+
+    /// Number of the policy in force, counted from 1.
+    fn generation(&self) -> u32;
+}
+
+/// A policy as the kernel takes it.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    /// What a mining-pool message leads to.
+    pub stratum: Mode,
+    /// What a destination outside the allowlist leads to; `Off` without an allowlist.
+    pub egress: Mode,
+    /// The allowlist, each prefix with what it and the prefixes around it allow.
+    pub prefixes: Vec<(IpNet, PrefixRules)>,
+}
+
+/// An attached program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attachment {
+    /// The program's name.
+    pub program: String,
+    /// What it is attached to.
+    pub target: String,
+    /// What a reader should know of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// How to open the datapath.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The cgroup2 directory to attach to; `None` is the root of the hierarchy.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// Loads every program and attaches it. Nothing is blocked before [`Datapath::set_policy`].
+///
+/// # Errors
+/// When this host cannot run the programs: the sentence says what is missing and the mend.
+pub fn open(options: &Options) -> Result<(Box<dyn Datapath>, Ring), OpenError> {
+    let mut kernel = Kernel::load()?;
+    kernel.attach(options.cgroup.as_deref())?;
+    let ring = kernel.ring()?;
+    Ok((Box::new(kernel), ring))
+}

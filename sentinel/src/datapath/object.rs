@@ -1,0 +1,63 @@
+//! The compiled programs, and loading one of any type.
+
+use aya::programs::{Program, ProgramError};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
+
+use super::OpenError;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sentinel-ebpf"));
+
+/// Parses the object and creates its maps.
+pub(super) fn create() -> Result<Ebpf, OpenError> {
+    if OBJECT.is_empty() {
+        return Err(OpenError::NoPrograms);
+    }
+    EbpfLoader::new()
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .load(OBJECT)
+        .map_err(|error| OpenError::refused("the maps", &error))
+}
+
+/// Loads one program, whatever its type.
+pub(super) fn load(ebpf: &mut Ebpf, name: &str) -> Result<(), OpenError> {
+    let program = ebpf
+        .program_mut(name)
+        .ok_or_else(|| OpenError::Missing { what: "program", name: name.to_owned() })?;
+    load_program(program).map_err(|error| OpenError::refused(format!("the program `{name}`"), &error))
+}
+
+fn load_program(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::CgroupSkb(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        Program::KProbe(program) => program.load(),
+        Program::RawTracePoint(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// Loads every program of the object, and returns its name and how many instructions the verifier
+/// walked (`None` on kernels before 5.16, which do not tell).
+///
+/// # Errors
+/// When the kernel refuses one.
+pub fn verified_instructions() -> Result<Vec<(String, Option<u32>)>, OpenError> {
+    let mut ebpf = create()?;
+    let mut names: Vec<String> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
+    names.sort();
+    let mut figures = Vec::new();
+    for name in names {
+        load(&mut ebpf, &name)?;
+        let info = ebpf.program(&name).and_then(|program| match program {
+            Program::CgroupSkb(program) => program.info().ok(),
+            Program::CgroupSockAddr(program) => program.info().ok(),
+            Program::CgroupSock(program) => program.info().ok(),
+            Program::KProbe(program) => program.info().ok(),
+            Program::RawTracePoint(program) => program.info().ok(),
+            _ => None,
+        });
+        figures.push((name, info.and_then(|info| info.verified_instruction_count())));
+    }
+    Ok(figures)
+}

@@ -1,0 +1,150 @@
+//! What this host offers: facts, without loading anything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+
+/// `CGROUP2_SUPER_MAGIC`'s name in mountinfo.
+const CGROUP2: &str = "cgroup2";
+
+/// Capabilities that loading and attaching need, with their bits (include/uapi/linux/capability.h).
+/// `CAP_SYS_ADMIN` stands for all of them on kernels before 5.8.
+const NEEDED: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), ("CAP_NET_ADMIN", 12)];
+const SYS_ADMIN: u32 = 21;
+
+/// The running kernel's release, `(major, minor)`; `None` when it cannot be read as numbers.
+#[must_use]
+pub fn kernel_release() -> Option<(u32, u32)> {
+    let release = release_text();
+    let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Some((major, minor)),
+        _ => None,
+    }
+}
+
+/// The running kernel's release as it calls itself.
+#[must_use]
+pub fn release_text() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Whether the kernel carries its types.
+#[must_use]
+pub fn has_btf() -> bool {
+    Path::new("/sys/kernel/btf/vmlinux").exists()
+}
+
+/// Whether the kernel has kprobes that a program can attach to.
+#[must_use]
+pub fn has_kprobes() -> bool {
+    Path::new("/sys/bus/event_source/devices/kprobe/type").exists()
+}
+
+/// Names of the needed capabilities that this process lacks.
+#[must_use]
+pub fn missing_capabilities() -> Vec<&'static str> {
+    let effective = effective_capabilities().unwrap_or(0);
+    if effective >> SYS_ADMIN & 1 == 1 && effective >> 12 & 1 == 1 {
+        return Vec::new();
+    }
+    NEEDED.iter().filter(|(_, bit)| effective >> bit & 1 == 0).map(|(name, _)| *name).collect()
+}
+
+/// The effective set of /proc/self/status, bit by number.
+#[must_use]
+pub fn effective_capabilities() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// Where cgroup2 is mounted, and whether v1 controllers are mounted beside it (a hybrid host).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroups {
+    /// The root of the cgroup2 hierarchy.
+    pub root: PathBuf,
+    /// Mount points of v1 controllers.
+    pub v1: Vec<PathBuf>,
+}
+
+/// Reads the cgroup mounts of this process.
+///
+/// # Errors
+/// [`OpenError::NoCgroup2`] when there is none.
+pub fn cgroups() -> Result<Cgroups, OpenError> {
+    let path = PathBuf::from("/proc/self/mountinfo");
+    let text = fs::read_to_string(&path).map_err(|source| OpenError::Io { path, source })?;
+    parse_cgroups(&text).ok_or(OpenError::NoCgroup2)
+}
+
+/// proc_pid_mountinfo(5): optional fields end with ` - `, then type, source and options. A mount
+/// whose root is not `/` shows one subtree only and is no place to attach for the whole node.
+fn parse_cgroups(mountinfo: &str) -> Option<Cgroups> {
+    let mut root = None;
+    let mut v1 = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((front, back)) = line.split_once(" - ") else { continue };
+        let mut fields = front.split(' ').skip(3);
+        let (Some(within), Some(mount)) = (fields.next(), fields.next()) else { continue };
+        let mount = PathBuf::from(unescape(mount));
+        match back.split(' ').next() {
+            Some(CGROUP2) if within == "/" && root.is_none() => root = Some(mount),
+            Some("cgroup") => v1.push(mount),
+            _ => {}
+        }
+    }
+    root.map(|root| Cgroups { root, v1 })
+}
+
+/// Octal escapes of mountinfo: space, tab, newline and backslash.
+fn unescape(field: &str) -> String {
+    field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+/// Everything that must be so before a program is loaded.
+///
+/// # Errors
+/// The first that is not so.
+pub fn check() -> Result<(), OpenError> {
+    match kernel_release() {
+        Some(release) if release >= (5, 10) => {}
+        _ => return Err(OpenError::TooOld { found: release_text() }),
+    }
+    let missing = missing_capabilities();
+    if !missing.is_empty() {
+        return Err(OpenError::Privileges { missing: missing.join(", ") });
+    }
+    if !has_btf() {
+        return Err(OpenError::NoBtf);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_cgroup2_on_a_hybrid_host() {
+        let text = "30 24 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n\
+                    31 30 0:27 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
+                    41 30 0:37 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n";
+        let found = parse_cgroups(text).unwrap();
+        assert_eq!(found.root, Path::new("/sys/fs/cgroup/unified"));
+        assert_eq!(found.v1, [PathBuf::from("/sys/fs/cgroup/cpu")]);
+    }
+
+    #[test]
+    fn a_subtree_mounted_elsewhere_is_not_the_root() {
+        let text = "41 30 0:37 /pod /mnt\\040x rw - cgroup2 cgroup2 rw\n\
+                    42 30 0:37 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(parse_cgroups(text).unwrap().root, Path::new("/sys/fs/cgroup"));
+    }
+
+    #[test]
+    fn no_cgroup2_is_none() {
+        assert_eq!(parse_cgroups("31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
+    }
+}

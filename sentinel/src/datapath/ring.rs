@@ -1,0 +1,69 @@
+//! The ring buffer, and the kernel programs' own diagnostics.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use aya::maps::{MapData, RingBuf};
+use aya_log::EbpfLogger;
+use bytes::Bytes;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Raw events, one record at a time, in the order the kernel reserved them.
+pub struct Ring {
+    events: AsyncFd<RingBuf<MapData>>,
+    diagnostics: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Ring {
+    /// Registers the ring with the runtime and starts forwarding diagnostics into `log`.
+    pub(super) fn new(
+        events: RingBuf<MapData>,
+        logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    ) -> io::Result<Self> {
+        let events = register(events)?;
+        Ok(Self { events, diagnostics: logger.and_then(forward) })
+    }
+
+    /// The next record.
+    ///
+    /// # Errors
+    /// When the file descriptor cannot be polled.
+    pub async fn next(&mut self) -> io::Result<Bytes> {
+        loop {
+            if let Some(record) = self.events.get_mut().next() {
+                return Ok(Bytes::copy_from_slice(&record));
+            }
+            let mut guard = self.events.readable_mut().await?;
+            if let Some(record) = guard.get_inner_mut().next() {
+                return Ok(Bytes::copy_from_slice(&record));
+            }
+            guard.clear_ready();
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if let Some(task) = self.diagnostics.take() {
+            task.abort();
+        }
+    }
+}
+
+fn forward(logger: EbpfLogger<&'static dyn log::Log>) -> Option<tokio::task::JoinHandle<()>> {
+    let mut logger = register(logger).ok()?;
+    Some(tokio::spawn(async move {
+        while let Ok(mut guard) = logger.readable_mut().await {
+            guard.get_inner_mut().flush();
+            guard.clear_ready();
+        }
+    }))
+}
+
+/// Registers a map's descriptor with the runtime. The only `unsafe` of this crate.
+fn register<T: AsRawFd>(source: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: every caller hands over a ring buffer, which owns its descriptor, keeps it open as
+    // long as it lives, and always returns the same one.
+    unsafe { AsyncFd::register_with_interest(source, Interest::READABLE) }.map_err(io::Error::from)
+}
