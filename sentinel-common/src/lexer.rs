@@ -230,15 +230,20 @@ impl Place {
         let depth = depth & Self::DEPTH_MAX;
         Self(state << 58 | (digits & 0xffff) << 42 | depth << 32 | level << 30 | kinds & Self::KINDS)
     }
-    const fn deeper(self) -> u64 {
-        if self.depth() < Self::DEPTH_MAX { self.depth() + 1 } else { self.depth() }
+    /// One container more below `KIND_DEPTH`. Beyond what can be counted, the way back up cannot be
+    /// told: the place is lost until the next line. (No branch: see [`Place`].)
+    const fn deeper(self) -> Self {
+        let depth = self.depth() + 1;
+        let uncounted = depth >> 9;
+        let state = DEEP as u64 - uncounted * (DEEP - RESYNC) as u64;
+        Self::new(state, 0, depth - uncounted, self.kinds())
     }
     const fn enter(self, object: u64) -> Self {
         if self.depth() >= KIND_DEPTH as u64 {
-            return Self::new(DEEP as u64, 0, self.deeper(), self.kinds());
+            return self.deeper();
         }
         let state = if object == 1 { OBJECT_KEY } else { ARRAY };
-        Self::new(state as u64, 0, self.deeper(), self.kinds() << 1 | object)
+        Self::new(state as u64, 0, self.depth() + 1, self.kinds() << 1 | object)
     }
     const fn leave(self) -> Self {
         let kinds = self.kinds() >> 1;
@@ -283,7 +288,7 @@ pub const fn act(place: u64, cell: u64, byte: u64) -> u64 {
         action::PUSH_OBJECT => place.enter(1),
         action::PUSH_ARRAY => place.enter(0),
         action::POP => place.leave(),
-        action::PUSH_DEEP => Place::new(DEEP as u64, 0, place.deeper(), place.kinds()),
+        action::PUSH_DEEP => place.deeper(),
         action::POP_DEEP => place.leave_deep(),
         action::HEX => place.digit(byte, cell.next(), false),
         _ => place.digit(byte, cell.next(), true),

@@ -6,7 +6,7 @@
 /// States of the compiled signature automaton; the table is `MAX_STATES * SYMBOL_CLASSES` cells.
 pub const MAX_STATES: usize = 4096;
 /// Equivalence classes of symbols; class 0 leaves the automaton where it is.
-pub const SYMBOL_CLASSES: usize = 64;
+pub const SYMBOL_CLASSES: usize = 128;
 /// Tokens a signature set may define: one bit each in a `u64`.
 pub const MAX_TOKENS: usize = 64;
 /// Rules a signature set may hold, after alternatives are spread out.

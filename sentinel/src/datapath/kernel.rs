@@ -6,6 +6,7 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+use bytes::Bytes;
 use ipnet::IpNet;
 use sentinel_common::config::{Config, Switch};
 use sentinel_common::event::ABI_VERSION;
@@ -75,6 +76,19 @@ impl Kernel {
             .inspect_err(|error| tracing::debug!("no diagnostics from the kernel programs: {error}"))
             .ok();
         Ring::new(events, logger).map_err(|error| OpenError::refused("to poll the ring buffer", &error))
+    }
+
+    /// Takes out every record that is in the ring now, without a runtime.
+    ///
+    /// # Errors
+    /// When the ring was taken before.
+    pub fn drain(&mut self) -> Result<Vec<Bytes>, DatapathError> {
+        let mut ring: RingBuf<&mut MapData> = self.map("EVENTS")?;
+        let mut records = Vec::new();
+        while let Some(record) = ring.next() {
+            records.push(Bytes::copy_from_slice(&record));
+        }
+        Ok(records)
     }
 
     /// Loads a program that is run by hand (`replay`, benchmarks, tests).

@@ -1,13 +1,16 @@
 //! Packets through the kernel's own reader by `BPF_PROG_TEST_RUN`, without a network.
 
+use std::collections::HashSet;
+
 use aya::maps::{HashMap, MapData};
 use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::Signatures;
-use sentinel_common::verdict::Mode;
+use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use super::{Datapath as _, DatapathError, Kernel, OpenError, PolicySet};
+use crate::replay::{Engine, EngineError, FlowId, Outcome};
 
 /// `struct __sk_buff` as far as the control buffer (include/uapi/linux/bpf.h).
 const CONTEXT: usize = 192;
@@ -20,6 +23,7 @@ const PROGRAM: &str = "replay";
 /// The reader in the kernel, with flows of its own.
 pub struct KernelEngine {
     kernel: Kernel,
+    open: HashSet<FlowId>,
 }
 
 impl KernelEngine {
@@ -35,39 +39,26 @@ impl KernelEngine {
             .set_signatures(signatures)
             .and_then(|()| kernel.set_policy(&policy))
             .map_err(|error| OpenError::refused("the replay's configuration", &error))?;
-        Ok(Self { kernel })
-    }
-
-    /// Makes room for a flow under a number that is not in use.
-    ///
-    /// # Errors
-    /// When as many flows as fit are being replayed.
-    pub fn open_flow(&mut self, flow: u32) -> Result<(), DatapathError> {
-        let result = self.flows()?.insert(flow, Flow::NEW, 0);
-        result.map_err(|error| DatapathError::map("REPLAY", "a flow", &error))
-    }
-
-    /// Forgets a flow.
-    ///
-    /// # Errors
-    /// When it is not there.
-    pub fn close_flow(&mut self, flow: u32) -> Result<(), DatapathError> {
-        let result = self.flows()?.remove(&flow);
-        result.map_err(|error| DatapathError::map("REPLAY", "a removal", &error))
+        Ok(Self { kernel, open: HashSet::new() })
     }
 
     /// Runs one IP packet (from its IP header on) and returns the flow's state after it.
     ///
     /// # Errors
-    /// When the kernel refuses the packet (shorter than 20 bytes, or longer than a page) or the
-    /// flow was not opened.
-    pub fn packet(
+    /// When the kernel refuses the packet (shorter than 20 bytes, or longer than a page), or as many
+    /// flows as fit are being replayed.
+    pub fn run(
         &mut self,
-        flow: u32,
+        flow: FlowId,
         direction: Direction,
         start: Start,
         packet: &[u8],
     ) -> Result<Flow, DatapathError> {
+        if !self.open.contains(&flow) {
+            let result = self.flows()?.insert(flow, Flow::NEW, 0);
+            result.map_err(|error| DatapathError::map("REPLAY", "a flow", &error))?;
+            self.open.insert(flow);
+        }
         let frame = frame(packet);
         let context = context(flow, direction, start);
         let program: &CgroupSkb = self
@@ -87,6 +78,36 @@ impl KernelEngine {
         let missing = || DatapathError::Map { map: "REPLAY", what: "everything", why: "no such map".to_owned() };
         let map = self.kernel.ebpf().map_mut("REPLAY").ok_or_else(missing)?;
         HashMap::try_from(map).map_err(|error| DatapathError::map("REPLAY", "to be opened", &error))
+    }
+}
+
+impl Engine for KernelEngine {
+    fn name(&self) -> &'static str {
+        "kernel"
+    }
+
+    fn packet(
+        &mut self,
+        flow: FlowId,
+        direction: Direction,
+        ip_packet: &[u8],
+        start: Start,
+    ) -> Result<Outcome, EngineError> {
+        let state = self.run(flow, direction, start, ip_packet)?;
+        Ok(Outcome {
+            verdict: Verdict::from_wire(state.verdict).unwrap_or(Verdict::Allowed),
+            reason: Reason::from_wire(state.reason).unwrap_or(Reason::Unremarkable),
+            rule: state.rule,
+        })
+    }
+
+    fn forget(&mut self, flow: FlowId) {
+        if self.open.remove(&flow)
+            && let Ok(mut flows) = self.flows()
+            && let Err(error) = flows.remove(&flow)
+        {
+            tracing::debug!("flow {flow} could not be forgotten: {error}");
+        }
     }
 }
 

@@ -1,0 +1,49 @@
+//! HTTP: everything on a unix socket that only root opens; on TCP what a scraper and a probe need.
+
+mod serve;
+mod shared;
+mod status;
+
+pub use serve::{SOCKET, ServeError, Servers};
+pub use shared::{About, Shared};
+pub use status::{Outcomes, Status};
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+
+/// What anyone who reaches the TCP port may read.
+fn public(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(shared)
+}
+
+/// The unix socket: the same, and what names processes and paths.
+fn private(shared: Arc<Shared>) -> Router {
+    let status = Router::new().route("/status", get(status)).with_state(Arc::clone(&shared));
+    public(shared).merge(status)
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    shared.refresh();
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.metrics().render()).into_response()
+}
+
+async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.not_ready() {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
+    Json(Status::of(&shared))
+}

@@ -1,0 +1,123 @@
+//! What the API tells and the daemon changes.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sentinel_common::verdict::{COUNTERS, Mode};
+
+use crate::datapath::{Attachment, Datapath, DatapathError, PolicySet};
+use crate::export::metrics::Metrics;
+use crate::signature::Stats;
+
+/// What the agent says of itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// When it started, RFC 3339.
+    pub started: String,
+    /// The most that is done about anything.
+    pub mode: Mode,
+    /// What a mining-pool message leads to.
+    pub stratum: Mode,
+    /// What a destination outside the allowlist leads to.
+    pub egress: Mode,
+    /// Prefixes in the allowlist.
+    pub prefixes: usize,
+    /// Policy files.
+    pub policies: Vec<String>,
+    /// What was wrong with the last policy, when it was refused.
+    pub policy_error: Option<String>,
+    /// The signature set.
+    pub signatures: Stats,
+}
+
+/// The parts of the agent that more than one task looks at.
+pub struct Shared {
+    datapath: Mutex<Option<Box<dyn Datapath>>>,
+    about: Mutex<About>,
+    /// Why the agent is not ready; `None` when it is.
+    not_ready: Mutex<Option<String>>,
+    metrics: Metrics,
+}
+
+impl Shared {
+    /// Not ready yet.
+    #[must_use]
+    pub fn new(datapath: Box<dyn Datapath>, about: About, metrics: Metrics) -> Self {
+        Self {
+            datapath: Mutex::new(Some(datapath)),
+            about: Mutex::new(about),
+            not_ready: Mutex::new(Some("starting".to_owned())),
+            metrics,
+        }
+    }
+
+    /// The figures.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What the agent says of itself now.
+    #[must_use]
+    pub fn about(&self) -> About {
+        lock(&self.about).clone()
+    }
+
+    /// Changes what the agent says of itself.
+    pub fn tell(&self, change: impl FnOnce(&mut About)) {
+        change(&mut lock(&self.about));
+    }
+
+    /// Why the agent is not ready; `None` when it is.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<String> {
+        lock(&self.not_ready).clone()
+    }
+
+    /// Says that it is ready, or why not.
+    pub fn set_not_ready(&self, why: Option<&str>) {
+        *lock(&self.not_ready) = why.map(str::to_owned);
+    }
+
+    /// Brings the kernel's totals into the figures and returns them.
+    pub fn refresh(&self) -> Vec<u64> {
+        let totals = lock(&self.datapath).as_ref().map(|datapath| datapath.counters());
+        match totals {
+            Some(Ok(totals)) => {
+                self.metrics.set_kernel(&totals);
+                totals
+            }
+            Some(Err(error)) => {
+                tracing::warn!("the kernel's counters cannot be read: {error}");
+                vec![0; COUNTERS]
+            }
+            None => vec![0; COUNTERS],
+        }
+    }
+
+    /// Puts a policy in force. `None` when the agent is detached already.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; the one before stays.
+    pub fn apply(&self, policy: &PolicySet) -> Result<Option<u32>, DatapathError> {
+        lock(&self.datapath).as_mut().map(|datapath| datapath.set_policy(policy)).transpose()
+    }
+
+    /// What is attached, where, and the generation in force.
+    #[must_use]
+    pub fn attached(&self) -> (Vec<Attachment>, String, u32) {
+        lock(&self.datapath).as_ref().map_or_else(Default::default, |datapath| {
+            let cgroup = datapath.cgroup().display().to_string();
+            (datapath.attachments(), cgroup, datapath.generation())
+        })
+    }
+
+    /// Takes the programs out of the kernel.
+    pub fn detach(&self) {
+        lock(&self.datapath).take();
+    }
+}
+
+/// A panic elsewhere leaves nothing half-done behind these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,205 @@
+//! The command line. Names here are scripted against: keep them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{ConfigFile, EnforcementMode, LogLevel, STATE_DIR, StratumAction};
+
+const EXAMPLES: &str = "\
+Examples:
+  sentinel doctor                                what this host can do
+  sentinel run                                   watch, drop nothing
+  sentinel run --mode enforce                    cut mining sessions
+  sentinel run --policy egress.yaml --listen 127.0.0.1:9100
+  sentinel replay capture.pcap                   what would have been cut
+
+Exit codes: 0 done, 1 failed, 2 a check found something, 64 bad usage or bad configuration.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  sentinel run
+      Watch the whole host. Mining sessions and their processes appear as a table.
+  sentinel run --mode enforce --events /var/log/sentinel.json
+      Cut mining sessions, and keep a journal of JSON lines.
+  sentinel run --policy /etc/sentinel/policies --cgroup /sys/fs/cgroup/system.slice
+      Hold one subtree to an allowlist of destinations.
+
+Signals: TERM or INT detaches and ends; HUP reads the configuration and the policies again and
+opens the journal's file anew. A policy that is wrong leaves the one before in force.";
+
+/// Finds and cuts cryptomining traffic on this host, and says whose it was.
+///
+/// sentinel loads programs into the kernel that read the first bytes of every connection. A session
+/// that speaks a mining-pool protocol is reported with its process, and under --mode enforce it is
+/// cut at that very packet. Destinations can be held to an allowlist as well.
+#[derive(Debug, Parser)]
+#[command(name = "sentinel", version, after_help = EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch this host, and cut mining sessions if told to
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Say what this kernel and host offer, what is missing, and what that costs
+    Doctor(FormatArgs),
+    /// Ask the running agent how it is
+    Status(StatusArgs),
+    /// Look at policies without putting them in force
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Read recorded traffic and say what would have been cut
+    #[command(
+        after_help = "Examples:\n  sentinel replay capture.pcap\n  sentinel replay --engine kernel --format json *.pcapng"
+    )]
+    Replay(ReplayArgs),
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Settings as YAML; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A policy, or a folder of them; may be given several times
+    #[arg(long = "policy", value_name = "PATH")]
+    pub policies: Vec<PathBuf>,
+    /// Watch only what runs in this cgroup2 folder and below [default: the whole host]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<PathBuf>,
+    /// Whether anything is dropped at all [default: audit]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<EnforcementMode>,
+    /// What becomes of a mining session [default: what the policies say, else block]
+    #[arg(long, value_name = "ACTION")]
+    pub stratum: Option<StratumAction>,
+    /// Serve /metrics, /healthz and /readyz here; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Write events as JSON lines to this file, or to standard output with -
+    /// [default: a table on a terminal, JSON lines elsewhere]
+    #[arg(long, value_name = "FILE|-", verbatim_doc_comment)]
+    pub events: Option<PathBuf>,
+    /// Folder for the agent's socket [default: /run/sentinel]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// How much is told on standard error [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+}
+
+impl RunArgs {
+    /// What was typed, in the form of a configuration file.
+    #[must_use]
+    pub fn typed(&self) -> ConfigFile {
+        ConfigFile {
+            mode: self.mode,
+            stratum: self.stratum,
+            policies: self.policies.clone(),
+            cgroup: self.cgroup.clone(),
+            listen: self.listen,
+            events: self.events.clone(),
+            state_dir: self.state_dir.clone(),
+            log_level: self.log_level,
+        }
+    }
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// `--format` alone.
+#[derive(Debug, Args)]
+pub struct FormatArgs {
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Folder of the agent's socket
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say everything that is wrong with these policies; exit code 2 if anything is
+    #[command(
+        after_help = "Example:\n  sentinel policy check egress.yaml && kill -HUP $(pidof sentinel)"
+    )]
+    Check {
+        /// Policy files, or folders of them
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Captures: pcap or pcapng
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where the packets are judged
+    #[arg(long, value_enum, default_value_t = EngineKind::Host)]
+    pub engine: EngineKind,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Where a replay judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineKind {
+    /// In this process; needs no privileges
+    Host,
+    /// In the kernel programs themselves; needs root
+    Kernel,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_run_arrive_in_the_settings() {
+        let line = "sentinel run --policy a --policy b --mode enforce --stratum alert --listen [::1]:0 --events - --state-dir s --log-level warn --cgroup /c";
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        let typed = args.typed();
+        assert_eq!(typed.policies, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert_eq!(typed.mode, Some(EnforcementMode::Enforce));
+        assert_eq!(typed.stratum, Some(StratumAction::Alert));
+        assert_eq!(typed.events, Some("-".into()));
+    }
+}

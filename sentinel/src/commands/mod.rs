@@ -1,0 +1,74 @@
+//! The commands: each ends in an exit code, and a failure in one sentence on standard error.
+
+mod check;
+mod replay;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command, Format, PolicyCommand};
+use crate::{doctor, status};
+
+/// Something failed.
+const FAILED: u8 = 1;
+/// A check found something.
+const FOUND: u8 = 2;
+/// Bad usage or bad configuration (`EX_USAGE`).
+const USAGE: u8 = 64;
+
+/// Runs the command that these arguments ask for.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    match cli.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(arguments.format == Format::Json),
+        Command::Status(arguments) => tell(&arguments.state_dir, arguments.format),
+        Command::Policy(PolicyCommand::Check { files, format }) => check::check(&files, format),
+        Command::Replay(arguments) => replay::replay(&arguments),
+    }
+}
+
+/// Help and version are no errors; everything else is bad usage.
+fn explain(error: &clap::Error) -> ExitCode {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    match error.print() {
+        Ok(()) if asked => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(USAGE),
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn tell(state_dir: &Path, format: Format) -> ExitCode {
+    match status::fetch(state_dir) {
+        Ok(value) if format == Format::Json => print(&format!("{value:#}\n")),
+        Ok(value) => print(&status::table(&value)),
+        Err(error) => fail(FAILED, &error),
+    }
+}
+
+/// A failure in one sentence.
+fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("sentinel: {error}");
+    ExitCode::from(code)
+}
+
+/// A reader that has heard enough is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(FAILED, &format!("cannot write the answer: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,49 @@
+//! `sentinel run`
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use tracing_subscriber::filter::LevelFilter;
+
+use super::{FAILED, USAGE, fail};
+use crate::cli::RunArgs;
+use crate::config::{Config, ConfigError, ConfigFile, LogLevel};
+use crate::daemon;
+
+pub(super) fn run(arguments: &RunArgs) -> ExitCode {
+    let read = || read(arguments);
+    let config = match read() {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error),
+    };
+    log_to_stderr(config.log_level);
+    match daemon::run(config, read) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(if error.is_usage() { USAGE } else { FAILED }, &error),
+    }
+}
+
+fn read(arguments: &RunArgs) -> Result<Config, ConfigError> {
+    let file = arguments.config.as_deref().map(ConfigFile::read).transpose()?;
+    Ok(Config::new(arguments.typed(), file.unwrap_or_default()))
+}
+
+/// The agent's own messages, and those of the kernel programs, which come through `log`.
+fn log_to_stderr(level: LogLevel) {
+    let filter = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !no_colour)
+        .with_max_level(filter)
+        .finish();
+    // Both fail only where a logger is set already, and then that one is used.
+    tracing::subscriber::set_global_default(subscriber).ok();
+    tracing_log::LogTracer::init().ok();
+}

@@ -1,0 +1,208 @@
+//! The configuration file as it is written.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+use crate::signature::suggest;
+
+/// Largest configuration file that is read, bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Settings as typed; all are optional. Flags of the command line take the same form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ConfigFile {
+    /// `audit` or `enforce`.
+    pub mode: Option<EnforcementMode>,
+    /// `block`, `alert` or `off`.
+    pub stratum: Option<StratumAction>,
+    /// Policy files and folders of them.
+    pub policies: Vec<PathBuf>,
+    /// The cgroup2 folder to attach to.
+    pub cgroup: Option<PathBuf>,
+    /// Address and port for `/metrics`.
+    #[serde(deserialize_with = "address")]
+    pub listen: Option<SocketAddr>,
+    /// File for events, or `-`.
+    pub events: Option<PathBuf>,
+    /// Folder for the agent's socket.
+    pub state_dir: Option<PathBuf>,
+    /// How much is told on standard error.
+    pub log_level: Option<LogLevel>,
+}
+
+/// Whether anything is dropped at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EnforcementMode {
+    /// Report only
+    Audit,
+    /// Report and block
+    Enforce,
+}
+
+/// What becomes of a mining-pool session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum StratumAction {
+    /// Cut it (under --mode enforce)
+    Block,
+    /// Report it
+    Alert,
+    /// Do not look for it
+    Off,
+}
+
+/// How much is told on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What failed
+    Error,
+    /// And what may need attention
+    Warn,
+    /// And what happens
+    #[default]
+    Info,
+    /// And how
+    Debug,
+    /// And every step of it
+    Trace,
+}
+
+/// Why a configuration file was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file system refused.
+    #[error("cannot read the configuration {path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Larger than any configuration.
+    #[error("the configuration {0} has more than {MAX_FILE} bytes: is it the right file?")]
+    TooLarge(PathBuf),
+    /// Not understood.
+    #[error("{path}:{line}:{column}: {message}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong, and the nearest thing that is right.
+        message: String,
+    },
+}
+
+impl ConfigFile {
+    /// Reads a file. Paths in it are taken from the folder that it is in.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not understood.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let io = |error| ConfigError::Io { path: path.to_owned(), error };
+        if fs::metadata(path).map_err(io)?.len() > MAX_FILE {
+            return Err(ConfigError::TooLarge(path.to_owned()));
+        }
+        let text = fs::read_to_string(path).map_err(io)?;
+        let mut file = Self::parse(&text, path)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        for path in file.policies.iter_mut().chain(&mut file.state_dir) {
+            *path = base.join(&path);
+        }
+        file.events =
+            file.events.map(|path| if path.as_os_str() == "-" { path } else { base.join(path) });
+        Ok(file)
+    }
+
+    /// Reads text; `path` is for messages.
+    ///
+    /// # Errors
+    /// When it is not understood.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(text).map_err(|error| explain(&error, path))
+    }
+}
+
+fn explain(error: &serde_saphyr::Error, path: &Path) -> ConfigError {
+    let error = error.without_snippet();
+    let place = error.location();
+    let message = match error {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            let hint = suggest::clause(field, expected.iter().copied());
+            format!("unknown key \"{field}\"{hint}; known are {}", expected.join(", "))
+        }
+        serde_saphyr::Error::SerdeUnknownVariant { variant, expected, .. } => {
+            let hint = suggest::clause(variant, expected.iter().copied());
+            format!("unknown value \"{variant}\"{hint}; write one of {}", expected.join(", "))
+        }
+        other => other.to_string(),
+    };
+    ConfigError::Invalid {
+        path: path.to_owned(),
+        line: place.map_or(0, |place| place.line()),
+        column: place.map_or(0, |place| place.column()),
+        message,
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let message = format!("\"{text}\" is no address with a port, write e.g. 127.0.0.1:9100");
+        serde::de::Error::custom(message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ConfigFile, String> {
+        ConfigFile::parse(text, Path::new("c.yaml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_key_is_understood() {
+        let text = "mode: enforce\nstratum: alert\npolicies: [a.yaml, b]\ncgroup: /sys/fs/cgroup/x\n\
+                    listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
+        let file = parse(text).unwrap();
+        assert_eq!(file.mode, Some(EnforcementMode::Enforce));
+        assert_eq!(file.listen, "[::1]:0".parse().ok());
+        assert_eq!(file.log_level, Some(LogLevel::Debug));
+        assert_eq!(parse("# nothing yet\n").unwrap(), ConfigFile::default());
+    }
+
+    #[test]
+    fn a_slip_is_named_with_its_place_and_the_mend() {
+        let error = parse("mode: audit\npolicys: [a]\n").unwrap_err();
+        assert!(
+            error.starts_with("c.yaml:2:1: unknown key \"policys\" (did you mean \"policies\"?)"),
+            "{error}"
+        );
+        let error = parse("mode: enforced\n").unwrap_err();
+        assert!(error.contains("did you mean \"enforce\"?"), "{error}");
+        let error = parse("listen: 9100\n").unwrap_err();
+        assert!(error.contains("127.0.0.1:9100"), "{error}");
+    }
+
+    #[test]
+    fn paths_are_taken_from_the_files_own_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.yaml");
+        fs::write(&path, "policies: [p.yaml, /abs]\nevents: '-'\n").unwrap();
+        let file = ConfigFile::read(&path).unwrap();
+        assert_eq!(file.policies, [folder.path().join("p.yaml"), "/abs".into()]);
+        assert_eq!(file.events, Some("-".into()));
+    }
+}

@@ -1,0 +1,97 @@
+//! What was typed, in a file and on the command line, to what is true.
+
+mod file;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use file::{ConfigError, ConfigFile, EnforcementMode, LogLevel, StratumAction};
+use sentinel_common::verdict::Mode;
+
+/// Where the agent keeps its socket when nothing else is said.
+pub const STATE_DIR: &str = "/run/sentinel";
+
+/// Valid settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The most that is done about anything: `Audit` or `Enforce`.
+    pub mode: Mode,
+    /// What a mining-pool message leads to; `None` leaves it to the policies.
+    pub stratum: Option<Mode>,
+    /// Policy files and folders of them.
+    pub policies: Vec<PathBuf>,
+    /// The cgroup2 folder to attach to; `None` is the root.
+    pub cgroup: Option<PathBuf>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served.
+    pub listen: Option<SocketAddr>,
+    /// Where events go as JSON lines, `-` being standard output.
+    pub events: Option<PathBuf>,
+    /// Where the agent's socket is.
+    pub state_dir: PathBuf,
+    /// How much is told on standard error.
+    pub log_level: LogLevel,
+}
+
+impl Config {
+    /// Settings from the command line over those from the file over the defaults.
+    #[must_use]
+    pub fn new(typed: ConfigFile, file: ConfigFile) -> Self {
+        let policies = if typed.policies.is_empty() { file.policies } else { typed.policies };
+        Self {
+            mode: match typed.mode.or(file.mode) {
+                Some(EnforcementMode::Enforce) => Mode::Enforce,
+                Some(EnforcementMode::Audit) | None => Mode::Audit,
+            },
+            stratum: typed.stratum.or(file.stratum).map(|action| match action {
+                StratumAction::Block => Mode::Enforce,
+                StratumAction::Alert => Mode::Audit,
+                StratumAction::Off => Mode::Off,
+            }),
+            policies,
+            cgroup: typed.cgroup.or(file.cgroup),
+            listen: typed.listen.or(file.listen),
+            events: typed.events.or(file.events),
+            state_dir: typed.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into()),
+            log_level: typed.log_level.or(file.log_level).unwrap_or_default(),
+        }
+    }
+
+    /// What this setting comes to: nothing is dropped under `audit`.
+    #[must_use]
+    pub fn capped(&self, mode: Mode) -> Mode {
+        mode.min(self.mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_dropped_until_someone_says_so() {
+        let config = Config::new(ConfigFile::default(), ConfigFile::default());
+        assert_eq!(config.mode, Mode::Audit);
+        assert_eq!(config.capped(Mode::Enforce), Mode::Audit);
+        assert_eq!(config.capped(Mode::Off), Mode::Off);
+        assert_eq!(config.state_dir, PathBuf::from(STATE_DIR));
+    }
+
+    #[test]
+    fn the_command_line_wins() {
+        let file = ConfigFile {
+            mode: Some(EnforcementMode::Enforce),
+            stratum: Some(StratumAction::Off),
+            policies: vec!["a".into()],
+            ..ConfigFile::default()
+        };
+        let typed = ConfigFile {
+            mode: Some(EnforcementMode::Audit),
+            policies: vec!["b".into()],
+            ..ConfigFile::default()
+        };
+        let config = Config::new(typed, file);
+        assert_eq!(config.mode, Mode::Audit);
+        assert_eq!(config.stratum, Some(Mode::Off));
+        assert_eq!(config.policies, [PathBuf::from("b")]);
+    }
+}

@@ -1,0 +1,278 @@
+//! The running agent: its tasks, how it takes a new policy, how it ends. Knows no terminal, no
+//! signals and no kernel, so that a test can run one.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sentinel_common::verdict::{Loss, loss_counter};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::RunError;
+use super::prepare::{Prepared, names, prepare};
+use super::reader::{Records, read};
+use crate::api::{About, Servers, Shared, Status};
+use crate::config::Config;
+use crate::datapath::Datapath;
+use crate::engine::{Input, State, rfc3339, step};
+use crate::executor::Executor;
+use crate::export::metrics::Metrics;
+use crate::export::writer::Outputs;
+use crate::signature::{self, Catalogue};
+use crate::watch::clock;
+
+/// Inputs that may wait for the engine. A reader that finds no room waits, and the ring counts what
+/// it cannot hold.
+const INPUTS: usize = 4096;
+/// How often the engine looks at its deadlines.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the kernel's losses are looked at.
+const LOSSES: Duration = Duration::from_secs(5);
+/// How long the last events may wait for their answers.
+const DRAIN: Duration = Duration::from_millis(400);
+/// How long the last lines may take to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// What an agent is made of.
+pub struct Parts<R> {
+    /// The kernel, or what stands in for it.
+    pub datapath: Box<dyn Datapath>,
+    /// Where events come from.
+    pub records: R,
+    /// Settings.
+    pub config: Config,
+    /// The first policy.
+    pub prepared: Prepared,
+    /// Where events go.
+    pub outputs: Outputs,
+}
+
+/// A running agent.
+pub struct Agent {
+    shared: Arc<Shared>,
+    config: Config,
+    catalogue: Catalogue,
+    inputs: mpsc::Sender<Input>,
+    waiting: Arc<AtomicUsize>,
+    stop: watch::Sender<bool>,
+    reader: JoinHandle<()>,
+    engine: JoinHandle<()>,
+    servers: Servers,
+}
+
+/// What an agent did, for its last line.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The last status.
+    pub status: Status,
+}
+
+impl Agent {
+    /// Puts the signatures and the first policy in force and starts all tasks.
+    ///
+    /// # Errors
+    /// When something cannot be had; what was attached is detached again.
+    pub async fn start<R: Records>(parts: Parts<R>) -> Result<Self, RunError> {
+        let Parts { mut datapath, records, config, prepared, outputs } = parts;
+        let now = clock::now();
+        let unix = i128::from(now.now) + now.monotonic_to_unix;
+        let metrics = Metrics::new((unix / 1_000_000) as f64 / 1000.0)?;
+        let compiled = signature::embedded()?;
+        datapath.set_signatures(&compiled.signatures)?;
+        let generation = datapath.set_policy(&prepared.set)?;
+        let about = About {
+            started: rfc3339(unix),
+            mode: config.mode,
+            stratum: prepared.set.stratum,
+            egress: prepared.set.egress,
+            prefixes: prepared.set.prefixes.len(),
+            policies: policy_names(&config),
+            policy_error: None,
+            signatures: compiled.catalogue.stats(),
+        };
+        metrics.set_signatures(about.signatures.states, about.signatures.rules);
+        metrics.set_generation(generation);
+        let shared = Arc::new(Shared::new(datapath, about, metrics.clone()));
+        let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
+
+        let (inputs, received) = mpsc::channel(INPUTS);
+        let executor = Executor::start(outputs, metrics, inputs.clone())?;
+        let names = names(&compiled.catalogue, prepared.egress);
+        inputs.send(Input::Applied(Box::new(names), generation)).await.ok();
+        let (stop, stopped) = watch::channel(false);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let reader = tokio::spawn(read(records, inputs.clone(), Arc::clone(&shared), stopped));
+        let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
+        let engine = tokio::spawn(drive.run(received));
+        shared.set_not_ready(None);
+        warn(prepared.warning.as_deref());
+        let catalogue = compiled.catalogue;
+        Ok(Self { shared, config, catalogue, inputs, waiting, stop, reader, engine, servers })
+    }
+
+    /// The address that figures are served on.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.servers.address
+    }
+
+    /// The agent at a glance.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&self.shared)
+    }
+
+    /// Takes the policies of new settings, and has the journal's file opened anew. What is wrong
+    /// leaves everything as it was.
+    pub async fn reload(&mut self, config: Config) {
+        self.send(Input::Reopen).await;
+        let prepared = match prepare(&config) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.refused(&error.to_string()).await,
+        };
+        match self.shared.apply(&prepared.set) {
+            Ok(Some(generation)) => self.applied(config, prepared, generation).await,
+            Ok(None) => {}
+            Err(error) => self.refused(&error.to_string()).await,
+        }
+    }
+
+    async fn applied(&mut self, config: Config, prepared: Prepared, generation: u32) {
+        self.shared.tell(|about| {
+            about.mode = config.mode;
+            about.stratum = prepared.set.stratum;
+            about.egress = prepared.set.egress;
+            about.prefixes = prepared.set.prefixes.len();
+            about.policies = policy_names(&config);
+            about.policy_error = None;
+        });
+        self.shared.metrics().set_generation(generation);
+        tracing::info!("policy applied, generation {generation}");
+        warn(prepared.warning.as_deref());
+        if !same_wiring(&self.config, &config) {
+            tracing::warn!(
+                "cgroup, listen, events, stateDir and logLevel change with a restart only"
+            );
+        }
+        self.config = config;
+        let names = names(&self.catalogue, prepared.egress);
+        self.send(Input::Applied(Box::new(names), generation)).await;
+    }
+
+    /// Says that new settings were not taken.
+    pub async fn refused(&mut self, why: &str) {
+        tracing::error!("the policy before stays in force: {why}");
+        self.shared.metrics().policy_refused();
+        self.shared.tell(|about| about.policy_error = Some(why.to_owned()));
+        let (_, _, generation) = self.shared.attached();
+        self.send(Input::Refused(generation, why.to_owned())).await;
+    }
+
+    async fn send(&self, input: Input) {
+        if self.inputs.send(input).await.is_err() {
+            tracing::error!("the engine has ended: restart the agent");
+        }
+    }
+
+    /// Detaches, lets the last events out, and ends.
+    pub async fn stop(self) -> Summary {
+        let summary = Summary { status: self.status() };
+        self.shared.set_not_ready(Some("stopping"));
+        self.shared.detach();
+        self.stop.send_replace(true);
+        if self.reader.await.is_err() {
+            tracing::error!("the ring's reader has failed");
+        }
+        let settled = async {
+            // The engine is behind its queue by at least one look.
+            loop {
+                tokio::time::sleep(TICK).await;
+                if self.waiting.load(Ordering::Acquire) == 0 && self.inputs.capacity() == INPUTS {
+                    break;
+                }
+            }
+        };
+        timeout(DRAIN, settled).await.ok();
+        self.inputs.send(Input::Finish).await.ok();
+        if timeout(FLUSH, self.engine).await.is_err() {
+            tracing::warn!("the last events could not be written: the output takes none");
+        }
+        summary
+    }
+}
+
+/// The task that owns the engine's state.
+struct Drive {
+    shared: Arc<Shared>,
+    waiting: Arc<AtomicUsize>,
+    executor: Executor,
+}
+
+impl Drive {
+    async fn run(self, mut inputs: mpsc::Receiver<Input>) {
+        let mut state = State::default();
+        let mut tick = interval(TICK);
+        let mut losses = interval(LOSSES);
+        for timer in [&mut tick, &mut losses] {
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            let input = tokio::select! {
+                input = inputs.recv() => input.unwrap_or(Input::Finish),
+                _ = tick.tick() => Input::Tick,
+                _ = losses.tick() => Input::Losses(losses_of(&self.shared.refresh())),
+            };
+            let is_last = matches!(input, Input::Finish);
+            self.feed(&mut state, input);
+            self.waiting.store(state.pending(), Ordering::Release);
+            self.shared.metrics().set_pending(state.pending());
+            if is_last {
+                break;
+            }
+        }
+        drop(inputs);
+        if tokio::task::spawn_blocking(|| self.executor.close()).await.is_err() {
+            tracing::error!("the last events could not be written");
+        }
+    }
+
+    /// One input, and what its actions answer at once.
+    fn feed(&self, state: &mut State, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for action in step(state, clock::now(), input) {
+                inputs.extend(self.executor.perform(action).map(Input::Fact));
+            }
+        }
+    }
+}
+
+fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
+    let mut losses = [0; Loss::COUNT];
+    for (slot, loss) in losses.iter_mut().zip(Loss::ALL) {
+        let index = usize::try_from(loss_counter(*loss)).unwrap_or(usize::MAX);
+        *slot = totals.get(index).copied().unwrap_or_default();
+    }
+    losses
+}
+
+fn policy_names(config: &Config) -> Vec<String> {
+    config.policies.iter().map(|path| path.display().to_string()).collect()
+}
+
+/// Whether all that only counts at the start is as it was.
+fn same_wiring(before: &Config, now: &Config) -> bool {
+    let Config { cgroup, listen, events, state_dir, log_level, .. } = now;
+    (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
+        && (&before.state_dir, &before.log_level) == (state_dir, log_level)
+}
+
+fn warn(text: Option<&str>) {
+    if let Some(text) = text {
+        tracing::warn!("{text}");
+    }
+}

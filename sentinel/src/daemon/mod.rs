@@ -1,0 +1,133 @@
+//! `sentinel run`: parse, build, announce, spawn, wait for signals, drain.
+
+mod agent;
+mod announce;
+mod prepare;
+mod reader;
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use agent::{Agent, Parts, Summary};
+pub use prepare::{PrepareError, Prepared, prepare};
+pub use reader::Records;
+
+use crate::api::ServeError;
+use crate::config::{Config, ConfigError};
+use crate::datapath::{self, DatapathError, OpenError, Options};
+use crate::export::writer::Outputs;
+use crate::signature::SignatureError;
+
+/// Why the agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A policy is wrong.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The kernel side cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The kernel refused the first policy or the signatures.
+    #[error("the kernel refused what it was given: {0}")]
+    Datapath(#[from] DatapathError),
+    /// The built-in signatures are broken.
+    #[error("the built-in signatures do not compile, this build is broken: {0}")]
+    Signatures(#[from] SignatureError),
+    /// The API cannot be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The journal cannot be opened.
+    #[error("cannot open the journal {path}: {error}; choose another with --events")]
+    Journal {
+        /// The file.
+        path: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The figures are broken.
+    #[error("the metrics cannot be set up, this build is broken: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The system has no room.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+impl RunError {
+    /// Whether the user's own files are to blame.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Prepare(_))
+    }
+}
+
+/// Runs until a signal ends it. `reload` reads the configuration again, as at the start.
+///
+/// # Errors
+/// When the agent cannot start.
+pub fn run(
+    config: Config,
+    reload: impl Fn() -> Result<Config, ConfigError>,
+) -> Result<(), RunError> {
+    // Read first: a mistake in a policy is told before anything is attached.
+    let prepared = prepare(&config)?;
+    let outputs =
+        Outputs::suitable(config.events.as_deref()).map_err(|error| RunError::Journal {
+            path: config
+                .events
+                .as_deref()
+                .unwrap_or(std::path::Path::new("-"))
+                .display()
+                .to_string(),
+            error,
+        })?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let (datapath, records) = datapath::open(&Options { cgroup: config.cgroup.clone() })?;
+        let parts = Parts { datapath, records, config, prepared, outputs };
+        let mut agent = Agent::start(parts).await?;
+        announce::ready(&agent);
+        while let Signal::Reload = signals.next().await {
+            match reload() {
+                Ok(config) => agent.reload(config).await,
+                Err(error) => agent.refused(&error.to_string()).await,
+            }
+        }
+        announce::stopped(&agent.stop().await);
+        Ok(())
+    });
+    // A thread that waits for a reader of standard output must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+enum Signal {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.hangup.recv() => Signal::Reload,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The ring to the engine: raw records in, events out.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::api::Shared;
+use crate::datapath::Ring;
+use crate::decode::decode;
+use crate::engine::Input;
+
+/// With nothing attached any more, a ring that is quiet for this long is empty.
+const QUIET: Duration = Duration::from_millis(50);
+/// Records read after the end was asked for: a full ring of them.
+const LAST: usize = 4096;
+
+/// Where raw records come from. `next` must lose nothing when it is dropped half-way.
+pub trait Records: Send + 'static {
+    /// The next record.
+    fn next(&mut self) -> impl Future<Output = io::Result<Bytes>> + Send;
+}
+
+impl Records for Ring {
+    async fn next(&mut self) -> io::Result<Bytes> {
+        Self::next(self).await
+    }
+}
+
+/// Reads until the ring fails, or until `stop` says so and the ring is empty.
+pub(super) async fn read(
+    mut records: impl Records,
+    inputs: mpsc::Sender<Input>,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let record = tokio::select! {
+            record = records.next() => record,
+            _ = stop.changed() => break,
+        };
+        match record {
+            Ok(record) => hand_over(&record, &inputs, &shared).await,
+            Err(error) => {
+                tracing::error!("events can no longer be read, restart the agent: {error}");
+                shared.set_not_ready(Some("the ring buffer cannot be read"));
+                return;
+            }
+        }
+    }
+    for _ in 0..LAST {
+        let Ok(Ok(record)) = timeout(QUIET, records.next()).await else { break };
+        hand_over(&record, &inputs, &shared).await;
+    }
+}
+
+async fn hand_over(record: &[u8], inputs: &mpsc::Sender<Input>, shared: &Shared) {
+    match decode(record) {
+        // Waiting here fills the ring, and a full ring is counted.
+        Ok(event) => {
+            if inputs.send(Input::Event(Box::new(event))).await.is_err() {
+                tracing::debug!("an event came after the end");
+            }
+        }
+        Err(error) => {
+            shared.metrics().decode_error(&error);
+            tracing::debug!("a record cannot be read: {error}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `sentinel doctor`: what this host offers, what is missing, and what that costs.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::datapath::platform;
+
+/// How a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// As it should be.
+    Good,
+    /// Works with less.
+    Reduced,
+    /// `sentinel run` refuses.
+    Missing,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it stands.
+    pub standing: Standing,
+    /// What was found.
+    pub found: String,
+    /// What that costs, or the mend; empty when there is nothing to say.
+    pub note: String,
+}
+
+fn finding(check: &'static str, standing: Standing, found: impl Into<String>, note: &str) -> Finding {
+    Finding { check, standing, found: found.into(), note: note.to_owned() }
+}
+
+/// Looks at this host; loads nothing.
+#[must_use]
+pub fn examine() -> Vec<Finding> {
+    vec![kernel(), privileges(), types(), hierarchy(), controllers(), probes(), bpffs(), destroy()]
+}
+
+fn kernel() -> Finding {
+    let release = platform::release_text();
+    let (standing, note) = match platform::kernel_release() {
+        Some(release) if release >= (5, 15) => (Standing::Good, ""),
+        Some(release) if release >= (5, 10) => {
+            (Standing::Reduced, "below 5.15 a hybrid host may judge a socket by the root cgroup")
+        }
+        _ => (Standing::Missing, "5.10 or newer is needed: cgroup links, ring buffer, global functions"),
+    };
+    finding("kernel", standing, release, note)
+}
+
+fn privileges() -> Finding {
+    let missing = platform::missing_capabilities();
+    if missing.is_empty() {
+        return finding("privileges", Standing::Good, "enough to load and attach programs", "");
+    }
+    let found = format!("without {}", missing.join(", "));
+    finding("privileges", Standing::Missing, found, "run as root, or grant these capabilities")
+}
+
+fn types() -> Finding {
+    if platform::has_btf() {
+        return finding("types (BTF)", Standing::Good, "/sys/kernel/btf/vmlinux", "");
+    }
+    finding("types (BTF)", Standing::Missing, "none", "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+}
+
+fn hierarchy() -> Finding {
+    match platform::cgroups() {
+        Ok(cgroups) => finding("cgroup2", Standing::Good, cgroups.root.display().to_string(), ""),
+        Err(error) => finding("cgroup2", Standing::Missing, "not mounted", &error.to_string()),
+    }
+}
+
+/// KERNEL commit 8520e224f547 (5.15): before it, net_cls and net_prio tags take the place of a
+/// socket's cgroup2 pointer, which then reads as the root.
+fn controllers() -> Finding {
+    let v1 = platform::cgroups().map(|cgroups| cgroups.v1).unwrap_or_default();
+    if v1.is_empty() {
+        return finding("hierarchies", Standing::Good, "pure cgroup2", "");
+    }
+    let tags = v1.iter().any(|mount| {
+        let name = mount.file_name().unwrap_or_default().to_string_lossy();
+        name.contains("net_cls") || name.contains("net_prio")
+    });
+    let old = platform::kernel_release().is_some_and(|release| release < (5, 15));
+    let found = format!("hybrid: {} v1 controllers beside cgroup2", v1.len());
+    if tags && old {
+        let note = "with net_cls or net_prio below 5.15 sockets are judged as the root cgroup: do not enforce here";
+        return finding("hierarchies", Standing::Reduced, found, note);
+    }
+    finding("hierarchies", Standing::Good, found, "")
+}
+
+fn probes() -> Finding {
+    if platform::has_kprobes() {
+        return finding("kprobes", Standing::Good, "tcp_connect, inet_csk_listen_start", "");
+    }
+    let note = "the tracepoint inet_sock_set_state stands in: connections and listeners are told of \
+                a moment later, at their state change";
+    finding("kprobes", Standing::Reduced, "compiled out", note)
+}
+
+fn bpffs() -> Finding {
+    let mounted = std::fs::read_to_string("/proc/self/mountinfo")
+        .is_ok_and(|text| text.lines().any(|line| line.contains(" - bpf ")));
+    if mounted {
+        return finding("bpffs", Standing::Good, "mounted", "");
+    }
+    let note = "not needed by this version: programs leave with the agent";
+    finding("bpffs", Standing::Good, "not mounted", note)
+}
+
+/// The kernel tells no feature bit; a configuration file is the only word short of trying.
+fn destroy() -> Finding {
+    let release = platform::release_text();
+    let config = std::fs::read_to_string(Path::new("/boot").join(format!("config-{release}")));
+    match config {
+        Ok(config) if !config.contains("CONFIG_INET_DIAG_DESTROY=y") => finding(
+            "SOCK_DESTROY",
+            Standing::Reduced,
+            "compiled out",
+            "a cut connection hangs until its timeout instead of failing at once",
+        ),
+        Ok(_) => finding("SOCK_DESTROY", Standing::Good, "compiled in", ""),
+        Err(_) => finding("SOCK_DESTROY", Standing::Good, "not told by /boot; tried at the first cut", ""),
+    }
+}
+
+/// Prints the report; exit code 1 when `sentinel run` would refuse.
+#[must_use]
+pub fn run(json: bool) -> ExitCode {
+    let findings = examine();
+    if json {
+        match serde_json::to_string_pretty(&findings) {
+            Ok(text) => println!("{text}"),
+            Err(error) => eprintln!("sentinel: the report could not be written: {error}"),
+        }
+    } else {
+        print!("{}", table(&findings));
+    }
+    let refused = findings.iter().any(|finding| finding.standing == Standing::Missing);
+    if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn table(findings: &[Finding]) -> String {
+    let check = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for finding in findings {
+        let word = match finding.standing {
+            Standing::Good => "ok",
+            Standing::Reduced => "less",
+            Standing::Missing => "MISSING",
+        };
+        text.push_str(&format!("{word:8}{:check$}  {}\n", finding.check, finding.found));
+        if !finding.note.is_empty() {
+            text.push_str(&format!("{:8}{:check$}  -> {}\n", "", "", finding.note));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shortcoming_has_a_note() {
+        for finding in examine() {
+            assert!(
+                finding.standing == Standing::Good || !finding.note.is_empty(),
+                "{} has no mend",
+                finding.check
+            );
+        }
+    }
+
+    #[test]
+    fn the_table_aligns() {
+        let findings = [
+            finding("a", Standing::Good, "x", ""),
+            finding("longer", Standing::Missing, "y", "mend it"),
+        ];
+        let expected = "ok      a       x\nMISSING longer  y\n                -> mend it\n";
+        assert_eq!(table(&findings), expected);
+    }
+}

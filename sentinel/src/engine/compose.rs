@@ -1,0 +1,159 @@
+//! Puts a journal line together from an event and what was found out about it.
+
+use std::net::SocketAddr;
+
+use sentinel_common::event::Kind;
+use sentinel_common::policy::{ICMPV6, TCP, UDP};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::Clock;
+use super::names::Names;
+use super::pending::{Entry, Stage};
+use crate::attribution::{self, Attribution};
+use crate::event::line::{
+    Countermeasure, Flow, Line, Measure, MeasureResult, Missing, Process, Stratum, Workload,
+};
+use crate::event::word::Word;
+use crate::event::{KernelEvent, Owner};
+
+const RFC3339: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// Unix time in nanoseconds as RFC 3339 with microseconds, in UTC. A time outside the years that
+/// can be written, which only a broken clock gives, is the epoch.
+#[must_use]
+pub fn rfc3339(unix_nanoseconds: i128) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(unix_nanoseconds);
+    let time = time.ok().filter(|time| (0..=9999).contains(&time.year()));
+    let text = time.unwrap_or(OffsetDateTime::UNIX_EPOCH).format(RFC3339);
+    text.unwrap_or_default()
+}
+
+pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
+    let event = &entry.event;
+    let egress = event.rule.filter(|_| event.kind == Kind::Egress);
+    let egress = egress.and_then(|rule| names.egress(rule));
+    Line::Flow(Box::new(Flow {
+        time: rfc3339(i128::from(event.time) + clock.monotonic_to_unix),
+        kind: Word(event.kind),
+        verdict: Word(event.verdict),
+        reason: Word(event.reason),
+        src: text(event.local),
+        dst: text(event.remote),
+        proto: protocol(event.protocol),
+        direction: Word(event.direction),
+        hook: Word(event.hook),
+        bytes: event.bytes,
+        process: process(clock, event, &entry.found),
+        workload: workload(event, &entry.found),
+        policy: egress.map(|rule| rule.policy.clone()),
+        rule: egress.map(|rule| rule.name.clone()),
+        stratum: stratum(names, event),
+        countermeasure: countermeasure(entry),
+        generation: event.generation,
+        cookie: event.cookie,
+    }))
+}
+
+fn text(end: Option<SocketAddr>) -> Option<String> {
+    end.map(|end| end.to_string())
+}
+
+fn protocol(number: u8) -> String {
+    match number {
+        TCP => "tcp".to_owned(),
+        UDP => "udp".to_owned(),
+        1 => "icmp".to_owned(),
+        ICMPV6 => "icmpv6".to_owned(),
+        132 => "sctp".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn process(clock: Clock, event: &KernelEvent, found: &Attribution) -> Option<Process> {
+    match (&found.process, &event.owner) {
+        (Ok(process), _) => Some(described(clock, process)),
+        (Err(why), Some(owner)) => Some(told(clock, owner, *why)),
+        (Err(_), None) => None,
+    }
+}
+
+fn described(clock: Clock, process: &attribution::Process) -> Process {
+    Process {
+        pid: process.pid,
+        ppid: Some(process.ppid),
+        exe: process.exe.clone(),
+        deleted: process.deleted,
+        comm: process.comm.clone(),
+        cmdline: process.cmdline.clone(),
+        uid: process.uid,
+        start_time: Some(rfc3339(i128::from(process.start_time) + clock.boot_to_unix)),
+        missing: None,
+    }
+}
+
+/// What the kernel told is all there is.
+fn told(clock: Clock, owner: &Owner, why: Missing) -> Process {
+    let started = i128::from(owner.start_time) + clock.boot_to_unix;
+    Process {
+        pid: owner.pid,
+        ppid: None,
+        exe: None,
+        deleted: false,
+        comm: owner.comm.clone(),
+        cmdline: Vec::new(),
+        uid: owner.uid,
+        start_time: (owner.start_time != 0).then(|| rfc3339(started)),
+        missing: Some(Word(why)),
+    }
+}
+
+fn workload(event: &KernelEvent, found: &Attribution) -> Option<Workload> {
+    if event.cgroup == 0 && found.cgroup.is_none() {
+        return None;
+    }
+    let shape = found.cgroup.as_deref().map(attribution::workload::of_path).unwrap_or_default();
+    Some(Workload {
+        cgroup: found.cgroup.clone(),
+        cgroup_id: event.cgroup,
+        unit: shape.unit,
+        container: shape.container,
+        pod_uid: shape.pod_uid,
+    })
+}
+
+fn stratum(names: &Names, event: &KernelEvent) -> Option<Stratum> {
+    if event.kind != Kind::Stratum {
+        return None;
+    }
+    let rule = event.rule.and_then(|rule| names.signature(rule));
+    let said = event.said.clone();
+    Some(Stratum {
+        dialect: rule.map(|rule| rule.dialect.clone()),
+        rule: rule.map(|rule| rule.name.clone()),
+        tokens: names.tokens(event.tokens | event.peer_tokens),
+        method: said.method,
+        login: said.login,
+        worker: said.worker,
+        agent: said.agent,
+        pool: text(event.remote),
+    })
+}
+
+fn countermeasure(entry: &Entry) -> Option<Countermeasure> {
+    match &entry.outcome {
+        Some(outcome) => Some(Countermeasure {
+            action: Word(Measure::SockDestroy),
+            result: Word(outcome.result()),
+            error: outcome.error(),
+        }),
+        None if entry.stage == Stage::Resolve => None,
+        None => Some(Countermeasure {
+            action: Word(Measure::SockDestroy),
+            result: Word(MeasureResult::Pending),
+            error: None,
+        }),
+    }
+}

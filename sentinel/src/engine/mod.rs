@@ -1,0 +1,294 @@
+//! The one place where state changes: `step(state, clock, input) -> actions`, without I/O, so that
+//! the same inputs at the same times give the same actions.
+
+mod compose;
+mod limiter;
+mod names;
+mod pending;
+
+use sentinel_common::event::Kind;
+use sentinel_common::policy::TCP;
+use sentinel_common::verdict::{Loss, Verdict};
+
+pub use compose::rfc3339;
+pub use names::{EgressRule, Names, SignatureRule};
+
+use crate::action::{Action, Count, EventId, Outcome};
+use crate::attribution::{Attribution, Socket};
+use crate::event::KernelEvent;
+use crate::event::line::{self, Line, Missing};
+use crate::event::word::Word;
+use limiter::{Closed, Key, Limiter};
+use pending::{Entry, Pending, Stage};
+
+/// Events that may wait for an answer at a time.
+pub const PENDING: usize = 4096;
+/// How long an event waits for its process, nanoseconds.
+pub const WAIT: u64 = 200_000_000;
+/// How long it waits where the process must first be searched for, nanoseconds.
+pub const WAIT_SEARCH: u64 = 1_000_000_000;
+
+/// The time, as an argument.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub now: u64,
+    /// What to add to `CLOCK_MONOTONIC` for Unix time, nanoseconds.
+    pub monotonic_to_unix: i128,
+    /// What to add to `CLOCK_BOOTTIME` for Unix time, nanoseconds.
+    pub boot_to_unix: i128,
+}
+
+/// What can happen.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The kernel saw something.
+    Event(Box<KernelEvent>),
+    /// An answer to an action.
+    Fact(Fact),
+    /// Time has passed.
+    Tick,
+    /// Totals of the kernel's losses since it was loaded.
+    Losses([u64; Loss::COUNT]),
+    /// A policy came into force with these names, at this generation.
+    Applied(Box<Names>, u32),
+    /// A policy was refused; the generation that stays, and why.
+    Refused(u32, String),
+    /// The journal's file was moved away.
+    Reopen,
+    /// No more events come: let everything go that waits.
+    Finish,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// To [`Action::Resolve`].
+    Maker(EventId, Attribution),
+    /// To [`Action::DestroySocket`].
+    Countermeasure(EventId, Outcome),
+}
+
+/// All that the engine remembers.
+#[derive(Debug, Default)]
+pub struct State {
+    names: Names,
+    pending: Pending,
+    limiter: Limiter,
+    losses: [u64; Loss::COUNT],
+    next: u64,
+}
+
+impl State {
+    /// Events that wait.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn next_id(&mut self) -> EventId {
+        self.next += 1;
+        EventId(self.next)
+    }
+}
+
+/// Takes one input.
+pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
+    let mut actions = Vec::new();
+    match input {
+        Input::Event(event) => observe(state, clock, event, &mut actions),
+        Input::Fact(Fact::Maker(id, found)) => made_by(state, clock, id, found, &mut actions),
+        Input::Fact(Fact::Countermeasure(id, outcome)) => {
+            actions.push(Action::Count(Count::Countermeasure(outcome.clone())));
+            if let Some(mut entry) = state.pending.remove(id) {
+                entry.outcome = Some(outcome);
+                finish(state, clock, entry, &mut actions);
+            }
+        }
+        Input::Tick => tick(state, clock, &mut actions),
+        Input::Losses(totals) => lost(state, clock, totals, &mut actions),
+        Input::Applied(names, generation) => {
+            state.names = *names;
+            actions.push(policy(clock, line::PolicyResult::Applied, generation, None));
+        }
+        Input::Refused(generation, why) => {
+            actions.push(policy(clock, line::PolicyResult::Refused, generation, Some(why)));
+        }
+        Input::Reopen => actions.push(Action::ReopenJournal),
+        Input::Finish => drain(state, clock, &mut actions),
+    }
+    actions
+}
+
+fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &mut Vec<Action>) {
+    let (kind, verdict) = (event.kind, event.verdict);
+    actions.push(Action::Count(Count::Event { kind, verdict }));
+    let admitted = state.limiter.admit(Key::of(&event), clock.now);
+    if admitted.overflowed {
+        actions.push(Action::Count(Count::LimiterOverflow));
+    }
+    close(clock, admitted.closed, actions);
+    if !admitted.journal {
+        actions.push(Action::Count(Count::Suppressed));
+    }
+    let destroy = wants_destruction(&event);
+    if !admitted.journal && !destroy {
+        return;
+    }
+    let wait = if event.owner.is_some() { WAIT } else { WAIT_SEARCH };
+    let entry = Entry {
+        id: state.next_id(),
+        journal: admitted.journal,
+        stage: if destroy { Stage::ResolveThenDestroy } else { Stage::Resolve },
+        deadline: clock.now.saturating_add(wait),
+        found: Attribution::missing(Missing::Overflow),
+        outcome: None,
+        event,
+    };
+    if state.pending.len() >= PENDING {
+        actions.push(Action::Count(Count::PendingOverflow));
+        if destroy {
+            actions.push(destruction(&entry));
+        }
+        finish(state, clock, entry, actions);
+        return;
+    }
+    actions.push(Action::Resolve {
+        id: entry.id,
+        owner: entry.event.owner.clone(),
+        cgroup: entry.event.cgroup,
+        socket: socket(&entry.event),
+    });
+    state.pending.insert(entry);
+}
+
+/// Only a TCP socket that spoke to a pool is worth its death: the kernel refuses the rest by itself.
+fn wants_destruction(event: &KernelEvent) -> bool {
+    event.kind == Kind::Stratum && event.verdict == Verdict::Blocked && event.protocol == TCP
+}
+
+fn socket(event: &KernelEvent) -> Socket {
+    Socket {
+        protocol: event.protocol,
+        local: event.local,
+        remote: event.remote,
+        cookie: event.cookie,
+    }
+}
+
+/// The process is known first and the socket destroyed then: a miner that loses its pool may exit
+/// before anyone has looked at it, and its packets are dropped in the meantime anyway.
+fn made_by(
+    state: &mut State,
+    clock: Clock,
+    id: EventId,
+    found: Attribution,
+    actions: &mut Vec<Action>,
+) {
+    let Some(mut entry) = state.pending.remove(id) else { return };
+    entry.found = found;
+    advance(state, clock, entry, actions);
+}
+
+/// On to the next stage, or to the journal.
+fn advance(state: &mut State, clock: Clock, mut entry: Entry, actions: &mut Vec<Action>) {
+    if entry.stage == Stage::ResolveThenDestroy {
+        entry.stage = Stage::Destroy;
+        entry.deadline = clock.now.saturating_add(WAIT);
+        actions.push(destruction(&entry));
+        state.pending.insert(entry);
+    } else {
+        finish(state, clock, entry, actions);
+    }
+}
+
+fn destruction(entry: &Entry) -> Action {
+    let found = entry.found.process.as_ref().ok().map(|process| process.pid);
+    let told = entry.event.owner.as_ref().map(|owner| owner.pid);
+    let reused = matches!(entry.found.process, Err(Missing::Reused | Missing::Exited));
+    Action::DestroySocket {
+        id: entry.id,
+        socket: socket(&entry.event),
+        pid: found.or(told.filter(|_| !reused)),
+        cgroup: entry.found.cgroup.clone(),
+    }
+}
+
+fn finish(state: &State, clock: Clock, entry: Entry, actions: &mut Vec<Action>) {
+    if let Err(why) = entry.found.process {
+        actions.push(Action::Count(Count::Unattributed(why)));
+    }
+    if entry.journal {
+        actions.push(Action::Journal(compose::flow(&state.names, clock, &entry)));
+    }
+}
+
+fn tick(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
+    for mut entry in state.pending.expired(clock.now) {
+        if entry.stage != Stage::Destroy {
+            entry.found = Attribution::missing(Missing::Timeout);
+        }
+        advance(state, clock, entry, actions);
+    }
+    close(clock, state.limiter.expire(clock.now), actions);
+}
+
+fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
+    for mut entry in state.pending.all() {
+        if entry.stage != Stage::Destroy {
+            entry.found = Attribution::missing(Missing::Timeout);
+        }
+        if entry.stage == Stage::ResolveThenDestroy {
+            actions.push(destruction(&entry));
+        }
+        finish(state, clock, entry, actions);
+    }
+    close(clock, state.limiter.expire(u64::MAX), actions);
+}
+
+fn close(clock: Clock, closed: Vec<Closed>, actions: &mut Vec<Action>) {
+    for one in closed {
+        let time = rfc3339(i128::from(clock.now) + clock.monotonic_to_unix);
+        actions.push(Action::Journal(Line::Suppressed(line::Suppressed {
+            time,
+            kind: Word(line::SuppressedKind::Suppressed),
+            reason: Word(one.key.reason),
+            cgroup_id: one.key.cgroup,
+            dst: one.key.remote.map(|remote| remote.to_string()),
+            count: one.count,
+        })));
+    }
+}
+
+fn lost(state: &mut State, clock: Clock, totals: [u64; Loss::COUNT], actions: &mut Vec<Action>) {
+    let before = std::mem::replace(&mut state.losses, totals);
+    for ((loss, total), before) in Loss::ALL.iter().zip(totals).zip(before) {
+        let count = total.saturating_sub(before);
+        if count > 0 {
+            actions.push(Action::Journal(Line::Losses(line::Losses {
+                time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+                kind: Word(line::LossKind::Loss),
+                loss: Word(*loss),
+                count,
+            })));
+        }
+    }
+}
+
+fn policy(
+    clock: Clock,
+    result: line::PolicyResult,
+    generation: u32,
+    error: Option<String>,
+) -> Action {
+    Action::Journal(Line::Policy(line::Policy {
+        time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+        kind: Word(line::PolicyKind::Policy),
+        result: Word(result),
+        generation,
+        error,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! The journal: one JSON object a line. `journal.schema.json` is generated from these types.
+
+use schemars::JsonSchema;
+use sentinel_common::event::{Hook, Kind};
+use sentinel_common::flow::Direction;
+use sentinel_common::verdict::{Loss, Reason, Verdict};
+use serde::Serialize;
+
+use super::word::{Word, word_enum};
+
+/// A line of the journal. `kind` tells which.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Line {
+    /// Something a socket did.
+    Flow(Box<Flow>),
+    /// Events that were like one before and were only counted.
+    Suppressed(Suppressed),
+    /// Something was lost.
+    Losses(Losses),
+    /// A policy came into force, or was refused.
+    Policy(Policy),
+}
+
+/// Something a socket did. `src` is this host's end whoever spoke, `direction` says who did.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Flow {
+    /// When the kernel saw it, RFC 3339, UTC.
+    pub time: String,
+    /// What it tells of.
+    pub kind: Word<Kind>,
+    /// What was done.
+    pub verdict: Word<Verdict>,
+    /// Why.
+    pub reason: Word<Reason>,
+    /// This host's end, `address:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+    /// The other end, `address:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<String>,
+    /// `tcp`, `udp`, or the IP protocol's number.
+    pub proto: String,
+    /// Which side spoke, as seen from this host.
+    pub direction: Word<Direction>,
+    /// The kernel program that saw it.
+    pub hook: Word<Hook>,
+    /// Payload bytes of this direction read before the verdict.
+    pub bytes: u32,
+    /// Who did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    /// What it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// The policy whose rule decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The rule of that policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What was read, when it was a mining-pool message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stratum: Option<Stratum>,
+    /// What was done beyond the verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub countermeasure: Option<Countermeasure>,
+    /// Generation of the policy that judged.
+    pub generation: u32,
+    /// The socket's cookie; 0 when unknown.
+    pub cookie: u64,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Process {
+    /// Process id on this host.
+    pub pid: u32,
+    /// Its parent's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ppid: Option<u32>,
+    /// The program's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+    /// The program's file is gone from the disk.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// What the task calls itself.
+    pub comm: String,
+    /// Arguments, the first being the program's name; long ones are cut.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cmdline: Vec<String>,
+    /// Real user id.
+    pub uid: u32,
+    /// When it started, RFC 3339, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// Why `exe` and the rest are not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Word<Missing>>,
+}
+
+word_enum! {
+    /// Why a process could not be described in full.
+    Missing {
+        /// It was gone when it was looked at.
+        Exited => "exited",
+        /// Its number belongs to another process by now.
+        Reused => "reused",
+        /// Its `/proc` entries may not be read.
+        Denied => "denied",
+        /// No process holds the socket.
+        Unowned => "unowned",
+        /// It took too long to find out.
+        Timeout => "timeout",
+        /// Too many events waited for an answer.
+        Overflow => "overflow",
+    }
+}
+
+/// What a process belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Workload {
+    /// Path of its cgroup from the cgroup2 root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Inode number of that cgroup's folder.
+    pub cgroup_id: u64,
+    /// The systemd unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The container's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The Kubernetes pod's uid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+}
+
+/// A mining-pool message. A string that the excerpt cut ends in `…`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Stratum {
+    /// The dialect's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// The signature rule that matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What was recognised on either side.
+    pub tokens: Vec<String>,
+    /// The request's method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Wallet or account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// The machine's name at the pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// What the miner calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The pool, `address:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+}
+
+/// What was done beyond the verdict, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Countermeasure {
+    /// What was done.
+    pub action: Word<Measure>,
+    /// What came of it.
+    pub result: Word<MeasureResult>,
+    /// The system's word for the failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+word_enum! {
+    /// What the agent does to a socket.
+    Measure {
+        /// The socket was destroyed: its owner sees `ECONNABORTED`.
+        SockDestroy => "sock_destroy",
+    }
+}
+
+word_enum! {
+    /// What came of it.
+    MeasureResult {
+        /// It was done.
+        Destroyed => "destroyed",
+        /// There was no such socket any more.
+        NotFound => "not_found",
+        /// The kernel refused.
+        Failed => "failed",
+        /// No answer in time; the kernel program drops the flow's packets all the same.
+        Pending => "pending",
+    }
+}
+
+/// Events that were like one before and were only counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Suppressed {
+    /// When the count was closed, RFC 3339, UTC.
+    pub time: String,
+    /// Always `suppressed`.
+    pub kind: Word<SuppressedKind>,
+    /// The reason they share.
+    pub reason: Word<Reason>,
+    /// The cgroup they share.
+    pub cgroup_id: u64,
+    /// The destination they share; absent when the cgroup as a whole was too loud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<String>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Something was lost, here or in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Losses {
+    /// When it was noticed, RFC 3339, UTC.
+    pub time: String,
+    /// Always `loss`.
+    pub kind: Word<LossKind>,
+    /// What was lost.
+    pub loss: Word<Loss>,
+    /// How many since the last such line.
+    pub count: u64,
+}
+
+/// A policy came into force, or was refused and the one before stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Policy {
+    /// When, RFC 3339, UTC.
+    pub time: String,
+    /// Always `policy`.
+    pub kind: Word<PolicyKind>,
+    /// What happened.
+    pub result: Word<PolicyResult>,
+    /// The generation in force now.
+    pub generation: u32,
+    /// What is wrong with a refused one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+word_enum! {
+    /// The kind of a [`Suppressed`] line.
+    SuppressedKind {
+        /// The only one.
+        Suppressed => "suppressed",
+    }
+}
+
+word_enum! {
+    /// The kind of a [`Losses`] line.
+    LossKind {
+        /// The only one.
+        Loss => "loss",
+    }
+}
+
+word_enum! {
+    /// The kind of a [`Policy`] line.
+    PolicyKind {
+        /// The only one.
+        Policy => "policy",
+    }
+}
+
+word_enum! {
+    /// What became of a policy.
+    PolicyResult {
+        /// It is in force.
+        Applied => "applied",
+        /// It is not, the one before is.
+        Refused => "refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Line;
+
+    /// `BLESS=1 cargo test` writes the file anew.
+    #[test]
+    fn the_schema_in_the_tree_is_current() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("journal.schema.json");
+        // What is written, not what would be read: a field that may be left out is not required.
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        let schema = settings.into_generator().into_root_schema_for::<Line>();
+        let current = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, &current).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == current, "{} is not current: run the tests with BLESS=1", path.display());
+    }
+}

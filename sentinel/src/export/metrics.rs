@@ -1,0 +1,294 @@
+//! Figures for Prometheus. The kernel's own counters are the truth on packets; what userspace counts
+//! only explains. No label ever holds an address, a process or a name from outside.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use sentinel_common::event::Kind;
+use sentinel_common::verdict::{COUNTERS, Loss, Reason, Verdict, loss_counter, outcome_counter};
+
+use crate::action::{Count, Outcome};
+use crate::decode::DecodeError;
+use crate::event::line::{Measure, Missing};
+use crate::event::word::Words;
+
+const PACKETS: &str = "Packets and calls judged in the kernel, by reason and verdict. Each CPU counts for itself; the sum is read when asked for.";
+const LOSSES: &str = "What was lost, skipped or could not be done, in the kernel or in the agent.";
+const EVENTS: &str =
+    "Events that reached the agent, by kind and verdict; fewer than packets, a flow tells once.";
+const UNATTRIBUTED: &str = "Events whose process could not be described, by why.";
+const DECODE_ERRORS: &str =
+    "Records of the kernel that could not be read, by what is wrong with them.";
+const COUNTERMEASURES: &str = "What was done beyond the verdict, by what came of it.";
+
+/// Losses of userspace, beside those of the kernel.
+const LOSS_KINDS: [&str; 4] = ["journal", "pending", "limiter", "queue"];
+
+/// All figures; clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    packets: IntCounterVec,
+    losses: IntCounterVec,
+    events: IntCounterVec,
+    suppressed: IntCounter,
+    unattributed: IntCounterVec,
+    decode_errors: IntCounterVec,
+    countermeasures: IntCounterVec,
+    pending: IntGauge,
+    generation: IntGauge,
+    load_failures: IntCounter,
+    signature_states: IntGauge,
+    signature_rules: IntGauge,
+    /// The kernel's totals at the last look, so that counters only ever grow.
+    seen: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Metrics {
+    /// All figures at zero.
+    ///
+    /// # Errors
+    /// When a name is malformed or given twice, which a test rules out.
+    pub fn new(started_unix_seconds: f64) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let metrics = Self {
+            packets: counters(&registry, "packets_total", PACKETS, &["reason", "verdict"])?,
+            losses: counters(&registry, "losses_total", LOSSES, &["kind"])?,
+            events: counters(&registry, "events_total", EVENTS, &["kind", "verdict"])?,
+            suppressed: plain(
+                &registry,
+                "suppressed_events_total",
+                "Events left out of the journal because many like them are in it.",
+            )?,
+            unattributed: counters(
+                &registry,
+                "unattributed_events_total",
+                UNATTRIBUTED,
+                &["reason"],
+            )?,
+            decode_errors: counters(&registry, "decode_errors_total", DECODE_ERRORS, &["kind"])?,
+            countermeasures: counters(
+                &registry,
+                "countermeasures_total",
+                COUNTERMEASURES,
+                &["action", "result"],
+            )?,
+            pending: gauge(
+                &registry,
+                "pending_events",
+                "Events that wait for their process or for the end of their socket.",
+            )?,
+            generation: gauge(
+                &registry,
+                "policy_generation",
+                "Number of the policy in force, counted from 1.",
+            )?,
+            load_failures: plain(
+                &registry,
+                "policy_load_failures_total",
+                "Policies that were refused; the one before stays in force.",
+            )?,
+            signature_states: gauge(
+                &registry,
+                "signature_states",
+                "States of the signature automaton in force.",
+            )?,
+            signature_rules: gauge(
+                &registry,
+                "signature_rules",
+                "Rules of the signature set in force.",
+            )?,
+            seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
+            registry,
+        };
+        metrics.fill();
+        metrics.about_this_process(started_unix_seconds)?;
+        Ok(metrics)
+    }
+
+    /// Every series from the start, at zero: a rate over a series that appears late misses its
+    /// first step.
+    fn fill(&self) {
+        for (reason, verdict) in outcomes() {
+            self.packets.with_label_values(&[reason.label(), verdict.label()]);
+        }
+        for kind in Loss::ALL.iter().map(|loss| loss.label()).chain(LOSS_KINDS) {
+            self.losses.with_label_values(&[kind]);
+        }
+        for kind in Kind::ALL {
+            for verdict in Verdict::ALL {
+                self.events.with_label_values(&[kind.label(), verdict.label()]);
+            }
+        }
+        for kind in DecodeError::KINDS {
+            self.decode_errors.with_label_values(&[kind]);
+        }
+        for why in Missing::ALL {
+            self.unattributed.with_label_values(&[why.word()]);
+        }
+        for outcome in [Outcome::Destroyed, Outcome::NotFound, Outcome::Failed(String::new())] {
+            self.countermeasure(&outcome, 0);
+        }
+    }
+
+    fn about_this_process(&self, started_unix_seconds: f64) -> prometheus::Result<()> {
+        let opts = Opts::new("sentinel_build_info", "1, with the agent's version as a label.");
+        let build = register(&self.registry, IntGaugeVec::new(opts, &["version"])?)?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let start = Gauge::new(
+            "process_start_time_seconds",
+            "When the agent started, in seconds since the epoch.",
+        )?;
+        register(&self.registry, start)?.set(started_unix_seconds);
+        Ok(())
+    }
+
+    /// Counts one thing.
+    pub fn count(&self, count: &Count) {
+        match count {
+            Count::Event { kind, verdict } => {
+                self.events.with_label_values(&[kind.label(), verdict.label()]).inc();
+            }
+            Count::Countermeasure(outcome) => self.countermeasure(outcome, 1),
+            Count::Unattributed(why) => self.unattributed.with_label_values(&[why.word()]).inc(),
+            Count::Suppressed => self.suppressed.inc(),
+            Count::PendingOverflow => self.lost("pending"),
+            Count::LimiterOverflow => self.lost("limiter"),
+        }
+    }
+
+    fn countermeasure(&self, outcome: &Outcome, by: u64) {
+        let labels = [Measure::SockDestroy.word(), outcome.result().word()];
+        self.countermeasures.with_label_values(&labels).inc_by(by);
+    }
+
+    /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`.
+    pub fn lost(&self, kind: &'static str) {
+        self.losses.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts a record that could not be read.
+    pub fn decode_error(&self, error: &DecodeError) {
+        self.decode_errors.with_label_values(&[error.kind()]).inc();
+    }
+
+    /// Events that wait.
+    pub fn set_pending(&self, events: usize) {
+        self.pending.set(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+
+    /// The policy in force.
+    pub fn set_generation(&self, generation: u32) {
+        self.generation.set(i64::from(generation));
+    }
+
+    /// Counts a policy that was refused.
+    pub fn policy_refused(&self) {
+        self.load_failures.inc();
+    }
+
+    /// The signature set in force.
+    pub fn set_signatures(&self, states: usize, rules: usize) {
+        self.signature_states.set(i64::try_from(states).unwrap_or(i64::MAX));
+        self.signature_rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
+    }
+
+    /// Takes the kernel's totals over.
+    pub fn set_kernel(&self, totals: &[u64]) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut growth = |slot: u32| {
+            let slot = usize::try_from(slot).unwrap_or(usize::MAX);
+            let total = totals.get(slot).copied().unwrap_or_default();
+            seen.get_mut(slot).map_or(0, |seen| {
+                let growth = total.saturating_sub(*seen);
+                *seen = total.max(*seen);
+                growth
+            })
+        };
+        for (reason, verdict) in outcomes() {
+            let by = growth(outcome_counter(reason, verdict));
+            self.packets.with_label_values(&[reason.label(), verdict.label()]).inc_by(by);
+        }
+        for loss in Loss::ALL {
+            let by = growth(loss_counter(*loss));
+            self.losses.with_label_values(&[loss.label()]).inc_by(by);
+        }
+    }
+
+    /// Prometheus text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!("metrics cannot be written out: {error}");
+        }
+        text
+    }
+}
+
+fn outcomes() -> impl Iterator<Item = (Reason, Verdict)> {
+    Reason::ALL.iter().flat_map(|reason| Verdict::ALL.iter().map(|verdict| (*reason, *verdict)))
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("sentinel_{name}"), help)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(opts(name, help), labels)?)
+}
+
+fn plain(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    register(registry, IntCounter::with_opts(opts(name, help))?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    register(registry, IntGauge::with_opts(opts(name, help))?)
+}
+
+fn register<M: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: M,
+) -> prometheus::Result<M> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_totals_become_counters_that_only_grow() {
+        let metrics = Metrics::new(0.0).unwrap();
+        let mut totals = vec![0; COUNTERS];
+        let slot = outcome_counter(Reason::Stratum, Verdict::Blocked) as usize;
+        totals[slot] = 5;
+        totals[loss_counter(Loss::Event) as usize] = 2;
+        metrics.set_kernel(&totals);
+        metrics.set_kernel(&totals);
+        totals[slot] = 7;
+        metrics.set_kernel(&totals);
+        let text = metrics.render();
+        assert!(
+            text.contains("sentinel_packets_total{reason=\"stratum\",verdict=\"blocked\"} 7\n")
+        );
+        assert!(text.contains("sentinel_losses_total{kind=\"event\"} 2\n"));
+        assert!(text.contains("sentinel_losses_total{kind=\"journal\"} 0\n"));
+    }
+
+    #[test]
+    fn short_totals_of_another_kernel_object_do_no_harm() {
+        let metrics = Metrics::new(1.5).unwrap();
+        metrics.set_kernel(&[1]);
+        assert!(metrics.render().contains("process_start_time_seconds 1.5\n"));
+    }
+}

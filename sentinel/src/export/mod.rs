@@ -1,0 +1,6 @@
+//! Where events and figures go.
+
+pub mod journal;
+pub mod metrics;
+pub mod table;
+pub mod writer;

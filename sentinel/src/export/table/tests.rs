@@ -1,0 +1,92 @@
+use sentinel_common::event::{Hook, Kind};
+use sentinel_common::flow::Direction;
+use sentinel_common::verdict::{Reason, Verdict};
+
+use super::*;
+use crate::event::line::{Process, Stratum, Workload};
+
+fn flow() -> Flow {
+    Flow {
+        time: "2026-11-23T10:11:12.000001Z".to_owned(),
+        kind: Word(Kind::Stratum),
+        verdict: Word(Verdict::Blocked),
+        reason: Word(Reason::Stratum),
+        src: Some("10.0.0.1:4000".to_owned()),
+        dst: Some("192.0.2.1:3333".to_owned()),
+        proto: "tcp".to_owned(),
+        direction: Word(Direction::Egress),
+        hook: Word(Hook::SkbEgress),
+        bytes: 80,
+        process: Some(Process {
+            pid: 4711,
+            ppid: None,
+            exe: None,
+            deleted: false,
+            comm: "xm\x1b[2Jrig".to_owned(),
+            cmdline: Vec::new(),
+            uid: 0,
+            start_time: None,
+            missing: None,
+        }),
+        workload: Some(Workload {
+            cgroup: Some("/system.slice/nginx.service".to_owned()),
+            cgroup_id: 9,
+            unit: Some("nginx.service".to_owned()),
+            container: None,
+            pod_uid: None,
+        }),
+        policy: None,
+        rule: None,
+        stratum: Some(Stratum {
+            dialect: Some("monero".to_owned()),
+            rule: Some("login".to_owned()),
+            tokens: Vec::new(),
+            method: None,
+            login: Some("48edfHu7V9Z84YzzMa6fUueoELZ9ZRXq9VetWzYGzKt52XU5xvqgzYnDK9URnRoJMk1j8nLwEVsaSWJ4fhdUyZijBGUicoD".to_owned()),
+            worker: None,
+            agent: None,
+            pool: None,
+        }),
+        countermeasure: None,
+        generation: 1,
+        cookie: 1,
+    }
+}
+
+fn render(width: usize) -> String {
+    Table::new(width, false).render(&Line::Flow(Box::new(flow())))
+}
+
+#[test]
+fn a_wide_row_is_one_line_and_stands_under_its_header() {
+    let text = render(140);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (title, value) in [
+        ("VERDICT", "blocked"),
+        ("WHO", "xm·[2Jrig[4711]"),
+        ("WHERE", "192.0.2.1:3333"),
+        ("WORKLOAD", "nginx"),
+    ] {
+        let place = |line: &str, text| line.find(text).map(|at| line[..at].chars().count());
+        assert_eq!(place(lines[0], title), place(lines[1], value), "{title}\n{text}");
+    }
+    assert!(lines[1].contains("monero/login 48edfHu7…icoD"), "{text}");
+}
+
+#[test]
+fn no_row_is_wider_than_its_terminal() {
+    for width in [20, 40, 80, 100, 131, 132, 200] {
+        for line in render(width).lines() {
+            assert!(line.chars().count() <= width.max(18), "{width}: {line}");
+        }
+    }
+    assert_eq!(render(80).lines().count(), 4);
+}
+
+#[test]
+fn nothing_from_outside_reaches_the_terminal_as_a_command() {
+    for width in [80, 140] {
+        assert!(!render(width).chars().any(|c| c.is_control() && c != '\n'));
+    }
+}

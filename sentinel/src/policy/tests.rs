@@ -1,0 +1,261 @@
+//! The compiled allowlist against what the policy's text says, and what is said about slips.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::IpNet;
+use proptest::prelude::*;
+use sentinel_common::address::Address;
+use sentinel_common::limits::MAX_PORT_RANGES;
+use sentinel_common::policy::{Request, TCP, UDP, decide};
+use sentinel_common::verdict::{Mode, Reason, Verdict};
+
+use super::{Policy, Source, check, compile, load};
+
+fn sources(text: &str) -> Vec<Source> {
+    vec![Source { name: "p.yaml".to_owned(), text: text.to_owned() }]
+}
+
+fn address(text: &str) -> Address {
+    mapped(text.parse().unwrap())
+}
+
+fn mapped(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+fn ask(policy: &Policy, remote: &str, protocol: u8, port: u16) -> (Verdict, u16) {
+    let request = Request { remote: address(remote), protocol, port: Some(port), icmp_type: 0 };
+    let decision = decide(&request, policy.egress, policy.allowlist.lookup(&request.remote));
+    (decision.verdict, decision.rule)
+}
+
+const GOOD: &str = "# what the build hosts may reach
+apiVersion: sentinel.dev/v1alpha1
+kind: EgressPolicy
+metadata:
+  name: base
+  labels: {team: build}
+spec:
+  mode: enforce
+  stratum: block
+  egress:
+    - toCIDRs: [10.0.0.0/8]
+      except: [10.1.0.0/16]
+      ports: [{port: 443}, {port: 8000, endPort: 8100, protocol: UDP}]
+    - toCIDRs: [\"::/0\"]
+---
+apiVersion: sentinel.dev/v1alpha1
+kind: ClusterEgressPolicy
+metadata: {name: dns}
+spec:
+  mode: enforce
+  egress:
+    - toCIDRs: [10.1.2.3/32, 192.0.2.0/24]
+      ports: [{port: 53, protocol: ANY}]
+";
+
+#[test]
+fn a_good_policy_means_what_it_says() {
+    let policy = compile(&sources(GOOD)).unwrap();
+    assert_eq!((policy.egress, policy.stratum), (Mode::Enforce, Mode::Enforce));
+    let (allowed, blocked) = (Verdict::Allowed, (Verdict::Blocked, 0));
+    assert_eq!(ask(&policy, "10.2.0.1", TCP, 443), (allowed, 1));
+    assert_eq!(ask(&policy, "10.2.0.1", UDP, 443), blocked);
+    assert_eq!(ask(&policy, "10.2.0.1", UDP, 8100), (allowed, 1));
+    assert_eq!(ask(&policy, "10.1.0.1", TCP, 443), blocked);
+    assert_eq!(ask(&policy, "10.1.2.3", UDP, 53), (allowed, 3));
+    assert_eq!(ask(&policy, "10.1.2.3", TCP, 443), blocked);
+    assert_eq!(ask(&policy, "2001:db8::1", 132, 9), (allowed, 2));
+    assert_eq!(ask(&policy, "8.8.8.8", UDP, 53), blocked, "::/0 is IPv6 only");
+    let rule = policy.allowlist.rule(3).unwrap();
+    assert_eq!((rule.policy.as_str(), rule.index, rule.line), ("dns", 0, 22));
+    assert!(policy.allowlist.rule(0).is_none() && policy.allowlist.rule(4).is_none());
+}
+
+#[test]
+fn without_egress_only_mining_is_looked_for() {
+    let text = GOOD.split("  mode:").next().unwrap().to_owned() + "  stratum: alert\n";
+    let policy = compile(&sources(&text)).unwrap();
+    assert_eq!((policy.egress, policy.stratum), (Mode::Off, Mode::Audit));
+    assert_eq!(ask(&policy, "192.0.2.1", TCP, 1).0, Verdict::Allowed);
+}
+
+#[test]
+fn slips_are_told_with_their_place() {
+    for (from, to, expected) in [
+        (
+            "mode: enforce",
+            "mode: enfroce",
+            "p.yaml:8:9: unknown value \"enfroce\" (did you mean \"enforce\"?)",
+        ),
+        ("toCIDRs", "toCIDR", "p.yaml:11:7: unknown key \"toCIDR\" (did you mean \"toCIDRs\"?)"),
+        ("  mode:", "  workload: {a: b}\n  mode:", "p.yaml:8:3: \"workload\" is not supported yet"),
+        ("10.1.0.0/16", "11.1.0.0/16", "p.yaml:12:16: except 11.1.0.0/16 lies in none"),
+        ("10.1.0.0/16", "10.1.0.1/16", "has bits set behind its length; write 10.1.0.0/16"),
+        ("10.1.0.0/16", "10.1.0.1", "is an address, not a CIDR; write 10.1.0.1/32"),
+        ("10.1.0.0/16", "10.1.0.0/33", "is no CIDR"),
+        ("endPort: 8100", "endPort: 80", "p.yaml:13:50: endPort 80 lies before port 8000"),
+        ("{port: 443}", "{endPort: 443}", "endPort needs a port to begin from"),
+        ("port: 443", "port: 99999", "p.yaml:13:22: this is no port"),
+        ("port: 443", "port: 0", "port 0 is no port"),
+        ("port: 443", "prot: 99", "unknown key \"prot\" (did you mean \"port\"?)"),
+        ("UDP", "UPD", "unknown value \"UPD\" (did you mean \"UDP\"?)"),
+        (
+            "kind: EgressPolicy",
+            "kind: EgresPolicy",
+            "p.yaml:3:7: kind \"EgresPolicy\" is not known",
+        ),
+        ("v1alpha1", "v1", "p.yaml:2:13: apiVersion \"sentinel.dev/v1\" is not known"),
+        ("name: base", "name: [base", "p.yaml:5:9: "),
+        ("  mode: enforce\n", "", "egress needs a mode beside it"),
+        ("mode: enforce", "mode: audit", "mode differs from that of policy \"base\""),
+        ("name: base", "name: dns", "a policy named \"dns\" stands in p.yaml already"),
+        (
+            "metadata:\n  name: base\n  labels: {team: build}\n",
+            "",
+            "the key \"metadata\" is missing",
+        ),
+    ] {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD, "nothing to replace: {from}");
+        let findings = check(&sources(&text));
+        let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|line| line.contains(expected)), "{told:#?}\nlacks {expected}");
+    }
+}
+
+#[test]
+fn too_many_ranges_name_the_prefix() {
+    let ports: Vec<String> =
+        (0..=MAX_PORT_RANGES).map(|index| format!("{{port: {}}}", 1000 + index * 2)).collect();
+    let text = GOOD.replacen("{port: 443}", &ports.join(", "), 1);
+    let told = check(&sources(&text)).first().unwrap().to_string();
+    assert!(told.contains("10.0.0.0/8 and the prefixes around it come to"), "{told}");
+}
+
+#[test]
+fn files_and_directories_are_read() {
+    let room = tempfile::tempdir().unwrap();
+    std::fs::write(room.path().join("b.yml"), GOOD).unwrap();
+    std::fs::write(room.path().join("a.yaml"), GOOD).unwrap();
+    std::fs::write(room.path().join("c.txt"), "no").unwrap();
+    let read = load(&[room.path().to_owned()]).unwrap();
+    assert_eq!(read.len(), 2);
+    assert!(read[0].name.ends_with("a.yaml") && read[0].text == GOOD);
+    let empty = tempfile::tempdir().unwrap();
+    assert!(load(&[empty.path().to_owned()]).unwrap_err().to_string().contains("holds no .yaml"));
+    assert!(load(&[room.path().join("d.yaml")]).unwrap_err().to_string().contains("d.yaml"));
+}
+
+/// A rule as its author thinks of it.
+#[derive(Clone, Debug)]
+struct Rule {
+    to: Vec<IpNet>,
+    except: Vec<IpNet>,
+    ports: Option<Vec<(u16, u16, &'static str)>>,
+}
+
+impl Rule {
+    /// What the text says, evaluated word by word.
+    fn allows(&self, remote: IpAddr, protocol: u8, port: Option<u16>) -> bool {
+        let named = self.to.iter().any(|net| net.contains(&remote));
+        let excepted = self.except.iter().any(|net| net.contains(&remote));
+        let port_fits = |&(first, last, name): &(u16, u16, &str)| {
+            let protocol_fits = match name {
+                "TCP" => protocol == TCP,
+                "UDP" => protocol == UDP,
+                _ => true,
+            };
+            let number_fits = match port {
+                Some(port) => first == 0 || (first..=last).contains(&port),
+                None => first == 0,
+            };
+            protocol_fits && number_fits
+        };
+        named && !excepted && self.ports.as_ref().is_none_or(|ports| ports.iter().any(port_fits))
+    }
+
+    fn write(&self) -> String {
+        let list = |nets: &[IpNet]| {
+            nets.iter().map(|net| format!("\"{net}\"")).collect::<Vec<_>>().join(", ")
+        };
+        let mut text = format!(
+            "    - toCIDRs: [{}]\n      except: [{}]\n",
+            list(&self.to),
+            list(&self.except)
+        );
+        if let Some(ports) = &self.ports {
+            let ports = ports.iter().map(|(first, last, protocol)| match first {
+                0 => format!("{{protocol: {protocol}}}"),
+                _ => format!("{{port: {first}, endPort: {last}, protocol: {protocol}}}"),
+            });
+            text += &format!("      ports: [{}]\n", ports.collect::<Vec<_>>().join(", "));
+        }
+        text
+    }
+}
+
+/// Addresses of a small world, so that prefixes and flows meet.
+fn host() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        (0u8..4, 0u8..4).prop_map(|(a, b)| IpAddr::from([10, a << 6, b << 6, 1])),
+        Just(IpAddr::from([192, 0, 2, 1])),
+        (0u16..4, 0u16..4).prop_map(|(a, b)| Ipv6Addr::new(
+            0x2001,
+            0xdb8,
+            a << 14,
+            b << 14,
+            0,
+            0,
+            0,
+            1
+        )
+        .into()),
+    ]
+}
+
+fn net() -> impl Strategy<Value = IpNet> {
+    let len = prop::sample::select(vec![0u8, 1, 8, 9, 10, 16, 17, 18, 24, 32]);
+    (host(), len).prop_map(|(address, len)| {
+        // The IPv6 half of the world branches four times as far down.
+        let len = if address.is_ipv6() && len > 0 { (len + 24).min(128) } else { len };
+        IpNet::new(address, len).unwrap().trunc()
+    })
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let port = (0u16..6, 0u16..3, prop::sample::select(vec!["TCP", "UDP", "ANY"]))
+        .prop_map(|(first, more, protocol)| (first, first + more, protocol));
+    let ports = prop::option::of(prop::collection::vec(port, 0..3));
+    let nets = prop::collection::vec(net(), 1..4);
+    (nets, prop::collection::vec(net(), 0..3), ports).prop_map(|(to, mut except, ports)| {
+        except.retain(|hole| to.iter().any(|net| net.contains(hole)));
+        Rule { to, except, ports }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_longest_prefix_says_what_the_text_says(
+        rules in prop::collection::vec(rule(), 0..6),
+        flows in prop::collection::vec((host(), prop::sample::select(vec![TCP, UDP, 132]), prop::option::of(0u16..8)), 8),
+    ) {
+        let mut text = "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p}\nspec:\n  mode: enforce\n  egress:\n".to_owned();
+        text += &if rules.is_empty() { "    []\n".to_owned() } else { rules.iter().map(Rule::write).collect::<String>() };
+        let policy = compile(&sources(&text)).map_err(|findings| TestCaseError::fail(format!("{findings:?}\n{text}")))?;
+        for (remote, protocol, port) in flows {
+            let first = rules.iter().position(|rule| rule.allows(remote, protocol, port));
+            let request = Request { remote: mapped(remote), protocol, port, icmp_type: 0 };
+            let decision = decide(&request, Mode::Enforce, policy.allowlist.lookup(&request.remote));
+            let expected = first.map_or(0, |index| index as u16 + 1);
+            prop_assert_eq!(decision.rule, expected, "{:?}\n{}", request, text);
+            prop_assert_eq!(decision.reason == Reason::Allowlisted, first.is_some());
+            prop_assert_eq!(decision.verdict == Verdict::Allowed, first.is_some());
+        }
+    }
+}

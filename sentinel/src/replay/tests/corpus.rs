@@ -1,0 +1,91 @@
+//! The corpus beside the repository: what is caught, and what must not be.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::replay;
+
+/// Captures with mining in a dialect that is built in: name without extension, dialect, flows.
+const MINING: &[(&str, &str, usize)] = &[
+    ("jsiwek__bitcoin-mining", "bitcoin-v1", 3),
+    ("jsiwek__bitcoin-mining-in-progress", "bitcoin-v1", 1),
+    ("ndpi__mining", "bitcoin-v1", 2),
+    ("ndpi__mining", "ethproxy", 1),
+    ("ndpi__mining", "monero", 1),
+    ("conflux", "bitcoin-v1", 1),
+    ("kaspa", "bitcoin-v1", 1),
+    ("stratumv1_authorize_first", "bitcoin-v1", 1),
+    ("stratumv1_configure_first_asic", "bitcoin-v1", 1),
+    ("stratumv1_proxy_protocol_prefix", "bitcoin-v1", 1),
+    ("ethereumstratum1", "ethereum-stratum", 1),
+    ("ethereumstratum2_plain", "ethereum-stratum", 1),
+    ("ethproxy_ethminer", "ethproxy", 1),
+    ("xmrig_donate_url", "monero", 1),
+    ("xmrig_login", "monero", 1),
+    ("xmrig_login_rigid_custom_agent", "monero", 1),
+    ("xmrstak_login", "monero", 1),
+    ("ethproxy_00_plain", "ethproxy", 1),
+    ("xmrig_00_plain", "monero", 1),
+];
+
+/// Evasions that hide the stream in another protocol, which is not read yet.
+const NOT_YET: [&str; 2] = ["v1_18_http_chunked_post", "v1_20_ws_permessage_deflate"];
+
+/// A folder's captures, or `None` (said by name) where the corpus is absent.
+fn captures(folder: &str) -> Option<Vec<PathBuf>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus").join(folder);
+    if !root.is_dir() {
+        eprintln!("skipped: no {}", root.display());
+        return None;
+    }
+    let mut found = Vec::new();
+    let mut rooms = vec![root];
+    while let Some(room) = rooms.pop() {
+        for entry in std::fs::read_dir(room).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { rooms.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Some(found)
+}
+
+/// Every flow with a verdict: capture's name, dialect, and which of its kind.
+fn findings(files: &[PathBuf]) -> BTreeSet<(String, String, usize)> {
+    let mut found = BTreeSet::new();
+    for flow in replay(files).0.iter().filter(|flow| flow["verdict"] != "allowed") {
+        let name = Path::new(flow["file"].as_str().unwrap()).file_stem().unwrap().to_str().unwrap();
+        let dialect = flow["dialect"].as_str().unwrap();
+        let nth = (1..).find(|nth| !found.contains(&(name.to_owned(), dialect.to_owned(), *nth)));
+        found.insert((name.to_owned(), dialect.to_owned(), nth.unwrap()));
+    }
+    found
+}
+
+#[test]
+fn mining_is_found() {
+    for folder in ["mining", "synthetic", "evasion"] {
+        let Some(files) = captures(folder) else { return };
+        let names: BTreeSet<&str> =
+            files.iter().map(|file| file.file_stem().unwrap().to_str().unwrap()).collect();
+        let mut expected: BTreeSet<(String, String, usize)> = MINING
+            .iter()
+            .filter(|(name, ..)| names.contains(name))
+            .flat_map(|(name, dialect, flows)| {
+                (1..=*flows).map(|nth| ((*name).to_owned(), (*dialect).to_owned(), nth))
+            })
+            .collect();
+        let evasions =
+            names.iter().filter(|name| name.starts_with("v1_") && !NOT_YET.contains(name));
+        expected.extend(evasions.map(|name| ((*name).to_owned(), "bitcoin-v1".to_owned(), 1)));
+        assert_eq!(findings(&files), expected, "{folder}");
+    }
+}
+
+#[test]
+fn nothing_else_is_found() {
+    for folder in ["lookalikes", "benign"] {
+        let Some(files) = captures(folder) else { return };
+        assert_eq!(findings(&files), BTreeSet::new(), "{folder}");
+    }
+}

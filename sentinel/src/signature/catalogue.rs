@@ -1,0 +1,81 @@
+//! What the numbers of a compiled set mean.
+
+use super::rules::Resolved;
+
+/// A rule's names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleInfo {
+    /// The rule's name in its file; alternatives of one rule share it.
+    pub name: String,
+    /// The dialect it speaks for.
+    pub dialect: String,
+    /// The file that defines it.
+    pub file: String,
+}
+
+/// How large a compiled set is; bounds in [`sentinel_common::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// States of the automaton.
+    pub states: usize,
+    /// Classes of symbols.
+    pub classes: usize,
+    /// Tokens.
+    pub tokens: usize,
+    /// Rules, alternatives spread out.
+    pub rules: usize,
+    /// Dialects.
+    pub dialects: usize,
+}
+
+/// Names for the numbers that events carry.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    tokens: Vec<String>,
+    dialects: Vec<String>,
+    rules: Vec<RuleInfo>,
+    stats: Stats,
+}
+
+impl Catalogue {
+    pub(super) fn new(resolved: Resolved, stats: Stats) -> Self {
+        let Resolved { tokens, dialects, names, .. } = resolved;
+        Self { tokens, dialects, rules: names, stats }
+    }
+
+    /// The rule with this number, as an event or a [`sentinel_common::flow::Flow`] tells it.
+    #[must_use]
+    pub fn rule(&self, index: u32) -> Option<&RuleInfo> {
+        self.rules.get(index as usize)
+    }
+
+    /// All rules, in the order of their numbers.
+    #[must_use]
+    pub fn rules(&self) -> &[RuleInfo] {
+        &self.rules
+    }
+
+    /// The dialects, in the order of their numbers.
+    #[must_use]
+    pub fn dialects(&self) -> &[String] {
+        &self.dialects
+    }
+
+    /// The names of the tokens in this set of bits.
+    #[must_use]
+    pub fn token_names(&self, tokens: u64) -> Vec<&str> {
+        let in_set = |bit: usize| tokens >> bit & 1 == 1;
+        self.tokens
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| in_set(*bit))
+            .map(|(_, name)| name.as_str())
+            .collect()
+    }
+
+    /// Figures.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+}

@@ -1,0 +1,52 @@
+//! The compiled set against a naive reference, and the dialects' own words against both.
+
+mod dialects;
+mod errors;
+mod naive;
+mod properties;
+mod writer;
+
+use std::sync::LazyLock;
+
+use super::{Compiled, embedded};
+
+/// The built-in set, compiled once.
+static BUILT_IN: LazyLock<Compiled> = LazyLock::new(|| embedded().unwrap());
+
+#[test]
+fn the_built_in_set_leaves_room() {
+    use sentinel_common::limits::{MAX_RULES, MAX_STATES, MAX_TOKENS, SYMBOL_CLASSES};
+    let stats = BUILT_IN.catalogue.stats();
+    assert!(stats.states <= MAX_STATES / 2, "{stats:?}");
+    assert!(stats.classes <= SYMBOL_CLASSES, "{stats:?}");
+    assert!(stats.tokens <= MAX_TOKENS / 2 && stats.rules <= MAX_RULES / 2, "{stats:?}");
+    assert_eq!(stats.rules, BUILT_IN.catalogue.rules().len());
+}
+
+#[test]
+fn the_table_keeps_what_the_reader_relies_on() {
+    use sentinel_common::lexer::{BEGIN, SILENT};
+    use sentinel_common::limits::{MAX_STATES, SYMBOL_CLASSES};
+    use sentinel_common::signature::ACCEPTS;
+    let set = &BUILT_IN.signatures;
+    assert_eq!(set.symbol_class[usize::from(SILENT)], 0);
+    assert_eq!(set.accepts[0], 0);
+    let begin = usize::from(set.symbol_class[usize::from(BEGIN)]);
+    for state in 0..BUILT_IN.catalogue.stats().states {
+        let row = &set.next[state * SYMBOL_CLASSES..][..SYMBOL_CLASSES];
+        assert_eq!(row[begin], 0, "a message begins in state 0, from {state} too");
+        let silent = usize::from(row[0]);
+        assert_eq!(row[0] & ACCEPTS, 0, "silence accepts nothing, in {state} either");
+        if set.accepts[state] == 0 {
+            assert_eq!(silent, state);
+        } else {
+            let twin = &set.next[silent * SYMBOL_CLASSES..][..SYMBOL_CLASSES];
+            assert_eq!(twin[1..], row[1..], "what follows does not depend on silence");
+        }
+        for &cell in row {
+            let target = usize::from(cell & !ACCEPTS);
+            assert!(target < MAX_STATES);
+            assert_eq!(cell & ACCEPTS != 0, set.accepts[target] != 0);
+        }
+    }
+}

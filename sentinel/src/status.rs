@@ -1,0 +1,193 @@
+//! `sentinel status`: asks the running agent over its unix socket.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::api::SOCKET;
+
+/// The agent answers at once or hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Largest answer that is read, bytes.
+const ANSWER: u64 = 4 * 1024 * 1024;
+
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// Nobody listens.
+    #[error(
+        "no sentinel runs here ({path}: {error}): start one with `sentinel run`, or name its folder with --state-dir"
+    )]
+    NotRunning {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The socket belongs to someone else.
+    #[error("{0} may not be opened: ask as the user that runs sentinel, most often root")]
+    Denied(PathBuf),
+    /// The conversation broke off.
+    #[error("the agent did not answer: {0}")]
+    Broken(#[from] io::Error),
+    /// The answer makes no sense.
+    #[error("the agent's answer is not understood: is it of another version?")]
+    Foreign,
+}
+
+/// Asks for the status.
+///
+/// # Errors
+/// When no agent answers.
+pub fn fetch(state_dir: &Path) -> Result<Value, StatusError> {
+    let path = state_dir.join(SOCKET);
+    let mut stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => StatusError::Denied(path.clone()),
+        _ => StatusError::NotRunning { path: path.clone(), error },
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: sentinel\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER).read_to_end(&mut answer)?;
+    body(&answer).ok_or(StatusError::Foreign)
+}
+
+fn body(answer: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.split_whitespace().nth(1)?;
+    (status == "200").then(|| serde_json::from_str(body).ok())?
+}
+
+/// The status for people.
+#[must_use]
+pub fn table(status: &Value) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        if !value.is_empty() {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{name:<12} {value}");
+        }
+    };
+    let ready = match status.get("not_ready") {
+        Some(why) => format!("no: {}", plain(why)),
+        None => "yes".to_owned(),
+    };
+    row("ready", ready);
+    row(
+        "version",
+        format!(
+            "{}, pid {}, since {}",
+            word(status, "version"),
+            word(status, "pid"),
+            word(status, "started")
+        ),
+    );
+    row(
+        "mode",
+        format!(
+            "{} (stratum {}, egress {})",
+            word(status, "mode"),
+            word(status, "stratum"),
+            word(status, "egress")
+        ),
+    );
+    row("policy", policy(status));
+    row("problem", word(status, "policy_error"));
+    row(
+        "signatures",
+        format!(
+            "{} rules of {} dialects",
+            word(status, "signature_rules"),
+            word(status, "dialects")
+        ),
+    );
+    row("cgroup", word(status, "cgroup"));
+    for program in list(status, "programs") {
+        row(
+            "program",
+            format!(
+                "{} on {} {}",
+                word(program, "program"),
+                word(program, "target"),
+                word(program, "note")
+            ),
+        );
+    }
+    for packets in list(status, "packets") {
+        row(
+            "packets",
+            format!(
+                "{} {} ({})",
+                word(packets, "count"),
+                word(packets, "verdict"),
+                word(packets, "reason")
+            ),
+        );
+    }
+    for (kind, count) in status.get("losses").and_then(Value::as_object).into_iter().flatten() {
+        row("lost", format!("{} ({kind})", plain(count)));
+    }
+    text
+}
+
+fn policy(status: &Value) -> String {
+    let files: Vec<String> = list(status, "policies").iter().map(plain).collect();
+    let files = if files.is_empty() { "no policy files".to_owned() } else { files.join(", ") };
+    format!(
+        "generation {}, {files}, {} prefixes",
+        word(status, "generation"),
+        word(status, "prefixes")
+    )
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn word(value: &Value, key: &str) -> String {
+    value.get(key).map(plain).unwrap_or_default()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_good_answer_is_taken() {
+        assert_eq!(
+            body(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"mode\":\"audit\"}").unwrap()["mode"],
+            "audit"
+        );
+        assert!(body(b"HTTP/1.1 404 Not Found\r\n\r\n{}").is_none());
+        assert!(body(b"HTTP/1.1 200 OK\r\n\r\n{\"mode\":").is_none());
+        assert!(body(b"\xff").is_none());
+    }
+
+    #[test]
+    fn whatever_is_missing_is_left_out() {
+        let text = table(&serde_json::json!({"mode": "audit", "losses": {"event": 3}}));
+        assert!(text.contains("lost         3 (event)\n"), "{text}");
+        assert!(!text.contains("problem"));
+    }
+
+    #[test]
+    fn without_an_agent_the_error_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = fetch(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("sentinel run"), "{error}");
+    }
+}

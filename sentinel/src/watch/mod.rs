@@ -1,0 +1,8 @@
+//! What is read from the running system: processes, cgroups, sockets. Each answers with a fact for
+//! the engine; none judges.
+
+pub mod cgroupfs;
+pub mod clock;
+pub mod procfs;
+pub mod resolver;
+pub mod sockets;

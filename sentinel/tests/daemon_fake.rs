@@ -1,0 +1,319 @@
+//! The whole agent but the kernel: records in, journal, metrics and status out. Needs no root.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails does so by panicking"
+)]
+
+use std::io::{self, Read, Write};
+use std::mem::offset_of;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sentinel::config::{Config, ConfigFile};
+use sentinel::daemon::{Agent, Parts, Records, prepare};
+use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet};
+use sentinel::export::journal::Journal;
+use sentinel::export::writer::Outputs;
+use sentinel_common::event::{Event, Kind};
+use sentinel_common::flow::Owner;
+use sentinel_common::signature::Signatures;
+use sentinel_common::verdict::{COUNTERS, Mode, Reason, Verdict, outcome_counter};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// What the fake kernel was told.
+#[derive(Default)]
+struct Told {
+    rules: u32,
+    policies: Vec<PolicySet>,
+    detached: bool,
+}
+
+struct Fake(Arc<Mutex<Told>>);
+
+impl Datapath for Fake {
+    fn set_signatures(&mut self, signatures: &Signatures) -> Result<(), DatapathError> {
+        self.0.lock().unwrap().rules = signatures.rules_used;
+        Ok(())
+    }
+
+    fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
+        self.0.lock().unwrap().policies.push(policy.clone());
+        Ok(self.generation())
+    }
+
+    fn counters(&self) -> Result<Vec<u64>, DatapathError> {
+        let mut totals = vec![0; COUNTERS];
+        totals[outcome_counter(Reason::Stratum, Verdict::Blocked) as usize] = 12;
+        Ok(totals)
+    }
+
+    fn attachments(&self) -> Vec<Attachment> {
+        let program = "egress".to_owned();
+        vec![Attachment { program, target: "/sys/fs/cgroup".to_owned(), note: None }]
+    }
+
+    fn cgroup(&self) -> &Path {
+        Path::new("/sys/fs/cgroup")
+    }
+
+    fn generation(&self) -> u32 {
+        self.0.lock().unwrap().policies.len() as u32
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().detached = true;
+    }
+}
+
+/// A ring that yields what the test puts into it, and then nothing.
+struct Ring(mpsc::UnboundedReceiver<io::Result<Bytes>>);
+
+impl Records for Ring {
+    async fn next(&mut self) -> io::Result<Bytes> {
+        match self.0.recv().await {
+            Some(record) => record,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A record as the kernel writes one.
+struct Record(Vec<u8>);
+
+impl Record {
+    fn stratum(verdict: Verdict, local: SocketAddr, remote: SocketAddr) -> Self {
+        let mut record = Self(vec![0; size_of::<Event>()]);
+        record.put(offset_of!(Event, time), &1_u64.to_ne_bytes());
+        record.put(offset_of!(Event, tokens), &u64::MAX.to_ne_bytes());
+        record.put(offset_of!(Event, generation), &1_u32.to_ne_bytes());
+        record.put(
+            offset_of!(Event, kind),
+            &[Kind::Stratum as u8, verdict as u8, Reason::Stratum as u8],
+        );
+        record.put(offset_of!(Event, protocol), &[6]);
+        record.end(offset_of!(Event, local), offset_of!(Event, local_port), local);
+        record.end(offset_of!(Event, remote), offset_of!(Event, remote_port), remote);
+        let said = br#"{"id":1,"method":"login","params":{"login":"48ed","agent":"XMRig/6"}}"#;
+        record.put(offset_of!(Event, excerpt), said);
+        record.put(offset_of!(Event, excerpt_len), &(said.len() as u16).to_ne_bytes());
+        record.owner(std::process::id());
+        record
+    }
+
+    fn put(&mut self, offset: usize, value: &[u8]) {
+        self.0[offset..offset + value.len()].copy_from_slice(value);
+    }
+
+    fn end(&mut self, address: usize, port: usize, end: SocketAddr) {
+        let SocketAddr::V4(v4) = end else { panic!("the test speaks IPv4") };
+        self.put(address, &v4.ip().to_ipv6_mapped().octets());
+        self.put(port, &end.port().to_ne_bytes());
+    }
+
+    fn owner(&mut self, pid: u32) {
+        let owner = offset_of!(Event, owner);
+        self.put(owner + offset_of!(Owner, tgid), &pid.to_ne_bytes());
+        self.put(owner + offset_of!(Owner, comm), b"honest-name\0");
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    told: Arc<Mutex<Told>>,
+    ring: mpsc::UnboundedSender<io::Result<Bytes>>,
+    agent: Agent,
+}
+
+impl Bench {
+    async fn start(policies: Vec<PathBuf>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ConfigFile {
+            policies,
+            mode: Some(sentinel::config::EnforcementMode::Enforce),
+            listen: "127.0.0.1:0".parse().ok(),
+            state_dir: Some(folder.path().join("state")),
+            ..ConfigFile::default()
+        };
+        let config = Config::new(ConfigFile::default(), file);
+        let told = Arc::new(Mutex::new(Told::default()));
+        let (ring, records) = mpsc::unbounded_channel();
+        let journal = Journal::file(folder.path().join("events.json")).unwrap();
+        let parts = Parts {
+            datapath: Box::new(Fake(Arc::clone(&told))),
+            records: Ring(records),
+            prepared: prepare(&config).unwrap(),
+            config,
+            outputs: Outputs { journal: Some(journal), table: None },
+        };
+        let agent = Agent::start(parts).await.unwrap();
+        Self { folder, told, ring, agent }
+    }
+
+    fn send(&self, record: Record) {
+        self.ring.send(Ok(record.0.into())).unwrap();
+    }
+
+    fn journal(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("events.json")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let address = self.agent.address().unwrap();
+        let path = path.to_owned();
+        tokio::task::spawn_blocking(move || get(address, &path)).await.unwrap()
+    }
+
+    async fn eventually(&self, what: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        for _ in 0..200 {
+            let lines = self.journal();
+            if what(&lines) {
+                return lines;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it did not come: {:#?}", self.journal());
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn stratum(line: &Value) -> bool {
+    line["kind"] == "stratum"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_miners_record_becomes_a_line_with_everything_in_it() {
+    let bench = Bench::start(Vec::new()).await;
+    let pool = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut miner = TcpStream::connect(pool.local_addr().unwrap()).unwrap();
+    let (local, remote) = (miner.local_addr().unwrap(), miner.peer_addr().unwrap());
+    bench.send(Record::stratum(Verdict::Blocked, local, remote));
+    let lines = bench.eventually(|lines| lines.iter().any(stratum)).await;
+    let line = lines.iter().find(|line| stratum(line)).unwrap();
+    assert_eq!(line["verdict"], "blocked");
+    assert_eq!(line["dst"], remote.to_string());
+    assert_eq!(line["process"]["pid"], std::process::id());
+    let exe = std::env::current_exe().unwrap();
+    assert_eq!(line["process"]["exe"], exe.to_str().unwrap());
+    assert_eq!(line["stratum"]["login"], "48ed");
+    assert_eq!(line["stratum"]["agent"], "XMRig/6");
+    assert!(line["stratum"]["dialect"].is_string(), "{line}");
+    match line["countermeasure"]["result"].as_str() {
+        Some("destroyed") => {
+            let error = miner.read(&mut [0]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        }
+        Some("failed") => eprintln!("skipped: the end of the socket: {}", line["countermeasure"]),
+        _ => panic!("{line}"),
+    }
+    let told = Arc::clone(&bench.told);
+    assert_eq!(told.lock().unwrap().policies[0].stratum, Mode::Enforce);
+    assert_eq!(told.lock().unwrap().policies[0].egress, Mode::Off);
+    assert!(told.lock().unwrap().rules > 0);
+    bench.agent.stop().await;
+    assert!(told.lock().unwrap().detached);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_and_probes_tell_the_same() {
+    let bench = Bench::start(Vec::new()).await;
+    assert_eq!(bench.get("/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(bench.get("/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(bench.get("/status").await.0, 404, "processes and paths are not for the network");
+    bench.ring.send(Ok(Bytes::from_static(b"short"))).unwrap();
+    let here: SocketAddr = "192.0.2.9:1".parse().unwrap();
+    bench.send(Record::stratum(Verdict::Audited, here, here));
+    bench.eventually(|lines| lines.iter().any(stratum)).await;
+    let (_, text) = bench.get("/metrics").await;
+    for line in [
+        "sentinel_packets_total{reason=\"stratum\",verdict=\"blocked\"} 12",
+        "sentinel_decode_errors_total{kind=\"short\"} 1",
+        "sentinel_events_total{kind=\"stratum\",verdict=\"audited\"} 1",
+        "sentinel_policy_generation 1",
+        "sentinel_pending_events 0",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let state = bench.folder.path().join("state");
+    let status = tokio::task::spawn_blocking(move || sentinel::status::fetch(&state))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status["mode"], "enforce");
+    assert_eq!(status["programs"][0]["program"], "egress");
+    assert_eq!(status["packets"][0]["count"], 12);
+    bench.ring.send(Err(io::Error::other("gone"))).unwrap();
+    for _ in 0..100 {
+        if bench.get("/readyz").await.0 == 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(bench.get("/readyz").await.0, 503);
+    bench.agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_policy_leaves_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    let good = "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: shop}\n\
+                spec: {mode: enforce, egress: [{toCIDRs: [198.51.100.0/24]}]}\n";
+    std::fs::write(&path, good).unwrap();
+    let mut bench = Bench::start(vec![path.clone()]).await;
+    let config = || {
+        let file = ConfigFile {
+            policies: vec![path.clone()],
+            mode: Some(sentinel::config::EnforcementMode::Enforce),
+            ..ConfigFile::default()
+        };
+        Config::new(ConfigFile::default(), file)
+    };
+    assert_eq!(bench.told.lock().unwrap().policies[0].egress, Mode::Enforce);
+    std::fs::write(&path, good.replace("toCIDRs", "toCIDR")).unwrap();
+    bench.agent.reload(config()).await;
+    assert_eq!(bench.agent.status().generation, 1);
+    let (_, text) = bench.get("/metrics").await;
+    assert!(text.contains("sentinel_policy_load_failures_total 1\n"));
+    std::fs::write(&path, good).unwrap();
+    bench.agent.reload(config()).await;
+    assert_eq!(bench.agent.status().generation, 2);
+    assert_eq!(bench.agent.status().policy_error, None);
+    let lines = bench.eventually(|lines| lines.len() >= 3).await;
+    let results: Vec<&str> = lines.iter().filter_map(|line| line["result"].as_str()).collect();
+    assert_eq!(results, ["applied", "refused", "applied"]);
+    assert!(lines[1]["error"].as_str().unwrap().contains("toCIDRs"), "{}", lines[1]);
+    bench.agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_events_are_written_before_the_end() {
+    let bench = Bench::start(Vec::new()).await;
+    for port in 1..=50_u16 {
+        let remote = SocketAddr::from(([192, 0, 2, 7], port));
+        bench.send(Record::stratum(Verdict::Audited, remote, remote));
+    }
+    let Bench { folder, agent, .. } = bench;
+    agent.stop().await;
+    let text = std::fs::read_to_string(folder.path().join("events.json")).unwrap();
+    let lines = text.lines().filter(|line| line.contains("\"stratum\"")).count();
+    assert_eq!(lines, 50);
+    assert!(!folder.path().join("state/sentinel.sock").exists());
+}

@@ -1,0 +1,137 @@
+//! Two network namespaces joined by a veth pair, gone when the [`Lab`] is dropped.
+//!
+//! The namespaces have no name under `/run/netns`: open descriptors keep them alive, so nothing
+//! is left behind even if the process is killed.
+
+mod netlink;
+mod netns;
+mod subnet;
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+pub use netns::NetNs;
+pub use subnet::Subnet;
+
+use netlink::Netlink;
+pub(crate) use netlink::interface_index;
+
+/// The veth end in the node namespace.
+pub const NODE_INTERFACE: &str = "node0";
+/// The veth end in the peer namespace, where the sniffer listens.
+pub const PEER_INTERFACE: &str = "peer0";
+/// Last octet of the node's address; the peer holds [`PEER_HOSTS`].
+pub const NODE_HOST: u8 = 1;
+/// Last octets of the peer's addresses.
+pub const PEER_HOSTS: [u8; 3] = [2, 3, 4];
+
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// A node (where workloads run) and a peer (where pools and honest servers run).
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+    subnet: Subnet,
+    node: NetNs,
+    peer: NetNs,
+}
+
+impl Lab {
+    /// Builds a laboratory on the default subnet, 10.99.0.0/24 and fd00:99::/64.
+    pub fn new(name: &str) -> Result<Lab> {
+        Lab::with_subnet(name, Subnet::numbered(0))
+    }
+
+    /// Builds a laboratory on the given subnet and waits until both address families pass.
+    pub fn with_subnet(name: &str, subnet: Subnet) -> Result<Lab> {
+        let node = NetNs::new(&format!("{name}-node"))?;
+        let peer = NetNs::new(&format!("{name}-peer"))?;
+        let lab = Lab { name: name.to_owned(), subnet, node, peer };
+        lab.wire().with_context(|| format!("laboratory {name}: the network was not built"))?;
+        lab.wait_ready()?;
+        Ok(lab)
+    }
+
+    /// The name given at birth.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The addresses in use.
+    pub fn subnet(&self) -> Subnet {
+        self.subnet
+    }
+
+    /// The namespace of workloads.
+    pub fn node(&self) -> &NetNs {
+        &self.node
+    }
+
+    /// The namespace of pools and servers.
+    pub fn peer(&self) -> &NetNs {
+        &self.peer
+    }
+
+    /// Runs a closure in the node namespace; sockets and threads it makes stay there.
+    pub fn in_node<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.node.run(act)
+    }
+
+    /// Runs a closure in the peer namespace; sockets and threads it makes stay there.
+    pub fn in_peer<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.peer.run(act)
+    }
+
+    /// Joins the namespaces and gives each end its addresses.
+    fn wire(&self) -> Result<()> {
+        self.peer.run(|| Netlink::open()?.up("lo"))?;
+        self.node.run(|| {
+            let mut netlink = Netlink::open()?;
+            netlink.up("lo")?;
+            netlink.add_veth(NODE_INTERFACE, PEER_INTERFACE, self.peer.fd())?;
+            self.address(&mut netlink, NODE_INTERFACE, &[NODE_HOST])
+        })?;
+        self.peer.run(|| self.address(&mut Netlink::open()?, PEER_INTERFACE, &PEER_HOSTS))
+    }
+
+    fn address(&self, netlink: &mut Netlink, interface: &str, hosts: &[u8]) -> Result<()> {
+        for &host in hosts {
+            netlink.add_address(interface, self.subnet.v4(host).into(), 24)?;
+            netlink.add_address(interface, self.subnet.v6(host).into(), 64)?;
+        }
+        netlink.up(interface)
+    }
+
+    /// Sends datagrams until one arrives, for each family: the link comes up asynchronously.
+    fn wait_ready(&self) -> Result<()> {
+        let [host, ..] = PEER_HOSTS;
+        let addresses: [IpAddr; 2] = [self.subnet.v4(host).into(), self.subnet.v6(host).into()];
+        for address in addresses {
+            self.wait_passes(address)?;
+        }
+        Ok(())
+    }
+
+    fn wait_passes(&self, address: IpAddr) -> Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        let ear = self.in_peer(|| Ok(UdpSocket::bind(SocketAddr::new(address, 0))?));
+        let ear = ear.with_context(|| format!("the peer cannot use its address {address}"))?;
+        ear.set_read_timeout(Some(Duration::from_millis(10)))?;
+        let target = ear.local_addr()?;
+        let any: IpAddr = match address {
+            IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let mouth = self.in_node(|| Ok(UdpSocket::bind(SocketAddr::new(any, 0))?))?;
+        while Instant::now() < deadline {
+            // Unreachable until the link is up: the next round tries again.
+            let _ = mouth.send_to(b"?", target);
+            if ear.recv_from(&mut [0; 8]).is_ok() {
+                return Ok(());
+            }
+        }
+        bail!("no datagram from node to {address} arrived within {READY_WITHIN:?}")
+    }
+}

@@ -1,0 +1,103 @@
+//! The few rtnetlink requests a laboratory needs, sent and acknowledged one at a time.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use anyhow::{Context, Result, bail};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// A route socket of the namespace in which it was opened.
+pub(super) struct Netlink {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Netlink {
+    /// Opens the socket in the calling thread's namespace.
+    pub(super) fn open() -> Result<Netlink> {
+        let socket = Socket::new(NETLINK_ROUTE).context("no rtnetlink socket")?;
+        socket.connect(&SocketAddr::new(0, 0)).context("rtnetlink does not connect")?;
+        Ok(Netlink { socket, sequence: 0 })
+    }
+
+    /// Creates a veth pair: `near` here, `far` in another namespace.
+    pub(super) fn add_veth(&mut self, near: &str, far: &str, there: BorrowedFd<'_>) -> Result<()> {
+        let mut peer = LinkMessage::default();
+        peer.attributes.push(LinkAttribute::IfName(far.to_owned()));
+        peer.attributes.push(LinkAttribute::NetNsFd(there.as_raw_fd()));
+        let mut link = LinkMessage::default();
+        link.attributes.push(LinkAttribute::IfName(near.to_owned()));
+        link.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]));
+        self.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
+            .context("the kernel made no veth pair: is the veth module loaded, and is this root?")
+    }
+
+    /// Gives an interface an address, usable at once: no duplicate address detection.
+    pub(super) fn add_address(
+        &mut self,
+        interface: &str,
+        address: IpAddr,
+        prefix: u8,
+    ) -> Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = match address {
+            IpAddr::V4(_) => netlink_packet_route::AddressFamily::Inet,
+            IpAddr::V6(_) => netlink_packet_route::AddressFamily::Inet6,
+        };
+        message.header.prefix_len = prefix;
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message.header.index = interface_index(interface)?;
+        message.attributes.push(AddressAttribute::Local(address));
+        message.attributes.push(AddressAttribute::Address(address));
+        self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+            .with_context(|| format!("{interface} does not take the address {address}/{prefix}"))
+    }
+
+    /// Sets an interface up.
+    pub(super) fn up(&mut self, interface: &str) -> Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = interface_index(interface)?;
+        link.header.flags = LinkFlags::Up;
+        link.header.change_mask = LinkFlags::Up;
+        self.request(RouteNetlinkMessage::SetLink(link), 0)
+            .with_context(|| format!("{interface} does not come up"))
+    }
+
+    /// Sends one request and waits for the kernel's acknowledgement.
+    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<()> {
+        self.sequence += 1;
+        let mut packet = NetlinkMessage::from(message);
+        packet.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        packet.header.sequence_number = self.sequence;
+        packet.finalize();
+        let mut buffer = vec![0; packet.buffer_len()];
+        packet.serialize(&mut buffer);
+        self.socket.send(&buffer, 0)?;
+        let (answer, _) = self.socket.recv_from_full()?;
+        let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)?;
+        match answer.payload {
+            NetlinkPayload::Error(error) if error.code.is_none() => Ok(()),
+            NetlinkPayload::Error(error) => Err(error.to_io().into()),
+            other => bail!("rtnetlink answered something else than an acknowledgement: {other:?}"),
+        }
+    }
+}
+
+/// The index of an interface in the calling thread's namespace.
+pub(crate) fn interface_index(name: &str) -> Result<u32> {
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", 0))
+        .or_else(|_| std::net::UdpSocket::bind(("0.0.0.0", 0)))?;
+    rustix::net::netdevice::name_to_index(socket.as_fd(), name)
+        .with_context(|| format!("there is no interface {name}"))
+}

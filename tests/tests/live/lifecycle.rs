@@ -1,0 +1,95 @@
+//! Start, metrics, bad input, a clean end.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::Trial;
+use sentinel_tests::agent::sentinel_program;
+use sentinel_tests::miner::{Ended, Family, Segments};
+use sentinel_tests::pool::{Manner, Pool};
+use sentinel_tests::transcript::Dialect;
+
+use crate::stage::{self, PEER, Stage, session};
+use crate::trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial("lifecycle/metrics_and_health", metrics),
+        trial("lifecycle/a_clean_end_detaches", clean_end),
+        trial("lifecycle/a_bad_policy_is_refused", bad_policy),
+        trial("lifecycle/doctor_and_status", doctor_and_status),
+    ]
+}
+
+fn mine_once(stage: &Stage, dialect: Dialect) -> Result<Ended> {
+    let listen = stage.peer(Family::V4, PEER, 0);
+    let pool = stage.lab.in_peer(|| Pool::start(&[listen], Manner::of(dialect)))?;
+    let target = *pool.addresses().first().context("the pool has no address")?;
+    Ok(stage.mine(&session(dialect, target, Family::V4, Segments::Whole))?.ended)
+}
+
+fn metrics() -> Result<()> {
+    let guard = stage::shared()?;
+    let stage = stage::of(&guard)?;
+    let sample = "sentinel_packets_total{reason=\"stratum\",verdict=\"blocked\"}";
+    ensure!(mine_once(stage, Dialect::StratumV1)? == Ended::Cut);
+    let before = stage.agent.metric(sample)?;
+    ensure!(mine_once(stage, Dialect::StratumV1)? == Ended::Cut);
+    let after = stage.agent.metric(sample)?;
+    ensure!(after > before, "{before} packets before, {after} after");
+    ensure!(stage.agent.metric("sentinel_losses_total{kind=\"event\"}")? == 0.0);
+    ensure!(stage.agent.get("/healthz")?.starts_with("HTTP/1.1 200"));
+    ensure!(stage.agent.get("/readyz")?.starts_with("HTTP/1.1 200"));
+    Ok(())
+}
+
+fn clean_end() -> Result<()> {
+    let stage = Stage::set("sentinel-end", &["--mode", "enforce"])?;
+    ensure!(mine_once(&stage, Dialect::Ethproxy)? == Ended::Cut);
+    let Stage { lab, agent, workload, cgroup } = stage;
+    ensure!(agent.stop()?.code() == Some(0), "SIGTERM is no failure");
+    let listen = std::net::SocketAddr::new(lab.subnet().v4(PEER).into(), 0);
+    let pool = lab.in_peer(|| Pool::start(&[listen], Manner::of(Dialect::Ethproxy)))?;
+    let target = *pool.addresses().first().context("the pool has no address")?;
+    let options = session(Dialect::Ethproxy, target, Family::V4, Segments::Whole);
+    let mut command = Command::new(sentinel_tests::process::lab_program()?);
+    command.arg("miner").args(options.to_args());
+    let placement = sentinel_tests::process::Placement::default().cgroup(&workload).netns(lab.node());
+    let report: sentinel_tests::miner::Report =
+        placement.spawn_reporting(command)?.report(stage::WITHIN)?;
+    ensure!(report.ended == Ended::Completed, "programs stayed behind: {report:?}");
+    drop((workload, cgroup));
+    Ok(())
+}
+
+fn bad_policy() -> Result<()> {
+    let file = std::env::temp_dir().join(format!("sentinel-bad-{}.yaml", std::process::id()));
+    fs::write(&file, "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: x}\nspec: {egres: []}\n")?;
+    for arguments in [vec!["policy", "check"], vec!["run", "--policy"]] {
+        let output = Command::new(sentinel_program()?).args(&arguments).arg(&file).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = format!("{stderr}{}", String::from_utf8_lossy(&output.stdout));
+        ensure!(output.status.code() == Some(64), "{arguments:?}: {:?}\n{said}", output.status);
+        ensure!(said.contains("egress"), "no suggestion in: {said}");
+        ensure!(said.contains(":4"), "no line in: {said}");
+    }
+    fs::remove_file(&file)?;
+    Ok(())
+}
+
+fn doctor_and_status() -> Result<()> {
+    let output = Command::new(sentinel_program()?).args(["doctor", "--format", "json"]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice::<serde_json::Value>(&output.stdout).context("doctor's JSON")?;
+    let guard = stage::shared()?;
+    let stage = stage::of(&guard)?;
+    let output = Command::new(sentinel_program()?)
+        .args(["status", "--format", "json", "--state-dir"])
+        .arg(stage.agent.folder())
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(status.to_string().contains("egress"), "{status}");
+    Ok(())
+}
