@@ -42,8 +42,11 @@ fn toolchain() -> Result<String> {
     if let Some(asked) = env::var_os(TOOLCHAIN) {
         return asked.into_string().ok().with_context(|| format!("{TOOLCHAIN} is not UTF-8"));
     }
-    for (name, needs) in [("nightly", "lib/rustlib/src/rust/library"), ("bpf", "lib/rustlib/bpfel-unknown-none")] {
-        let sysroot = Command::new("rustup").args(["run", name, "rustc", "--print", "sysroot"]).output();
+    for (name, needs) in
+        [("nightly", "lib/rustlib/src/rust/library"), ("bpf", "lib/rustlib/bpfel-unknown-none")]
+    {
+        let sysroot =
+            Command::new("rustup").args(["run", name, "rustc", "--print", "sysroot"]).output();
         if let Ok(sysroot) = sysroot
             && sysroot.status.success()
             && Path::new(String::from_utf8_lossy(&sysroot.stdout).trim()).join(needs).exists()
@@ -51,7 +54,9 @@ fn toolchain() -> Result<String> {
             return Ok(name.to_owned());
         }
     }
-    bail!("no Rust toolchain for BPF is installed: run `cargo xtask setup`, or set {SKIP}=1 to build without the kernel programs")
+    bail!(
+        "no Rust toolchain for BPF is installed: run `cargo xtask setup`, or set {SKIP}=1 to build without the kernel programs"
+    )
 }
 
 fn set_bootstrap() {

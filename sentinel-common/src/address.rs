@@ -13,6 +13,16 @@ pub const fn from_v4(v4: [u8; 4]) -> Address {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, v4[0], v4[1], v4[2], v4[3]]
 }
 
+/// The address whose 32-bit words stand in memory like this (network byte order).
+#[inline(always)]
+#[must_use]
+pub const fn from_words(words: [u32; 4]) -> Address {
+    let [a, b, c, d] = words;
+    let ([a, e, i, m], [b, f, j, n]) = (a.to_ne_bytes(), b.to_ne_bytes());
+    let ([c, g, k, o], [d, h, l, p]) = (c.to_ne_bytes(), d.to_ne_bytes());
+    [a, e, i, m, b, f, j, n, c, g, k, o, d, h, l, p]
+}
+
 /// Whether this is an IPv4 address.
 #[inline(always)]
 #[must_use]
@@ -37,8 +47,5 @@ pub const fn is_loopback(address: &Address) -> bool {
 #[inline(always)]
 const fn halves(address: &Address) -> (u64, u64) {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
-    (
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_be_bytes([i, j, k, l, m, n, o, p]),
-    )
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p]))
 }

@@ -15,7 +15,13 @@ impl Switch {
     /// Packs what is to be in force.
     #[inline(always)]
     #[must_use]
-    pub const fn new(generation: u32, egress: Mode, stratum: Mode, policy_slot: u8, signatures: u8) -> Self {
+    pub const fn new(
+        generation: u32,
+        egress: Mode,
+        stratum: Mode,
+        policy_slot: u8,
+        signatures: u8,
+    ) -> Self {
         Self(
             generation as u64
                 | (egress as u64) << 32
@@ -87,8 +93,11 @@ pub struct Config {
     pub switch: u64,
     /// [`crate::event::ABI_VERSION`] of the writer.
     pub abi_version: u32,
-    /// Keeps the size a multiple of 8; zero.
-    pub reserved: u32,
+    /// Depth of `cgroup` under the hierarchy's root.
+    pub depth: u32,
+    /// Id of the cgroup to which the probes keep, 0 for all: unlike the cgroup hooks they see every
+    /// task.
+    pub cgroup: u64,
     /// Where kernel structures keep what the probes read.
     pub offsets: Offsets,
 }
@@ -140,4 +149,4 @@ pub struct OwnerSlot {
     pub owner: crate::flow::Owner,
 }
 
-const _: () = assert!(size_of::<Config>() == 16 + 40);
+const _: () = assert!(size_of::<Config>() == 24 + 40);

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod lexer;
 pub mod limits;
 pub mod packet;
+pub mod place;
 pub mod policy;
 pub mod signature;
 pub mod stream;

@@ -144,7 +144,8 @@ fn range_allows(range: &PortRange, request: &Request) -> bool {
 /// ICMPv6 types 130 to 132 and 143 (RFC 2710, RFC 3810) and 133 to 137 (RFC 4861).
 #[inline(always)]
 fn is_neighbour_discovery(request: &Request) -> bool {
-    request.protocol == ICMPV6 && (matches!(request.icmp_type, 130..=137) || request.icmp_type == 143)
+    request.protocol == ICMPV6
+        && (matches!(request.icmp_type, 130..=137) || request.icmp_type == 143)
 }
 
 const _: () = {

@@ -4,8 +4,9 @@
 //! the same function in the kernel, in replay and in the fuzzer; whatever the split, the answer is
 //! that of the whole stream.
 
-use crate::lexer::{self, Cell, Place};
+use crate::lexer::{self, Cell};
 use crate::limits::{CHUNK, INSPECTION_BUDGET, MAX_STATES, MESSAGE_BUDGET, SYMBOL_CLASSES};
+use crate::place::Place;
 use crate::signature::{ACCEPTS, CELLS, NO_RULE, Signatures};
 
 /// State of one direction of a flow. All zero is a direction that is not read.
@@ -30,7 +31,7 @@ pub struct Reader {
 
 /// What [`read`] calls out for: in the kernel each is a function that the verifier checks once.
 pub trait Calls {
-    /// [`lexer::act`].
+    /// [`crate::place::act`].
     fn act(&self, place: u64, cell: u64, byte: u64) -> u64;
     /// [`Signatures::rule_matching`].
     fn rule_matching(&self, message: u64, said: u64, peer: u64) -> u32;

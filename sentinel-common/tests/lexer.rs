@@ -2,9 +2,10 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use sentinel_common::lexer::{
-    self, BEGIN, BETWEEN, Cell, DEEP, ELEMENT, END, KEY, Place, RESYNC, SILENT, STATES, STOPPED,
-    UNNAMED, VALUE,
+    self, BEGIN, BETWEEN, Cell, DEEP, ELEMENT, END, KEY, RESYNC, SILENT, STATES, STOPPED, UNNAMED,
+    VALUE,
 };
+use sentinel_common::place::{self, Place};
 
 /// Walks the table as the reader does; returns the symbols fed and the state at the end.
 fn lex(bytes: &[u8]) -> (String, u64) {
@@ -14,7 +15,7 @@ fn lex(bytes: &[u8]) -> (String, u64) {
         let cell = Cell::at(place.state(), byte);
         let level = place.level();
         let symbol = if cell.is_slow() {
-            place = Place(lexer::act(place.0, cell.0, u64::from(byte)));
+            place = Place(place::act(place.0, cell.0, u64::from(byte)));
             cell.get_symbol(place.escaped(), 0)
         } else {
             place = place.in_state(cell.next());

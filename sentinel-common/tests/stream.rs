@@ -3,6 +3,7 @@
 
 use sentinel_common::lexer;
 use sentinel_common::limits::{CHUNK, INSPECTION_BUDGET, MAX_RULES, MAX_STATES, MESSAGE_BUDGET};
+use sentinel_common::place;
 use sentinel_common::signature::{ACCEPTS, CELLS, NO_RULE, Rule, Signatures};
 use sentinel_common::stream::{Calls, Reader, read};
 
@@ -36,7 +37,7 @@ struct Direct<'a>(&'a Signatures);
 
 impl Calls for Direct<'_> {
     fn act(&self, place: u64, cell: u64, byte: u64) -> u64 {
-        lexer::act(place, cell, byte)
+        place::act(place, cell, byte)
     }
     fn rule_matching(&self, message: u64, said: u64, peer: u64) -> u32 {
         self.0.rule_matching(message, said, peer)

@@ -16,7 +16,7 @@ pub fn bench_empty(_: SkBuffContext) -> i32 {
 /// The egress hook on a flow that nobody has seen: its state is made and taken away every time.
 #[cgroup_skb]
 pub fn bench_fresh(ctx: SkBuffContext) -> i32 {
-    let skb = Skb::new(&ctx);
+    let skb = Skb(ctx.skb.skb);
     let verdict = packet(skb, Direction::Egress);
     if let Some(socket) = skb.socket() {
         socket.forget_flow();
@@ -27,7 +27,7 @@ pub fn bench_fresh(ctx: SkBuffContext) -> i32 {
 /// Making and taking away a flow's state, alone.
 #[cgroup_skb]
 pub fn bench_state(ctx: SkBuffContext) -> i32 {
-    if let Some(socket) = Skb::new(&ctx).socket() {
+    if let Some(socket) = Skb(ctx.skb.skb).socket() {
         let made = socket.flow_or_new().is_some();
         socket.forget_flow();
         return i32::from(made);

@@ -12,11 +12,11 @@ use sentinel_common::flow::Direction;
 use sentinel_common::inspect::{self, Start};
 use sentinel_common::packet::{Packet, parse};
 use sentinel_common::policy::TCP;
-use sentinel_common::verdict::{Loss, Mode, Reason, Verdict};
+use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-use crate::context::{Skb, Socket};
+use crate::context::Skb;
 use crate::destination::judge_packet;
-use crate::emit::{count, count_wire, lose};
+use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
 use crate::payload::read_payload;
 
@@ -25,12 +25,12 @@ const PASS: i32 = 1;
 
 #[cgroup_skb(egress)]
 pub fn egress(ctx: SkBuffContext) -> i32 {
-    packet(Skb::new(&ctx), Direction::Egress)
+    packet(Skb(ctx.skb.skb), Direction::Egress)
 }
 
 #[cgroup_skb(ingress)]
 pub fn ingress(ctx: SkBuffContext) -> i32 {
-    packet(Skb::new(&ctx), Direction::Ingress)
+    packet(Skb(ctx.skb.skb), Direction::Ingress)
 }
 
 #[inline(always)]
@@ -53,24 +53,20 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         }
         open = inspect::is_open(flow);
     }
-    let Some(socket) = skb.socket() else {
-        lose(Loss::Socketless);
-        return PASS;
-    };
     let Some(packet) = parse(&skb) else {
         return unreadable(switch);
     };
-    if needs_judgement(switch, socket, &packet, direction)
+    if needs_judgement(switch, skb, &packet, direction)
         && judge_packet(skb.0, packet.brief().0) == Verdict::Blocked as u32
     {
         return DROP;
     }
-    if matches!(switch.stratum(), Mode::Off)
-        || packet.protocol != TCP || packet.payload_len() == 0 {
+    if matches!(switch.stratum(), Mode::Off) || packet.protocol != TCP || packet.payload_len() == 0
+    {
         return PASS;
     }
     let sequence = packet.payload_sequence();
-    if !open && !opens(skb, socket, &packet, direction, sequence) {
+    if !open && !opens(skb, &packet, direction, sequence) {
         return PASS;
     }
     let verdict = read_payload(skb.0, packet.brief().0, u64::from(sequence), direction as u64);
@@ -89,16 +85,16 @@ fn unreadable(switch: Switch) -> i32 {
 /// accepted connections are nobody's new destination. Everything else is judged packet by packet,
 /// since the next one may go elsewhere.
 #[inline(always)]
-fn needs_judgement(switch: Switch, socket: Socket, packet: &Packet, direction: Direction) -> bool {
+fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Direction) -> bool {
     matches!(direction, Direction::Egress)
         && !matches!(switch.egress(), Mode::Off)
-        && (packet.opens_connection() || !socket.is_tcp())
+        && (packet.opens_connection() || !skb.socket().is_some_and(|socket| socket.is_tcp()))
 }
 
 /// The gate that spares most flows their state: one look at the socket, one at four bytes.
 #[inline(always)]
-fn opens(skb: Skb, socket: Socket, packet: &Packet, direction: Direction, sequence: u32) -> bool {
-    let start = socket.start(direction, sequence);
+fn opens(skb: Skb, packet: &Packet, direction: Direction, sequence: u32) -> bool {
+    let start = skb.start(direction, sequence);
     !matches!(start, Start::Later)
         && inspect::opens(start, skb.first_bytes(packet.payload, packet.payload_len()))
 }

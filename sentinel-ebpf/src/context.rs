@@ -1,20 +1,23 @@
 //! The kernel's side of the border: pointers, helpers and their contracts. The only `unsafe` here.
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::{__sk_buff, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_addr};
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_addr, bpf_tcp_sock,
+};
 use aya_ebpf::helpers::generated;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
-use aya_ebpf::programs::{ProbeContext, RawTracePointContext, SkBuffContext, SockAddrContext, SockContext};
+use aya_ebpf::programs::{SockAddrContext, SockContext};
 use core::mem::MaybeUninit;
-use sentinel_common::address::{Address, from_v4};
+use sentinel_common::address::{Address, from_v4, from_words};
 use sentinel_common::event::Event;
-use sentinel_common::flow::{Direction, Flow, Owner};
-use sentinel_common::inspect::Start;
+use sentinel_common::flow::{Flow, Owner};
 use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
-use sentinel_common::packet::{Brief, Source};
+use sentinel_common::policy::TCP;
 
 use crate::maps::{FLOWS, REPLAY};
 
+/// `SOCK_STREAM` (include/linux/net.h).
+const SOCK_STREAM: u32 = 1;
 /// Headers further into a packet than this are not read (8 extension headers rarely fill 400).
 const HEADERS_END: u32 = 0x7ff;
 
@@ -23,10 +26,6 @@ const HEADERS_END: u32 = 0x7ff;
 pub struct Skb(pub *mut __sk_buff);
 
 impl Skb {
-    pub fn new(ctx: &SkBuffContext) -> Self {
-        Self(ctx.skb.skb)
-    }
-
     /// The state of the packet's flow, straight from the context's socket: the helper refuses
     /// request and time-wait sockets itself, which saves the call that [`Skb::socket`] makes.
     #[inline(always)]
@@ -35,6 +34,16 @@ impl Skb {
         unsafe {
             let sk = (*self.0).__bindgen_anon_2.sk;
             if sk.is_null() { None } else { Socket(sk).flow() }
+        }
+    }
+
+    /// The TCP state of the packet's socket, if it is one of the kernel's own TCP; likewise.
+    #[inline(always)]
+    pub fn tcp(self) -> Option<&'static bpf_tcp_sock> {
+        // SAFETY: as in `flow`; null is none.
+        unsafe {
+            let sk = (*self.0).__bindgen_anon_2.sk;
+            if sk.is_null() { None } else { generated::bpf_tcp_sock(sk).as_ref() }
         }
     }
 
@@ -96,125 +105,69 @@ impl Skb {
     #[inline(always)]
     pub fn first_bytes(self, payload: u32, len: u32) -> [u8; 4] {
         if len >= 4 {
-            return self.load::<4>(payload).unwrap_or([0xff; 4]);
+            return self.header(payload).unwrap_or([0xff; 4]);
         }
-        let [first] = self.load::<1>(payload).unwrap_or([0xff]);
+        let [first] = self.load(payload).unwrap_or([0xff]);
         [first, b' ', b' ', b' ']
     }
 
-    /// Writes the packet's source, v4-mapped, into zeroed room.
+    /// Copies bytes of the packet to where they are wanted; leaves it as it is if they are missing.
     #[inline(always)]
-    pub fn source(self, to: &mut Address) {
-        self.address(12, 8, to);
-    }
-
-    /// Writes the packet's destination, v4-mapped, into zeroed room.
-    #[inline(always)]
-    pub fn destination(self, to: &mut Address) {
-        self.address(16, 24, to);
-    }
-
-    /// Copies an address to its place without a stop on the stack; `v4` and `v6` are its offsets.
-    #[inline(always)]
-    fn address(self, v4: u32, v6: u32, to: &mut Address) {
-        let [version] = self.load::<1>(0).unwrap_or([0]);
-        if version >> 4 == 6 {
-            self.load_into(v6, to);
-            return;
-        }
-        let [_, _, _, _, _, _, _, _, _, _, mapped @ .., a, b, c, d] = to;
-        *mapped = [0xff; 2];
-        [*a, *b, *c, *d] = self.load::<4>(v4).unwrap_or([0; 4]);
-    }
-
-    /// The packet's source and destination port, host byte order; 0 where it has none.
-    #[inline(always)]
-    pub fn ports(self, brief: Brief) -> (u16, u16) {
-        let has_ports = sentinel_common::packet::has_ports(brief.protocol());
-        let Some(transport) = brief.transport().filter(|_| has_ports) else {
-            return (0, 0);
-        };
-        let [a, b, c, d] = self.load::<4>(transport).unwrap_or([0; 4]);
-        (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
-    }
-
-    #[inline(always)]
-    fn load_into<const N: usize>(self, offset: u32, to: &mut [u8; N]) {
+    pub fn load_into<const N: usize>(self, offset: u32, to: &mut [u8; N]) {
         // SAFETY: the helper writes at most `N` bytes.
         unsafe {
             generated::bpf_skb_load_bytes(self.0.cast(), offset, to.as_mut_ptr().cast(), N as u32);
         }
     }
 
+    /// Bytes from the IP header to the packet's end.
     #[inline(always)]
-    fn load<const N: usize>(self, offset: u32) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
-        // SAFETY: the helper fills all `N` bytes or fails, and then they are not read.
-        unsafe {
-            let to = bytes.as_mut_ptr().cast();
-            if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, N as u32) == 0 {
-                Some(bytes.assume_init())
-            } else {
-                None
-            }
-        }
-    }
-
-    /// A pointer to `N` bytes at `offset`, if they lie in the packet's linear part.
-    #[inline(always)]
-    fn linear(self, offset: u32, n: usize) -> Option<*const u8> {
-        // SAFETY: `data` and `data_end` are the context's; the comparison is what the verifier
-        // asks for before it allows a read.
-        unsafe {
-            let start = (*self.0).data as usize + offset as usize;
-            if start + n <= (*self.0).data_end as usize { Some(start as *const u8) } else { None }
-        }
-    }
-}
-
-/// Headers are read in place where they are linear, which they are but for test runs before 6.13
-/// (`data_end` is 0 there) and odd senders; those go through the helper.
-impl Source for Skb {
-    #[inline(always)]
-    fn bytes<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        if offset > HEADERS_END {
-            return None;
-        }
-        match self.linear(offset, N) {
-            // SAFETY: `linear` has checked the range.
-            Some(start) => Some(unsafe { start.cast::<[u8; N]>().read() }),
-            None => self.load::<N>(offset),
-        }
-    }
-
-    #[inline(always)]
-    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
-        if offset > HEADERS_END {
-            return None;
-        }
-        if let Some(start) = self.linear(offset, N * 4) {
-            // SAFETY: `linear` has checked the range; the stack keeps IP headers on a 4-byte border
-            // (NET_IP_ALIGN), and extension headers come in multiples of 8.
-            return Some(unsafe { start.cast::<[u32; N]>().read() });
-        }
-        let mut words = MaybeUninit::<[u32; N]>::uninit();
-        // SAFETY: as in `load`.
-        unsafe {
-            let to = words.as_mut_ptr().cast();
-            if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, (N * 4) as u32) == 0 {
-                Some(words.assume_init())
-            } else {
-                None
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn len(&self) -> u32 {
+    pub fn packet_len(self) -> u32 {
         // SAFETY: the context is the program's argument.
         unsafe { (*self.0).len }
     }
+
+    /// Bytes of the packet, through the helper.
+    #[inline(always)]
+    pub fn load<T: Plain>(self, offset: u32) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper fills all of the value or fails, and then it is not read; any bytes are
+        // a value of a plain type.
+        unsafe {
+            let to = value.as_mut_ptr().cast();
+            if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, size_of::<T>() as u32) == 0
+            {
+                Some(value.assume_init())
+            } else {
+                None
+            }
+        }
+    }
+
+    /// Header bytes: in place where they are linear, which they are but for test runs before 6.13
+    /// (`data_end` is 0 there) and odd senders; those go through the helper.
+    #[inline(always)]
+    pub fn header<T: Plain>(self, offset: u32) -> Option<T> {
+        if offset > HEADERS_END {
+            return None;
+        }
+        // SAFETY: `data` and `data_end` are the context's, and the comparison is what the verifier
+        // asks for before it allows a read. The stack keeps IP headers on a 4-byte border
+        // (NET_IP_ALIGN), and extension headers come in multiples of 8.
+        unsafe {
+            let start = (*self.0).data as usize + offset as usize;
+            if start + size_of::<T>() <= (*self.0).data_end as usize {
+                return Some((start as *const T).read());
+            }
+        }
+        self.load(offset)
+    }
 }
+
+/// Types of which any bytes are a value.
+pub trait Plain {}
+impl<const N: usize> Plain for [u8; N] {}
+impl<const N: usize> Plain for [u32; N] {}
 
 /// Room for a chunk of payload on the stack.
 pub struct Chunk(MaybeUninit<[u64; CHUNK / 8]>);
@@ -230,15 +183,21 @@ impl Chunk {
     #[inline(always)]
     pub fn zeroed(&mut self) -> &mut [u8; CHUNK] {
         let words = self.0.as_mut_ptr().cast::<u64>();
-        let mut index = 0;
-        while index < CHUNK / 8 {
-            // SAFETY: `index * 8 < CHUNK`. Volatile, because LLVM would make a call to a byte-wise
-            // `memset` of plain stores.
-            unsafe { words.add(index).write_volatile(0) };
-            index += 1;
-        }
+        zero(words, CHUNK / 8);
         // SAFETY: every byte was written, and bytes need no alignment.
         unsafe { &mut *words.cast::<[u8; CHUNK]>() }
+    }
+}
+
+/// Zeroes `count` words from `words` on, which the caller has room for.
+#[inline(always)]
+fn zero(words: *mut u64, count: usize) {
+    let mut index = 0;
+    while index < count {
+        // SAFETY: within the caller's room. Volatile, because LLVM would make a call to a byte-wise
+        // `memset` of plain stores.
+        unsafe { words.add(index).write_volatile(0) };
+        index += 1;
     }
 }
 
@@ -275,38 +234,18 @@ impl Socket {
         // which lives at least as long as the program runs (RCU).
         unsafe {
             let map = (&raw const FLOWS).cast_mut().cast();
-            let value = generated::bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), flags);
+            let value =
+                generated::bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), flags);
             value.cast::<Flow>().as_mut()
         }
     }
 
-    /// Where a TCP segment with this payload sequence number stands in its direction's stream.
-    ///
-    /// Egress: what is acknowledged plus what is in flight before it. The SYN counts as one byte
-    /// acknowledged on the side that sent it (net/ipv4/tcp_input.c, `tcp_snd_una_update`) and not
-    /// on the side that accepted, hence `<= 1`. Ingress: what was received plus what is missing.
-    #[inline(always)]
-    pub fn start(self, direction: Direction, sequence: u32) -> Start {
-        // SAFETY: takes a full socket; the answer is tested.
-        let Some(tcp) = (unsafe { generated::bpf_tcp_sock(self.0).as_ref() }) else {
-            return Start::Unknown;
-        };
-        let before = match direction {
-            Direction::Egress => {
-                tcp.bytes_acked.wrapping_add(u64::from(sequence.wrapping_sub(tcp.snd_una))) > 1
-            }
-            Direction::Ingress => {
-                tcp.bytes_received.wrapping_add(u64::from(sequence.wrapping_sub(tcp.rcv_nxt))) > 0
-            }
-        };
-        if before { Start::Later } else { Start::First }
-    }
-
-    /// Whether this is a TCP socket of the kernel's own TCP, not a raw one.
+    /// Whether this is a socket of the kernel's own TCP. A raw one may name TCP as its protocol too,
+    /// and then writes what segments it likes.
     #[inline(always)]
     pub fn is_tcp(self) -> bool {
         // SAFETY: a full socket, checked when it was made.
-        unsafe { (*self.0).protocol == u32::from(sentinel_common::policy::TCP) }
+        unsafe { (*self.0).protocol == u32::from(TCP) && (*self.0).type_ == SOCK_STREAM }
     }
 }
 
@@ -335,17 +274,8 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
     // SAFETY: the context is the program's argument, and each field is one its hook may read.
     unsafe {
         let remote = if v6 {
-            let [a, b, c, d] = [
-                (*ctx).user_ip6[0],
-                (*ctx).user_ip6[1],
-                (*ctx).user_ip6[2],
-                (*ctx).user_ip6[3],
-            ]
-            .map(u32::to_ne_bytes);
-            [
-                a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1],
-                d[2], d[3],
-            ]
+            let ip = &raw const (*ctx).user_ip6;
+            from_words([(*ip)[0], (*ip)[1], (*ip)[2], (*ip)[3]])
         } else {
             from_v4((*ctx).user_ip4.to_ne_bytes())
         };
@@ -385,9 +315,16 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
     owner
 }
 
+/// Whether the calling task is in a cgroup or below it, given its depth under the root.
+#[inline(always)]
+pub fn caller_is_within(cgroup: u64, depth: u32) -> bool {
+    // SAFETY: no pointers; 0 where the task's cgroup has no ancestor so deep.
+    unsafe { generated::bpf_get_current_ancestor_cgroup_id(depth as i32) == cgroup }
+}
+
 /// Reads kernel memory; zero where there is none.
 #[inline(always)]
-fn read_kernel<T: Copy + Default>(from: u64) -> T {
+pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     let mut value = T::default();
     // SAFETY: the helper writes the size of `T` or zeroes it, and cannot fault.
     unsafe {
@@ -395,25 +332,6 @@ fn read_kernel<T: Copy + Default>(from: u64) -> T {
         generated::bpf_probe_read_kernel(to, size_of::<T>() as u32, from as *const _);
     }
     value
-}
-
-/// A `struct sock` in kernel memory, as a probe's argument hands it over.
-#[derive(Clone, Copy)]
-pub struct KernelSock(u64);
-
-impl KernelSock {
-    pub fn of_probe(ctx: &ProbeContext) -> Self {
-        Self(ctx.arg::<u64>(0).unwrap_or(0))
-    }
-
-    pub fn of_tracepoint(ctx: &RawTracePointContext) -> Self {
-        Self(ctx.arg::<u64>(0))
-    }
-
-    #[inline(always)]
-    pub fn field<T: Copy + Default>(self, offset: u32) -> T {
-        read_kernel(self.0.wrapping_add(u64::from(offset)))
-    }
 }
 
 /// Writes a map's value, if there is one.
@@ -454,13 +372,7 @@ pub fn now() -> u64 {
 /// goes to userspace whole.
 #[inline(always)]
 pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
-    let words = entry.as_mut_ptr().cast::<u64>();
-    let mut index = 0;
-    while index < size_of::<Event>() / 8 {
-        // SAFETY: within the record, whose size is a multiple of 8 (asserted where it is defined).
-        unsafe { words.add(index).write_volatile(0) };
-        index += 1;
-    }
+    zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
     // SAFETY: integers and byte arrays, all written.
     unsafe { entry.assume_init_mut() }
 }

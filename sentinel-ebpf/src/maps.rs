@@ -6,7 +6,9 @@ use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use sentinel_common::config::{Config, OwnerSlot};
 use sentinel_common::flow::Flow;
-use sentinel_common::limits::{MAX_PREFIXES, OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS};
+use sentinel_common::limits::{
+    MAX_PREFIXES, OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
+};
 use sentinel_common::policy::{PrefixKey, PrefixRules};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;

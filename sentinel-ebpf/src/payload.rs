@@ -28,7 +28,11 @@ pub extern "C" fn read_payload(
     let skb = Skb(ctx);
     let direction = if direction == 0 { Direction::Egress } else { Direction::Ingress };
     let (from, end, sequence) = (Brief(brief).payload(), skb.len(), sequence as u32);
-    let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
+    let Some(config) = CONFIG.get(0) else {
+        return Verdict::Allowed as u32;
+    };
+    let Some(socket) = skb.socket() else {
+        lose(Loss::Socketless);
         return Verdict::Allowed as u32;
     };
     let Some(flow) = socket.flow_or_new() else {
@@ -40,7 +44,7 @@ pub extern "C" fn read_payload(
     recall(skb.cookie(), flow);
     let reader = &mut flow.readers[direction as usize];
     let started = reader.started == 1;
-    let start = if started { Start::Unknown } else { socket.start(direction, sequence) };
+    let start = if started { Start::Unknown } else { skb.start(direction, sequence) };
     let len = end.wrapping_sub(from);
     let skip = match inspect::admit(reader, sequence, len, start) {
         Admission::Nothing => return Verdict::Allowed as u32,
@@ -52,7 +56,8 @@ pub extern "C" fn read_payload(
     };
     let slot = switch.signature_slot();
     let place = u64::from(from.wrapping_add(skip));
-    let found = reading::read_segment(ctx, place, u64::from(end), direction as u64, u64::from(slot));
+    let found =
+        reading::read_segment(ctx, place, u64::from(end), direction as u64, u64::from(slot));
     let next = sequence.wrapping_add(len);
     if !inspect::conclude(flow, direction, next, found, switch.stratum()) {
         return Verdict::Allowed as u32;

@@ -1,8 +1,8 @@
 //! What cgroup hooks cannot see: listeners that open, and connections that bypass them.
 
-use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::{kprobe, raw_tracepoint};
 use aya_ebpf::programs::{ProbeContext, RawTracePointContext};
+use aya_ebpf::{EbpfContext, Global};
 use aya_log_ebpf::debug;
 use sentinel_common::address::{Address, from_v4};
 use sentinel_common::config::{Config, Offsets};
@@ -10,7 +10,7 @@ use sentinel_common::event::{Hook, Kind};
 use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Reason, Verdict};
 
-use crate::context::KernelSock;
+use crate::context::{caller_is_within, read_kernel};
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
 use crate::owner::caller;
@@ -19,6 +19,25 @@ use crate::owner::caller;
 const SYN_SENT: u64 = 2;
 const LISTEN: u64 = 10;
 const AF_INET: u16 = 2;
+
+/// A `struct sock` in kernel memory, as a probe's argument hands it over.
+#[derive(Clone, Copy)]
+struct KernelSock(u64);
+
+impl KernelSock {
+    fn of_probe(ctx: &ProbeContext) -> Self {
+        Self(ctx.arg::<u64>(0).unwrap_or(0))
+    }
+
+    fn of_tracepoint(ctx: &RawTracePointContext) -> Self {
+        Self(ctx.arg::<u64>(0))
+    }
+
+    #[inline(always)]
+    fn field<T: Copy + Default>(self, offset: u32) -> T {
+        read_kernel(self.0.wrapping_add(u64::from(offset)))
+    }
+}
 
 /// match-proto v5.10 net/ipv4/tcp_output.c: `int tcp_connect(struct sock *sk)`
 #[kprobe]
@@ -54,7 +73,10 @@ fn connecting(ctx: &impl EbpfContext, sock: KernelSock, hook: Hook) {
     let Some(config) = CONFIG.get(0) else {
         return;
     };
-    if config.offsets.skc_num == 0 || sock.field::<u64>(config.offsets.skc_cookie) != 0 {
+    if config.offsets.skc_num == 0
+        || !is_watched(config)
+        || sock.field::<u64>(config.offsets.skc_cookie) != 0
+    {
         return;
     }
     count(Reason::UnseenConnect, Verdict::Audited);
@@ -62,12 +84,23 @@ fn connecting(ctx: &impl EbpfContext, sock: KernelSock, hook: Hook) {
     report(sock, config, hook, Kind::Connect);
 }
 
+/// 1 where this kernel lets a probe ask for a task's ancestor cgroup; set by the loader. A constant
+/// in the verifier's eyes: on the kernels without (5.10 is one) the call is dead code and goes.
+#[unsafe(no_mangle)]
+static ASKS_ANCESTOR: Global<u8> = Global::new(0);
+
+/// Whether the calling task is one that the agent was asked to watch.
+#[inline(always)]
+fn is_watched(config: &Config) -> bool {
+    ASKS_ANCESTOR.load() == 0 || config.cgroup == 0 || caller_is_within(config.cgroup, config.depth)
+}
+
 #[inline(always)]
 fn listening(ctx: &impl EbpfContext, sock: KernelSock, hook: Hook) {
     let Some(config) = CONFIG.get(0) else {
         return;
     };
-    if config.offsets.skc_num == 0 {
+    if config.offsets.skc_num == 0 || !is_watched(config) {
         return;
     }
     count(Reason::Listen, Verdict::Allowed);

@@ -8,10 +8,10 @@ use aya_ebpf::bindings::__sk_buff;
 use sentinel_common::flow::Flow;
 use sentinel_common::inspect::STOP;
 use sentinel_common::limits::{CHUNK, MESSAGE_BUDGET};
+use sentinel_common::place;
 use sentinel_common::signature::NO_RULE;
 use sentinel_common::stream::{self, Calls};
 use sentinel_common::verdict::Loss;
-use sentinel_common::lexer;
 
 use crate::context::{self, Chunk, Skb};
 use crate::emit::lose;
@@ -32,11 +32,11 @@ impl Calls for InKernel {
     }
 }
 
-/// [`lexer::act`].
+/// [`place::act`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lexer_act(place: u64, cell: u64, byte: u64) -> u64 {
-    lexer::act(place, cell, byte)
+    place::act(place, cell, byte)
 }
 
 /// The rule of the signature set in `slot` that these tokens satisfy.
@@ -107,7 +107,13 @@ fn chunk_into(skb: Skb, flow: &mut Flow, offset: u64, end: u64, direction: u64, 
 /// a rule, [`STOP`], or [`NO_RULE`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn read_segment(ctx: *mut __sk_buff, from: u64, end: u64, direction: u64, slot: u64) -> u32 {
+pub extern "C" fn read_segment(
+    ctx: *mut __sk_buff,
+    from: u64,
+    end: u64,
+    direction: u64,
+    slot: u64,
+) -> u32 {
     chunks(from, end, |offset| read_chunk(ctx, offset, end, direction, slot))
 }
 

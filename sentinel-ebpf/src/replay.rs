@@ -21,7 +21,7 @@ const PASS: i32 = 1;
 
 #[cgroup_skb]
 pub fn replay(ctx: SkBuffContext) -> i32 {
-    let skb = Skb::new(&ctx);
+    let skb = Skb(ctx.skb.skb);
     match run(skb) {
         Some(Verdict::Blocked) => DROP,
         _ => PASS,

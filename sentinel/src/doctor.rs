@@ -32,7 +32,12 @@ pub struct Finding {
     pub note: String,
 }
 
-fn finding(check: &'static str, standing: Standing, found: impl Into<String>, note: &str) -> Finding {
+fn finding(
+    check: &'static str,
+    standing: Standing,
+    found: impl Into<String>,
+    note: &str,
+) -> Finding {
     Finding { check, standing, found: found.into(), note: note.to_owned() }
 }
 
@@ -49,7 +54,10 @@ fn kernel() -> Finding {
         Some(release) if release >= (5, 10) => {
             (Standing::Reduced, "below 5.15 a hybrid host may judge a socket by the root cgroup")
         }
-        _ => (Standing::Missing, "5.10 or newer is needed: cgroup links, ring buffer, global functions"),
+        _ => (
+            Standing::Missing,
+            "5.10 or newer is needed: cgroup links, ring buffer, global functions",
+        ),
     };
     finding("kernel", standing, release, note)
 }
@@ -67,7 +75,12 @@ fn types() -> Finding {
     if platform::has_btf() {
         return finding("types (BTF)", Standing::Good, "/sys/kernel/btf/vmlinux", "");
     }
-    finding("types (BTF)", Standing::Missing, "none", "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+    finding(
+        "types (BTF)",
+        Standing::Missing,
+        "none",
+        "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+    )
 }
 
 fn hierarchy() -> Finding {
@@ -128,7 +141,9 @@ fn destroy() -> Finding {
             "a cut connection hangs until its timeout instead of failing at once",
         ),
         Ok(_) => finding("SOCK_DESTROY", Standing::Good, "compiled in", ""),
-        Err(_) => finding("SOCK_DESTROY", Standing::Good, "not told by /boot; tried at the first cut", ""),
+        Err(_) => {
+            finding("SOCK_DESTROY", Standing::Good, "not told by /boot; tried at the first cut", "")
+        }
     }
 }
 

@@ -126,7 +126,11 @@ impl Agent {
             }
             if Instant::now() > deadline {
                 let journal = fs::read_to_string(self.folder.join("journal.jsonl"));
-                bail!("no such record; the journal:\n{}\nthe log:\n{}", journal.unwrap_or_default(), self.log());
+                bail!(
+                    "no such record; the journal:\n{}\nthe log:\n{}",
+                    journal.unwrap_or_default(),
+                    self.log()
+                );
             }
             thread::sleep(Duration::from_millis(20));
         }

@@ -19,7 +19,9 @@ static COMPILED: LazyLock<Compiled> =
     LazyLock::new(|| sentinel::signature::embedded().expect("the built-in signatures compile"));
 /// One load serves all tests: it is the expensive part.
 static KERNEL: LazyLock<Mutex<Result<(KernelEngine, FlowId)>>> = LazyLock::new(|| {
-    Mutex::new(KernelEngine::new(&COMPILED.signatures).map(|engine| (engine, 0)).map_err(Into::into))
+    Mutex::new(
+        KernelEngine::new(&COMPILED.signatures).map(|engine| (engine, 0)).map_err(Into::into),
+    )
 });
 
 fn main() -> ExitCode {
@@ -123,9 +125,9 @@ fn bytes(dialect: Dialect, variant: &Variant, wrap: Wrap) -> Result<()> {
     let blocked = verdicts.iter().position(|verdict| *verdict == Verdict::Blocked);
     let blocked = blocked.context("byte by byte went through")?;
     let passed = line.get(..blocked).unwrap_or(&[]);
-    let complete = passed.split_inclusive(|byte| *byte == b'\n').any(|line| {
-        line.ends_with(b"\n") && !line.trim_ascii().is_empty()
-    });
+    let complete = passed
+        .split_inclusive(|byte| *byte == b'\n')
+        .any(|line| line.ends_with(b"\n") && !line.trim_ascii().is_empty());
     ensure!(!complete, "a whole request passed: {}", String::from_utf8_lossy(passed));
     ensure!(
         verdicts.iter().skip(blocked).all(|verdict| *verdict == Verdict::Blocked),
@@ -174,7 +176,8 @@ fn a_gap_resets_honestly() -> Result<()> {
     let verdicts_over_gap = verdicts(&[(1, opening), (1 + 10 + opening.len() as u32, after)], v4)?;
     ensure!(verdicts_over_gap.iter().all(|verdict| *verdict == Verdict::Allowed));
     let next = b"\n{\"id\":2,\"method\":\"mining.authorize\",\"params\":[]}\n";
-    let verdicts_after = verdicts(&[(1, opening), (500, after), (500 + after.len() as u32, next)], v4)?;
+    let verdicts_after =
+        verdicts(&[(1, opening), (500, after), (500 + after.len() as u32, next)], v4)?;
     ensure!(verdicts_after.last() == Some(&Verdict::Blocked), "the next line was not read");
     Ok(())
 }
@@ -182,8 +185,22 @@ fn a_gap_resets_honestly() -> Result<()> {
 /// Streams made of the lexer's hard bytes, cut anywhere: 2,000 of them, from a fixed seed.
 fn random_streams_agree() -> Result<()> {
     let words: [&[u8]; 16] = [
-        b"{", b"}", b"[", b"]", b"\"", b":", b",", b"\\", b"\\u006d", b"\n", b"\"method\":",
-        b"\"mining.subscribe\"", b"\"id\":1", b"\"params\":[]", b" ", b"\xef\xbb\xbf",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"\"",
+        b":",
+        b",",
+        b"\\",
+        b"\\u006d",
+        b"\n",
+        b"\"method\":",
+        b"\"mining.subscribe\"",
+        b"\"id\":1",
+        b"\"params\":[]",
+        b" ",
+        b"\xef\xbb\xbf",
     ];
     let mut seed = 0x5eed_u64;
     let mut next = move |below: usize| {

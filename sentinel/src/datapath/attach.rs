@@ -5,8 +5,8 @@ use std::path::Path;
 
 use aya::Ebpf;
 use aya::programs::{
-    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, KProbe, ProgramError,
-    RawTracePoint,
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, KProbe,
+    ProgramError, RawTracePoint,
 };
 
 use super::{Attachment, OpenError, object, platform};
@@ -37,7 +37,9 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, cgroup: &Path) -> Result<Vec<Attachmen
     let program: &mut CgroupSock = typed(ebpf, "sock_create")?;
     program.attach(&directory, LINK).map(drop).map_err(|error| refused("sock_create", &error))?;
     attached.push(entry("sock_create", &target, None));
-    for (name, kind) in [("egress", CgroupSkbAttachType::Egress), ("ingress", CgroupSkbAttachType::Ingress)] {
+    for (name, kind) in
+        [("egress", CgroupSkbAttachType::Egress), ("ingress", CgroupSkbAttachType::Ingress)]
+    {
         object::load(ebpf, name)?;
         let program: &mut CgroupSkb = typed(ebpf, name)?;
         program.attach(&directory, kind, LINK).map(drop).map_err(|error| refused(name, &error))?;
@@ -79,5 +81,9 @@ fn refused(name: &str, error: &ProgramError) -> OpenError {
 }
 
 fn entry(program: &str, target: &str, note: Option<&str>) -> Attachment {
-    Attachment { program: program.to_owned(), target: target.to_owned(), note: note.map(str::to_owned) }
+    Attachment {
+        program: program.to_owned(),
+        target: target.to_owned(),
+        note: note.map(str::to_owned),
+    }
 }

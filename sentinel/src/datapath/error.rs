@@ -9,22 +9,30 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Not enough privilege.
-    #[error("sentinel needs {missing} to load kernel programs: run it as root, or with those capabilities in the initial user namespace")]
+    #[error(
+        "sentinel needs {missing} to load kernel programs: run it as root, or with those capabilities in the initial user namespace"
+    )]
     Privileges {
         /// The capabilities that are missing.
         missing: String,
     },
     /// The kernel is older than the floor.
-    #[error("kernel {found} is too old: sentinel needs 5.10 or newer (cgroup links, the ring buffer and global BPF functions)")]
+    #[error(
+        "kernel {found} is too old: sentinel needs 5.10 or newer (cgroup links, the ring buffer and global BPF functions)"
+    )]
     TooOld {
         /// The release that runs.
         found: String,
     },
     /// No type information.
-    #[error("this kernel tells no types (/sys/kernel/btf/vmlinux is missing): boot one built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions ship")]
+    #[error(
+        "this kernel tells no types (/sys/kernel/btf/vmlinux is missing): boot one built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions ship"
+    )]
     NoBtf,
     /// No cgroup2 hierarchy.
-    #[error("no cgroup2 hierarchy is mounted: mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`, or boot with systemd.unified_cgroup_hierarchy=1")]
+    #[error(
+        "no cgroup2 hierarchy is mounted: mount one with `mount -t cgroup2 none /sys/fs/cgroup/unified`, or boot with systemd.unified_cgroup_hierarchy=1"
+    )]
     NoCgroup2,
     /// The directory asked for is none of cgroup2.
     #[error("{path} is not a cgroup2 directory: name one below {root}")]
@@ -35,10 +43,14 @@ pub enum OpenError {
         root: PathBuf,
     },
     /// The build carries no programs.
-    #[error("this build carries no kernel programs (it was built with AYA_BUILD_SKIP=1): build it again with `cargo xtask run`")]
+    #[error(
+        "this build carries no kernel programs (it was built with AYA_BUILD_SKIP=1): build it again with `cargo xtask run`"
+    )]
     NoPrograms,
     /// A program or map of another version.
-    #[error("the kernel object has no {what} `{name}`: agent and programs are of different versions, build them together")]
+    #[error(
+        "the kernel object has no {what} `{name}`: agent and programs are of different versions, build them together"
+    )]
     Missing {
         /// Program or map.
         what: &'static str,
@@ -65,7 +77,10 @@ pub enum OpenError {
 
 impl OpenError {
     /// A refusal, with the end of the verifier's log: its beginning is megabytes.
-    pub(super) fn refused(what: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn refused(
+        what: impl Into<String>,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Self {
         let mut why = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -97,7 +112,9 @@ pub enum DatapathError {
         why: String,
     },
     /// More than the map holds.
-    #[error("the allowlist has {found} prefixes and {limit} fit: merge prefixes or split the policy over nodes")]
+    #[error(
+        "the allowlist has {found} prefixes and {limit} fit: merge prefixes or split the policy over nodes"
+    )]
     TooManyPrefixes {
         /// How many there are.
         found: usize,
@@ -107,7 +124,11 @@ pub enum DatapathError {
 }
 
 impl DatapathError {
-    pub(super) fn map(map: &'static str, what: &'static str, error: &dyn std::error::Error) -> Self {
+    pub(super) fn map(
+        map: &'static str,
+        what: &'static str,
+        error: &dyn std::error::Error,
+    ) -> Self {
         Self::Map { map, what, why: error.to_string() }
     }
 }

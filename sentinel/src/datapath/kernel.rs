@@ -1,10 +1,11 @@
 //! The loaded programs and their maps.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
-use aya::Ebpf;
 use aya_log::EbpfLogger;
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -15,7 +16,10 @@ use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode};
 
-use super::{Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, object, offsets, platform};
+use super::{
+    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, object, offsets,
+    platform,
+};
 
 /// The programs in this kernel. Dropping it detaches them.
 pub struct Kernel {
@@ -45,7 +49,9 @@ impl Kernel {
             resident: [Vec::new(), Vec::new()],
         };
         let off = Switch::new(0, Mode::Off, Mode::Off, 0, 0);
-        kernel.switch_to(off).map_err(|error| OpenError::refused("the first configuration", &error))?;
+        kernel
+            .switch_to(off)
+            .map_err(|error| OpenError::refused("the first configuration", &error))?;
         Ok(kernel)
     }
 
@@ -59,9 +65,24 @@ impl Kernel {
         if !path.join("cgroup.procs").exists() || !path.starts_with(&root) {
             return Err(OpenError::NotACgroup { path, root });
         }
+        self.watch_only(&path, &root)?;
         self.attachments = attach::attach_all(&mut self.ebpf, &path)?;
         self.cgroup = path;
         Ok(())
+    }
+
+    /// Tells the probes which part of the hierarchy is meant; the cgroup hooks know by where they
+    /// are attached.
+    fn watch_only(&mut self, path: &Path, root: &Path) -> Result<(), OpenError> {
+        let below = path.strip_prefix(root).map_or(0, |below| below.components().count());
+        if below > 0 {
+            let id = std::fs::metadata(path).map(|directory| directory.ino());
+            self.config.cgroup =
+                id.map_err(|source| OpenError::Io { path: path.to_path_buf(), source })?;
+            self.config.depth = below as u32;
+        }
+        let now = self.switch();
+        self.switch_to(now).map_err(|error| OpenError::refused("the configuration", &error))
     }
 
     /// Takes the ring out, to be read by one task.
@@ -71,11 +92,15 @@ impl Kernel {
     pub fn ring(&mut self) -> Result<Ring, OpenError> {
         let missing = || OpenError::Missing { what: "map", name: "EVENTS".to_owned() };
         let map = self.ebpf.take_map("EVENTS").ok_or_else(missing)?;
-        let events = RingBuf::try_from(map).map_err(|error| OpenError::refused("the ring buffer", &error))?;
+        let events = RingBuf::try_from(map)
+            .map_err(|error| OpenError::refused("the ring buffer", &error))?;
         let logger = EbpfLogger::init(&mut self.ebpf)
-            .inspect_err(|error| tracing::debug!("no diagnostics from the kernel programs: {error}"))
+            .inspect_err(|error| {
+                tracing::debug!("no diagnostics from the kernel programs: {error}")
+            })
             .ok();
-        Ring::new(events, logger).map_err(|error| OpenError::refused("to poll the ring buffer", &error))
+        Ring::new(events, logger)
+            .map_err(|error| OpenError::refused("to poll the ring buffer", &error))
     }
 
     /// Takes out every record that is in the ring now, without a runtime.
@@ -113,7 +138,8 @@ impl Kernel {
     fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
         let config = Config { switch: switch.0, ..self.config };
         let mut map: Array<_, Config> = self.map("CONFIG")?;
-        map.set(0, config, 0).map_err(|error| DatapathError::map("CONFIG", "the switch", &error))?;
+        map.set(0, config, 0)
+            .map_err(|error| DatapathError::map("CONFIG", "the switch", &error))?;
         self.config = config;
         Ok(())
     }
@@ -135,7 +161,8 @@ impl Kernel {
         let stale = self.resident.get_mut(slot).map(std::mem::take).unwrap_or_default();
         let mut trie: LpmTrie<&mut MapData, PrefixKey, PrefixRules> = self.map("PREFIXES")?;
         for key in &stale {
-            trie.remove(key).map_err(|error| DatapathError::map("PREFIXES", "a removal", &error))?;
+            trie.remove(key)
+                .map_err(|error| DatapathError::map("PREFIXES", "a removal", &error))?;
         }
         let mut written = Vec::with_capacity(prefixes.len());
         let mut outcome = Ok(());
@@ -155,7 +182,11 @@ impl Kernel {
 }
 
 fn absent(name: &'static str) -> DatapathError {
-    DatapathError::Map { map: name, what: "everything", why: "the object has no such map".to_owned() }
+    DatapathError::Map {
+        map: name,
+        what: "everything",
+        why: "the object has no such map".to_owned(),
+    }
 }
 
 fn prefix_key(slot: usize, prefix: &IpNet) -> Key<PrefixKey> {
@@ -174,12 +205,21 @@ impl Datapath for Kernel {
         map.set(u32::from(next & 1), signatures, 0)
             .map_err(|error| DatapathError::map("SIGNATURES", "a signature set", &error))?;
         let generation = now.generation();
-        self.switch_to(Switch::new(generation, now.egress(), now.stratum(), now.policy_slot(), next))
+        self.switch_to(Switch::new(
+            generation,
+            now.egress(),
+            now.stratum(),
+            now.policy_slot(),
+            next,
+        ))
     }
 
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
         if policy.prefixes.len() > MAX_PREFIXES {
-            return Err(DatapathError::TooManyPrefixes { found: policy.prefixes.len(), limit: MAX_PREFIXES });
+            return Err(DatapathError::TooManyPrefixes {
+                found: policy.prefixes.len(),
+                limit: MAX_PREFIXES,
+            });
         }
         let now = self.switch();
         let slot = now.policy_slot() ^ 1;
@@ -197,7 +237,8 @@ impl Datapath for Kernel {
         (0..COUNTERS as u32)
             .map(|slot| {
                 let values = map.get(&slot, 0);
-                let values = values.map_err(|error| DatapathError::map("COUNTS", "a read", &error))?;
+                let values =
+                    values.map_err(|error| DatapathError::map("COUNTS", "a read", &error))?;
                 Ok(values.iter().sum())
             })
             .collect()

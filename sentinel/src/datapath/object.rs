@@ -3,7 +3,7 @@
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 
-use super::OpenError;
+use super::{OpenError, platform};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sentinel-ebpf"));
 
@@ -12,8 +12,12 @@ pub(super) fn create() -> Result<Ebpf, OpenError> {
     if OBJECT.is_empty() {
         return Err(OpenError::NoPrograms);
     }
+    // The oldest kernel it was seen on; between 5.10, which lacks it, and this one nobody looked.
+    let asks_ancestor =
+        u8::from(platform::kernel_release().is_some_and(|release| release >= (6, 1)));
     EbpfLoader::new()
         .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global("ASKS_ANCESTOR", &asks_ancestor, true)
         .load(OBJECT)
         .map_err(|error| OpenError::refused("the maps", &error))
 }
@@ -23,7 +27,8 @@ pub(super) fn load(ebpf: &mut Ebpf, name: &str) -> Result<(), OpenError> {
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| OpenError::Missing { what: "program", name: name.to_owned() })?;
-    load_program(program).map_err(|error| OpenError::refused(format!("the program `{name}`"), &error))
+    load_program(program)
+        .map_err(|error| OpenError::refused(format!("the program `{name}`"), &error))
 }
 
 fn load_program(program: &mut Program) -> Result<(), ProgramError> {

@@ -26,7 +26,10 @@ pub(super) fn find() -> Offsets {
 
 /// Offset of a member, in bytes, members of anonymous structs and unions included.
 fn member(btf: &Btf, structure: &str, name: &str) -> Option<u32> {
-    btf.resolve_types_by_name(structure).ok()?.into_iter().find_map(|found| within(btf, &found, name, 0))
+    btf.resolve_types_by_name(structure)
+        .ok()?
+        .into_iter()
+        .find_map(|found| within(btf, &found, name, 0))
 }
 
 /// `depth` bounds the descent: kernel headers nest anonymous members four deep at most.

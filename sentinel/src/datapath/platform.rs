@@ -145,6 +145,9 @@ mod tests {
 
     #[test]
     fn no_cgroup2_is_none() {
-        assert_eq!(parse_cgroups("31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
+        assert_eq!(
+            parse_cgroups("31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"),
+            None
+        );
     }
 }

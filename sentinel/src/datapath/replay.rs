@@ -61,21 +61,28 @@ impl KernelEngine {
         }
         let frame = frame(packet);
         let context = context(flow, direction, start);
-        let program: &CgroupSkb = self
-            .kernel
-            .ebpf()
-            .program(PROGRAM)
-            .and_then(|program| program.try_into().ok())
-            .ok_or(DatapathError::Map { map: "REPLAY", what: "a run", why: "no program".to_owned() })?;
-        let options =
-            TestRunOptions { data_in: Some(&frame), ctx_in: Some(&context), ..TestRunOptions::new() };
-        program.test_run(options).map_err(|error| DatapathError::map("REPLAY", "a packet", &error))?;
+        let program: &CgroupSkb =
+            self.kernel.ebpf().program(PROGRAM).and_then(|program| program.try_into().ok()).ok_or(
+                DatapathError::Map { map: "REPLAY", what: "a run", why: "no program".to_owned() },
+            )?;
+        let options = TestRunOptions {
+            data_in: Some(&frame),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        };
+        program
+            .test_run(options)
+            .map_err(|error| DatapathError::map("REPLAY", "a packet", &error))?;
         let state = self.flows()?.get(&flow, 0);
         state.map_err(|error| DatapathError::map("REPLAY", "a read", &error))
     }
 
     fn flows(&mut self) -> Result<HashMap<&mut MapData, u32, Flow>, DatapathError> {
-        let missing = || DatapathError::Map { map: "REPLAY", what: "everything", why: "no such map".to_owned() };
+        let missing = || DatapathError::Map {
+            map: "REPLAY",
+            what: "everything",
+            why: "no such map".to_owned(),
+        };
         let map = self.kernel.ebpf().map_mut("REPLAY").ok_or_else(missing)?;
         HashMap::try_from(map).map_err(|error| DatapathError::map("REPLAY", "to be opened", &error))
     }

@@ -1,7 +1,7 @@
 //! The kernel's reader, called from here: for replay, for naming a finding, for tests.
 
-use sentinel_common::lexer;
 use sentinel_common::limits::CHUNK;
+use sentinel_common::place;
 use sentinel_common::signature::{NO_RULE, Signatures};
 use sentinel_common::stream::{self, Calls, Reader};
 
@@ -10,7 +10,7 @@ pub struct Direct<'a>(pub &'a Signatures);
 
 impl Calls for Direct<'_> {
     fn act(&self, place: u64, cell: u64, byte: u64) -> u64 {
-        lexer::act(place, cell, byte)
+        place::act(place, cell, byte)
     }
     fn rule_matching(&self, message: u64, said: u64, peer: u64) -> u32 {
         self.0.rule_matching(message, said, peer)

@@ -72,7 +72,9 @@ pub(super) fn nanoseconds(kernel: &mut Kernel, case: &Case, repeat: u32) -> Resu
         .with_context(|| format!("the object has no program `{}`", case.program))?;
     let options = TestRunOptions { data_in: Some(&frame), repeat, ..TestRunOptions::new() };
     let started = Instant::now();
-    program.test_run(options).with_context(|| format!("the kernel refused to run `{}`", case.name))?;
+    program
+        .test_run(options)
+        .with_context(|| format!("the kernel refused to run `{}`", case.name))?;
     // The kernel's own figure is in whole nanoseconds; ours has a system call in it, which `repeat`
     // makes small.
     Ok(started.elapsed().max(Duration::from_nanos(1)).as_nanos() as f64 / f64::from(repeat))

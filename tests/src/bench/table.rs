@@ -42,7 +42,10 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 pub(super) fn render(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let mut text = format!("{:width$}  {:>9}  {:>8}  {:>12}  {:>10}\n", "", "ns", "ratio", "above empty", "budget");
+    let mut text = format!(
+        "{:width$}  {:>9}  {:>8}  {:>12}  {:>10}\n",
+        "", "ns", "ratio", "above empty", "budget"
+    );
     for row in rows {
         let budget = row.budget.map_or_else(|| "-".to_owned(), |budget| format!("{budget:.0}"));
         let mark = if row.within() { "" } else { "  over" };

@@ -104,7 +104,10 @@ fn enforce() -> Result<()> {
     // The right address on a port that no rule names.
     let target = SocketAddr::new(subnet.v4(PEER).into(), 8001);
     let report = stage.mine(&session(Dialect::StratumV1, target, Family::V4, Segments::Whole))?;
-    ensure!(report.ended == Ended::Refused && report.errno.as_deref() == Some("EPERM"), "{report:?}");
+    ensure!(
+        report.ended == Ended::Refused && report.errno.as_deref() == Some("EPERM"),
+        "{report:?}"
+    );
     let record = stage.agent.record(Duration::from_secs(5), |record| {
         record["kind"] == "egress" && record["dst"] == target.to_string()
     })?;

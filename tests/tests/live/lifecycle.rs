@@ -55,7 +55,8 @@ fn clean_end() -> Result<()> {
     let options = session(Dialect::Ethproxy, target, Family::V4, Segments::Whole);
     let mut command = Command::new(sentinel_tests::process::lab_program()?);
     command.arg("miner").args(options.to_args());
-    let placement = sentinel_tests::process::Placement::default().cgroup(&workload).netns(lab.node());
+    let placement =
+        sentinel_tests::process::Placement::default().cgroup(&workload).netns(lab.node());
     let report: sentinel_tests::miner::Report =
         placement.spawn_reporting(command)?.report(stage::WITHIN)?;
     ensure!(report.ended == Ended::Completed, "programs stayed behind: {report:?}");
@@ -65,12 +66,16 @@ fn clean_end() -> Result<()> {
 
 fn bad_policy() -> Result<()> {
     let file = std::env::temp_dir().join(format!("sentinel-bad-{}.yaml", std::process::id()));
-    fs::write(&file, "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: x}\nspec: {egres: []}\n")?;
-    for arguments in [vec!["policy", "check"], vec!["run", "--policy"]] {
+    fs::write(
+        &file,
+        "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: x}\nspec: {egres: []}\n",
+    )?;
+    // A check that finds something is 2; a run that is given bad input is 64.
+    for (arguments, code) in [(vec!["policy", "check"], 2), (vec!["run", "--policy"], 64)] {
         let output = Command::new(sentinel_program()?).args(&arguments).arg(&file).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let said = format!("{stderr}{}", String::from_utf8_lossy(&output.stdout));
-        ensure!(output.status.code() == Some(64), "{arguments:?}: {:?}\n{said}", output.status);
+        ensure!(output.status.code() == Some(code), "{arguments:?}: {:?}\n{said}", output.status);
         ensure!(said.contains("egress"), "no suggestion in: {said}");
         ensure!(said.contains(":4"), "no line in: {said}");
     }

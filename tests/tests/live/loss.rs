@@ -24,7 +24,11 @@ fn exact() -> Result<()> {
     let group = TestCgroup::unique("sentinel-loss")?;
     let mut kernel = Kernel::load()?;
     kernel.attach(Some(group.path()))?;
-    kernel.set_policy(&PolicySet { stratum: Mode::Off, egress: Mode::Enforce, prefixes: Vec::new() })?;
+    kernel.set_policy(&PolicySet {
+        stratum: Mode::Off,
+        egress: Mode::Enforce,
+        prefixes: Vec::new(),
+    })?;
     let target = SocketAddr::new(lab.subnet().v4(2).into(), 7001);
     let home = group.path().parent().context("the cgroup has no parent")?.to_path_buf();
     cgroup::join(group.path())?;

@@ -54,7 +54,11 @@ impl Stage {
     }
 
     /// Runs `sentinel-lab` with these arguments as a workload, and returns what it reports.
-    pub fn act<T: serde::de::DeserializeOwned>(&self, verb: &str, arguments: &[String]) -> Result<T> {
+    pub fn act<T: serde::de::DeserializeOwned>(
+        &self,
+        verb: &str,
+        arguments: &[String],
+    ) -> Result<T> {
         self.act_in(&self.workload, verb, arguments)
     }
 
@@ -103,7 +107,12 @@ pub fn strike() {
 }
 
 /// A plain session of a dialect, cut into these writes.
-pub fn session(dialect: Dialect, target: SocketAddr, family: Family, segments: Segments) -> miner::Options {
+pub fn session(
+    dialect: Dialect,
+    target: SocketAddr,
+    family: Family,
+    segments: Segments,
+) -> miner::Options {
     let mut options = miner::Options::new(dialect, target);
     options.family = Some(family);
     options.segments = segments;

@@ -1,0 +1,84 @@
+//! Where a packet comes from and goes to, and where its bytes stand in their stream.
+
+use sentinel_common::address::Address;
+use sentinel_common::flow::Direction;
+use sentinel_common::inspect::Start;
+use sentinel_common::packet::{Brief, Source, has_ports};
+
+use crate::context::Skb;
+
+impl Source for Skb {
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.header(offset)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        self.header(offset)
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.packet_len()
+    }
+}
+
+impl Skb {
+    /// Writes the packet's source, v4-mapped, into zeroed room.
+    #[inline(always)]
+    pub fn source(self, to: &mut Address) {
+        self.address(12, 8, to);
+    }
+
+    /// Writes the packet's destination, v4-mapped, into zeroed room.
+    #[inline(always)]
+    pub fn destination(self, to: &mut Address) {
+        self.address(16, 24, to);
+    }
+
+    /// Copies an address to its place without a stop on the stack; `v4` and `v6` are its offsets.
+    #[inline(always)]
+    fn address(self, v4: u32, v6: u32, to: &mut Address) {
+        let [version] = self.load(0).unwrap_or([0_u8]);
+        if version >> 4 == 6 {
+            self.load_into(v6, to);
+            return;
+        }
+        let [_, _, _, _, _, _, _, _, _, _, mapped @ .., a, b, c, d] = to;
+        *mapped = [0xff; 2];
+        [*a, *b, *c, *d] = self.load(v4).unwrap_or([0; 4]);
+    }
+
+    /// The packet's source and destination port, host byte order; 0 where it has none.
+    #[inline(always)]
+    pub fn ports(self, brief: Brief) -> (u16, u16) {
+        let has_ports = has_ports(brief.protocol());
+        let Some(transport) = brief.transport().filter(|_| has_ports) else {
+            return (0, 0);
+        };
+        let [a, b, c, d] = self.load(transport).unwrap_or([0; 4]);
+        (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+    }
+
+    /// Where a TCP segment with this payload sequence number stands in its direction's stream.
+    ///
+    /// Egress: what is acknowledged plus what is in flight before it. The SYN counts as one byte
+    /// acknowledged on the side that sent it (net/ipv4/tcp_input.c, `tcp_snd_una_update`) and not
+    /// on the side that accepted, hence `> 1`. Ingress: what was received plus what is missing.
+    #[inline(always)]
+    pub fn start(self, direction: Direction, sequence: u32) -> Start {
+        let Some(tcp) = self.tcp() else {
+            return Start::Unknown;
+        };
+        let before = match direction {
+            Direction::Egress => {
+                tcp.bytes_acked.wrapping_add(u64::from(sequence.wrapping_sub(tcp.snd_una))) > 1
+            }
+            Direction::Ingress => {
+                tcp.bytes_received.wrapping_add(u64::from(sequence.wrapping_sub(tcp.rcv_nxt))) > 0
+            }
+        };
+        if before { Start::Later } else { Start::First }
+    }
+}
