@@ -21,11 +21,6 @@ fn main() -> Result<()> {
         return Ok(fs::write(object, [])?);
     }
     let toolchain = toolchain()?;
-    if toolchain != "nightly" {
-        // Debian's stable compiler: lets these two crates, and only them, use nightly gates. `1`
-        // or a lone package name would make aya-build ask for build-std, whose sources are missing.
-        set_bootstrap();
-    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sentinel-ebpf");
     let root = root.to_str().context("the path of sentinel-ebpf is not UTF-8")?;
     let package = Package { name: "sentinel-ebpf", root_dir: root, ..Default::default() };
@@ -57,9 +52,4 @@ fn toolchain() -> Result<String> {
     bail!(
         "no Rust toolchain for BPF is installed: run `cargo xtask setup`, or set {SKIP}=1 to build without the kernel programs"
     )
-}
-
-fn set_bootstrap() {
-    // SAFETY: a build script starts with one thread and has started no other yet.
-    unsafe { env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf,sentinel_ebpf") };
 }

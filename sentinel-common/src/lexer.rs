@@ -121,6 +121,10 @@ impl Cell {
     }
     /// The cell for a byte in a state.
     #[inline(always)]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "256 classes for a byte; the cell's index is masked"
+    )]
     #[must_use]
     pub fn at(state: u64, byte: u8) -> Self {
         let class = BYTE_CLASS[usize::from(byte)];
@@ -165,6 +169,7 @@ pub static BYTE_CLASS: [u8; 256] = byte_classes();
 /// The table: row `state`, column `class`.
 pub static TABLE: [u32; STATES * CLASSES] = table();
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const fn byte_classes() -> [u8; 256] {
     let mut classes = [OTHER; 256];
     let mut byte = 0;
@@ -192,6 +197,7 @@ const fn byte_classes() -> [u8; 256] {
     classes
 }
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const fn table() -> [u32; STATES * CLASSES] {
     let mut cells = [0u32; STATES * CLASSES];
     let mut state = 0;

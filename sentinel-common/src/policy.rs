@@ -116,15 +116,13 @@ pub fn decide(request: &Request, mode: Mode, rules: Option<&PrefixRules>) -> Dec
         return Decision::allowed(Reason::Neighbour, 0);
     }
     if let Some(rules) = rules {
-        let mut index = 0;
-        for range in &rules.ranges {
-            if index >= rules.count {
+        for (index, range) in rules.ranges.iter().enumerate() {
+            if index as u32 >= rules.count {
                 break;
             }
             if range_allows(range, request) {
                 return Decision::allowed(Reason::Allowlisted, range.rule);
             }
-            index += 1;
         }
     }
     let reason = if request.port.is_none() { Reason::Fragment } else { Reason::NotAllowlisted };

@@ -66,15 +66,14 @@ impl Signatures {
     #[inline(always)]
     #[must_use]
     pub fn rule_matching(&self, message: u64, said: u64, peer: u64) -> u32 {
-        let mut index = 0;
-        for rule in &self.rules {
+        for (index, rule) in self.rules.iter().enumerate() {
+            let index = index as u32;
             if index >= self.rules_used {
                 break;
             }
             if rule.holds(message, said, peer) {
                 return index;
             }
-            index += 1;
         }
         NO_RULE
     }

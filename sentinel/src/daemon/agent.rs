@@ -105,7 +105,9 @@ impl Agent {
         inputs.send(Input::Applied(Box::new(names), generation)).await.ok();
         let (stop, stopped) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let reader = tokio::spawn(read(records, inputs.clone(), Arc::clone(&shared), stopped));
+        let reading =
+            read(records, inputs.clone(), Arc::clone(&shared), compiled.signatures, stopped);
+        let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
         shared.set_not_ready(None);

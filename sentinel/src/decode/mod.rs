@@ -12,10 +12,11 @@ use sentinel_common::address::Address;
 use sentinel_common::event::{Event, Hook, Kind};
 use sentinel_common::flow::{Direction, Owner as WireOwner};
 use sentinel_common::limits::{COMM, EXCERPT};
-use sentinel_common::signature::NO_RULE;
+use sentinel_common::signature::{NO_RULE, Signatures};
 use sentinel_common::verdict::{Reason, Verdict};
 
 use crate::event::{KernelEvent, Owner};
+use crate::signature::reading::most_specific;
 
 /// Why a record could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +99,20 @@ pub fn decode(bytes: &[u8]) -> Result<KernelEvent, DecodeError> {
         direction: direction(record.u8(offset_of!(Event, direction)))?,
         said: said::read(record.excerpt()?),
     })
+}
+
+/// Reads one record and names its rule as exactly as the excerpt allows: the datapath stops at the
+/// first rule that holds, and what came with the completing packet may fulfil a more specific one.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_and_name(bytes: &[u8], signatures: &Signatures) -> Result<KernelEvent, DecodeError> {
+    let mut event = decode(bytes)?;
+    if let (Kind::Stratum, Some(rule)) = (event.kind, event.rule) {
+        let record = Record::new(bytes)?;
+        event.rule = Some(most_specific(signatures, rule, record.excerpt()?));
+    }
+    Ok(event)
 }
 
 /// The two kinds that carry a rule say "none" in ways of their own.

@@ -55,6 +55,10 @@ fn as_workload<T: Send>(stage: &Stage, act: impl FnOnce() -> Result<T> + Send) -
     outcome
 }
 
+fn says(record: &serde_json::Value, key: &str, value: &str) -> bool {
+    record.get(key).and_then(serde_json::Value::as_str) == Some(value)
+}
+
 fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
     result.err().and_then(|error| error.raw_os_error())
 }
@@ -109,9 +113,12 @@ fn enforce() -> Result<()> {
         "{report:?}"
     );
     let record = stage.agent.record(Duration::from_secs(5), |record| {
-        record["kind"] == "egress" && record["dst"] == target.to_string()
+        says(record, "kind", "egress") && says(record, "dst", &target.to_string())
     })?;
-    ensure!(record["verdict"] == "blocked" && record["reason"] == "not_allowlisted", "{record}");
+    ensure!(
+        says(&record, "verdict", "blocked") && says(&record, "reason", "not_allowlisted"),
+        "{record}"
+    );
     drop(listeners);
     ensure!(stage.agent.stop()?.success());
     Ok(())
@@ -131,9 +138,9 @@ fn audit() -> Result<()> {
     })?;
     ensure!(error.is_none(), "audit refused a connection: {error:?}");
     let record = stage.agent.record(Duration::from_secs(5), |record| {
-        record["kind"] == "egress" && record["dst"] == target.to_string()
+        says(record, "kind", "egress") && says(record, "dst", &target.to_string())
     })?;
-    ensure!(record["verdict"] == "audited", "{record}");
+    ensure!(says(&record, "verdict", "audited"), "{record}");
     ensure!(stage.agent.stop()?.success());
     Ok(())
 }

@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         trials.push(trial(name, move || every_split(dialect)));
     }
     trials.push(trial("catch/the_journal_says_who_where_and_why", journal_tells));
+    trials.push(trial("catch/each_dialect_by_its_name", dialects_by_name));
     trials.push(trial("catch/the_client_gets_an_error_at_once", error_at_once));
     trials.push(trial("catch/a_pool_that_speaks_first", greeting_pool));
     trials.push(trial("catch/outside_the_cgroup_nothing_is_touched", outside));
@@ -133,6 +134,22 @@ fn journal_tells() -> Result<()> {
     ensure!(text(&record, "/stratum/dialect").contains("monero"), "{record}");
     ensure!(text(&record, "/stratum/agent").contains("XMRig"), "{record}");
     ensure!(!text(&record, "/stratum/login").is_empty(), "{record}");
+    Ok(())
+}
+
+/// The kernel stops at the first rule that holds; the record still names the dialect that was spoken.
+fn dialects_by_name() -> Result<()> {
+    let guard = stage::shared()?;
+    let stage = stage::of(&guard)?;
+    let names = ["bitcoin-v1", "monero", "ethproxy", "ethereum-stratum"];
+    for (dialect, name) in Dialect::ALL.into_iter().zip(names) {
+        let (report, _, _) = watched(stage, dialect, Family::V4, Segments::Whole)?;
+        let local = report.local.context("the client had no address")?.to_string();
+        let record = stage.agent.record(Duration::from_secs(5), |record| {
+            text(record, "/kind") == "stratum" && text(record, "/src") == local
+        })?;
+        ensure!(text(&record, "/stratum/dialect") == name, "{}: {record}", dialect.name());
+    }
     Ok(())
 }
 
