@@ -2,10 +2,10 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use sentinel_common::event::Kind;
-use sentinel_common::flow::Direction;
+use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Admission, Start};
 use sentinel_common::packet::{Brief, Source as _};
-use sentinel_common::verdict::{Loss, Verdict};
+use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 use crate::context::Skb;
 use crate::emit::{count_wire, lose};
@@ -42,6 +42,11 @@ pub extern "C" fn read_payload(
     let switch = config.switch();
     inspect::refresh(flow, switch);
     recall(skb.cookie(), flow);
+    if flow.is_settled(direction, switch.generation()) {
+        // A verdict passed under an older policy, now under this one's mode: told anew, so that
+        // userspace destroys the socket when an audit has become a block.
+        return told(ctx, brief, flow, direction);
+    }
     let reader = &mut flow.readers[direction as usize];
     let started = reader.started == 1;
     let start = if started { Start::Unknown } else { skb.start(direction, sequence) };
@@ -62,14 +67,22 @@ pub extern "C" fn read_payload(
     if !inspect::conclude(flow, direction, next, found, switch.stratum()) {
         return Verdict::Allowed as u32;
     }
+    told(ctx, brief, flow, direction)
+}
+
+/// Counts and tells of the flow's verdict, and returns it.
+#[inline(always)]
+fn told(ctx: *mut __sk_buff, brief: u64, flow: &Flow, direction: Direction) -> u32 {
     count_wire(flow.reason, flow.verdict);
-    let told = Told {
-        kind: Kind::Stratum,
-        verdict: flow.verdict,
-        reason: flow.reason,
-        direction,
-        rule: flow.rule,
-    };
-    tell_packet(ctx, told.pack(), brief);
+    if flow.reason == Reason::Stratum as u8 {
+        let told = Told {
+            kind: Kind::Stratum,
+            verdict: flow.verdict,
+            reason: flow.reason,
+            direction,
+            rule: flow.rule,
+        };
+        tell_packet(ctx, told.pack(), brief);
+    }
     u32::from(flow.verdict)
 }

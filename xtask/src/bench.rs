@@ -19,5 +19,7 @@ pub(crate) fn verb(args: &Bench) -> Result<()> {
 fn kernel(args: &[String]) -> Result<()> {
     let toolchain = setup::for_run()?;
     build::release(toolchain, &["-p", "sentinel-tests", "--bin", "sentinel-bench"])?;
-    process::become_program(root::command(&project::release("sentinel-bench"), args)?)
+    let args: Vec<String> =
+        std::iter::once("kernel".to_owned()).chain(args.iter().cloned()).collect();
+    process::become_program(root::command(&project::release("sentinel-bench"), &args)?)
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 pub enum OpenError {
     /// Not enough privilege.
     #[error(
-        "sentinel needs {missing} to load kernel programs: run it as root, or with those capabilities in the initial user namespace"
+        "loading kernel programs needs {missing}: run as root, or with those capabilities in the initial user namespace"
     )]
     Privileges {
         /// The capabilities that are missing.

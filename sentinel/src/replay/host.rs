@@ -113,13 +113,8 @@ fn read(reader: &mut stream::Reader, signatures: &Signatures, peer: u64, unread:
     NO_RULE
 }
 
-/// The first four payload bytes, zeros where there are fewer.
+/// The first four payload bytes; of a shorter payload the first, and spaces: as the kernel does it.
 fn first_bytes(payload: &[u8]) -> [u8; 4] {
-    (&payload).bytes::<4>(0).unwrap_or_else(|| {
-        let mut first = [0; 4];
-        for (slot, &byte) in first.iter_mut().zip(payload) {
-            *slot = byte;
-        }
-        first
-    })
+    let alone = [payload.first().copied().unwrap_or(0xff), b' ', b' ', b' '];
+    (&payload).bytes::<4>(0).unwrap_or(alone)
 }

@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("lifecycle/metrics_and_health", metrics),
         trial("lifecycle/a_clean_end_detaches", clean_end),
+        trial("lifecycle/from_audit_to_enforce_cuts_what_was_found", audit_to_enforce),
         trial("lifecycle/a_bad_policy_is_refused", bad_policy),
         trial("lifecycle/doctor_and_status", doctor_and_status),
     ]
@@ -62,6 +63,40 @@ fn clean_end() -> Result<()> {
     ensure!(report.ended == Ended::Completed, "programs stayed behind: {report:?}");
     drop((workload, cgroup));
     Ok(())
+}
+
+/// A session that audit has found is cut when enforcement comes, told of and destroyed.
+fn audit_to_enforce() -> Result<()> {
+    let file = std::env::temp_dir().join(format!("sentinel-mode-{}.yaml", std::process::id()));
+    fs::write(&file, "mode: audit\n")?;
+    let path = file.to_str().context("the file's path is not UTF-8")?.to_owned();
+    let stage = Stage::set("sentinel-mode", &["--config", &path])?;
+    let listen = stage.peer(Family::V4, PEER, 0);
+    let pool = stage.lab.in_peer(|| Pool::start(&[listen], Manner::of(Dialect::Xmrig)))?;
+    let target = *pool.addresses().first().context("the pool has no address")?;
+    let mut options = session(Dialect::Xmrig, target, Family::V4, Segments::Whole);
+    (options.submits, options.hold_ms) = (20, 300);
+    let report = std::thread::scope(|scope| {
+        let session = scope.spawn(|| stage.mine(&options));
+        let found = stage.agent.record(stage::WITHIN, |record| verdict_is(record, "audited"));
+        fs::write(&file, "mode: enforce\n")?;
+        let agent = i32::try_from(stage.agent.pid()).ok().and_then(rustix::process::Pid::from_raw);
+        let agent = agent.context("the agent has no process id")?;
+        rustix::process::kill_process(agent, rustix::process::Signal::HUP)?;
+        let report = session.join().map_err(|_| anyhow::anyhow!("the session panicked"))??;
+        found.map(|_| report)
+    })?;
+    fs::remove_file(&file)?;
+    ensure!(report.ended == Ended::Cut, "the session went on: {report:?}\n{}", stage.agent.log());
+    ensure!(report.errno.as_deref() == Some("ECONNABORTED"), "{report:?}");
+    stage.agent.record(stage::WITHIN, |record| verdict_is(record, "blocked"))?;
+    ensure!(stage.agent.stop()?.success());
+    Ok(())
+}
+
+fn verdict_is(record: &serde_json::Value, verdict: &str) -> bool {
+    let says = |key: &str| record.get(key).and_then(serde_json::Value::as_str);
+    says("kind") == Some("stratum") && says("verdict") == Some(verdict)
 }
 
 fn bad_policy() -> Result<()> {
