@@ -1,6 +1,7 @@
 //! `cargo xtask bench kernel`: what a packet costs in the hooks, above an empty program.
 
 mod cases;
+mod connect;
 mod table;
 
 use anyhow::{Context as _, Result};
@@ -33,7 +34,13 @@ pub fn run(rounds: usize, repeat: u32) -> Result<Vec<Row>> {
             samples.push((taken, taken - empty));
         }
     }
-    Ok(cases.iter().zip(&samples).map(|(case, samples)| Row::new(case, samples)).collect())
+    let mut rows: Vec<Row> =
+        cases.iter().zip(&samples).map(|(case, samples)| Row::new(case, samples)).collect();
+    if let [.., short, _, long] = rows.as_slice() {
+        rows.push(Row::per_byte(short, long, 512.0 - 64.0));
+    }
+    rows.push(connect::row(rounds, repeat / 10)?);
+    Ok(rows)
 }
 
 /// The rows as an aligned table, with the budget each is held to.

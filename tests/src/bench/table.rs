@@ -27,6 +27,13 @@ impl Row {
         Self { name: case.name, nanoseconds, above_empty, ratio, budget: case.budget }
     }
 
+    /// What one byte of a message costs: the difference of two rows over the bytes between them.
+    pub(super) fn per_byte(short: &Self, long: &Self, bytes: f64) -> Self {
+        let above_empty = (long.above_empty - short.above_empty) / bytes;
+        let name = "one byte of a message (512 less 64 bytes)";
+        Self { name, nanoseconds: above_empty, above_empty, ratio: 1.0, budget: Some(5.0) }
+    }
+
     /// Whether it keeps to its budget.
     #[must_use]
     pub fn within(&self) -> bool {
