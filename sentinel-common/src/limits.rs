@@ -4,7 +4,7 @@
 //! index, the kernel's reader and the host's.
 
 /// States of the compiled signature automaton; the table is `MAX_STATES * SYMBOL_CLASSES` cells.
-pub const MAX_STATES: usize = 2048;
+pub const MAX_STATES: usize = 4096;
 /// Equivalence classes of symbols; class 0 leaves the automaton where it is.
 pub const SYMBOL_CLASSES: usize = 128;
 /// Tokens a signature set may define: one bit each in a `u64`.

@@ -1,6 +1,22 @@
-//! aya's `Pod` for what userspace puts into maps and takes out of them. The only `unsafe` here.
+//! What userspace needs and the kernel has not: aya's `Pod` for what goes into maps and comes out of
+//! them, and room on the heap for what no stack should hold. The only `unsafe` of this crate.
+
+extern crate alloc;
+
+use alloc::boxed::Box;
 
 use aya::Pod;
+
+use crate::signature::Signatures;
+
+impl Signatures {
+    /// An empty set, made where it stays: a megabyte is no value to pass over the stack.
+    #[must_use]
+    pub fn boxed() -> Box<Self> {
+        // SAFETY: integers and arrays of them, of which all-zero is a value.
+        unsafe { Box::new_zeroed().assume_init() }
+    }
+}
 
 macro_rules! pod {
     ($($type:ty),+ $(,)?) => {
@@ -16,5 +32,5 @@ pod!(
     crate::flow::Flow,
     crate::policy::PrefixKey,
     crate::policy::PrefixRules,
-    crate::signature::Signatures,
+    Signatures,
 );

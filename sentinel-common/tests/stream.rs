@@ -9,14 +9,19 @@ use sentinel_common::stream::{Calls, Reader, read};
 
 /// A set with one token, at the end of any key of level 1, and one rule that asks for it.
 fn signatures() -> Box<Signatures> {
-    let mut set = Box::new(Signatures {
-        rules_used: 1,
-        reserved: 0,
-        symbol_class: [3; 256],
-        accepts: [0; MAX_STATES],
-        rules: [Rule::UNUSED; MAX_RULES],
-        next: [0; CELLS],
+    // An unoptimised build takes a megabyte over the stack more than once.
+    let roomy = std::thread::Builder::new().stack_size(16 << 20);
+    let made = roomy.spawn(|| {
+        Box::new(Signatures {
+            rules_used: 1,
+            reserved: 0,
+            symbol_class: [3; 256],
+            accepts: [0; MAX_STATES],
+            rules: [Rule::UNUSED; MAX_RULES],
+            next: [0; CELLS],
+        })
     });
+    let mut set = made.unwrap().join().unwrap();
     set.symbol_class[usize::from(lexer::SILENT)] = 0;
     set.symbol_class[usize::from(lexer::KEY)] = 1;
     set.symbol_class[usize::from(b'!')] = 2;

@@ -1,7 +1,7 @@
 //! The machine laid out as the map value that the reader walks.
 
 use sentinel_common::limits::{MAX_RULES, MAX_STATES, SYMBOL_CLASSES};
-use sentinel_common::signature::{ACCEPTS, CELLS, Rule, Signatures};
+use sentinel_common::signature::{ACCEPTS, Rule, Signatures};
 
 use super::automaton::Machine;
 use super::error::SignatureError;
@@ -16,7 +16,7 @@ pub(super) fn lay_out(
     SignatureError::check("automaton states", machine.states(), MAX_STATES)?;
     SignatureError::check("symbol classes", representatives.len(), SYMBOL_CLASSES)?;
     SignatureError::check("rules", rules.len(), MAX_RULES)?;
-    let mut table = empty();
+    let mut table = Signatures::boxed();
     table.rules_used = rules.len() as u32;
     for (slot, rule) in table.rules.iter_mut().zip(rules) {
         *slot = *rule;
@@ -35,18 +35,4 @@ pub(super) fn lay_out(
         }
     }
     Ok((table, representatives.len()))
-}
-
-/// Half a megabyte of zeros. Kept out of line: what an unoptimised build puts on the stack for it
-/// is gone again when this returns.
-#[inline(never)]
-fn empty() -> Box<Signatures> {
-    Box::new(Signatures {
-        rules_used: 0,
-        reserved: 0,
-        symbol_class: [0; 256],
-        accepts: [0; MAX_STATES],
-        rules: [Rule::UNUSED; MAX_RULES],
-        next: [0; CELLS],
-    })
 }
