@@ -2,7 +2,7 @@
 //!
 //! A *global* function (exported, not inlined; kernels since 5.6, commit 51c39bb1d5d1) is verified
 //! with unknown arguments instead of at every call. Inlined, a chunk's 128 bytes times 128 chunks
-//! would be a million instructions; like this the whole reader is about sixty thousand.
+//! would be a million instructions; like this a whole hook is about two hundred thousand.
 
 use aya_ebpf::bindings::__sk_buff;
 use sentinel_common::flow::Flow;
