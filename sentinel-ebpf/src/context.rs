@@ -254,7 +254,7 @@ impl Socket {
 pub fn replayed(number: u32) -> Option<&'static mut Flow> {
     // SAFETY: a value of a hash map lives at least as long as the program runs; userspace replays
     // one packet at a time.
-    unsafe { REPLAY.get_ptr_mut(&number).and_then(|flow| flow.as_mut()) }
+    unsafe { REPLAY.get_ptr_mut(number).and_then(|flow| flow.as_mut()) }
 }
 
 /// The caller of `connect(2)` and `sendmsg(2)`, and where to.

@@ -12,6 +12,10 @@
 //! The crate also builds on the host, as an empty program, so that every tool reads it.
 #![cfg_attr(target_arch = "bpf", no_std)]
 #![cfg_attr(target_arch = "bpf", no_main)]
+#![cfg_attr(
+    target_arch = "bpf",
+    allow(clippy::indexing_slicing, reason = "an index that can be out of range does not load")
+)]
 // One locked addition, in `context.rs`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

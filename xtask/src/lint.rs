@@ -39,29 +39,41 @@ fn host_clippy() -> Result<()> {
     process::check(&mut clippy)
 }
 
-/// The BPF crate for its own target, where the toolchain has clippy.
+/// The BPF crate for its own target: by nightly where it has the sources, else by Debian's clippy.
 fn bpf_clippy() -> Result<()> {
+    let (toolchain, build_std) =
+        if nightly_has_source() { ("nightly", true) } else { ("bpf", false) };
     let mut probe = Command::new("rustup");
-    probe.args(["run", "nightly", "cargo", "clippy", "--version"]);
-    let mut sysroot = Command::new("rustup");
-    sysroot.args(["run", "nightly", "rustc", "--print", "sysroot"]);
-    let has_source = process::output(&mut sysroot).is_ok_and(|path| {
-        project::root().join(path.trim()).join("lib/rustlib/src/rust/library").exists()
-    });
-    if !has_source || process::output(&mut probe).is_err() {
+    probe.args(["run", toolchain, "cargo-clippy", "--version"]);
+    if process::output(&mut probe).is_err() {
         term::say(
-            "the BPF crate was checked as host code only: Debian's Rust has no clippy (for its own target: \
-             `rustup toolchain install nightly --component rust-src,clippy`)",
+            "the BPF crate was checked as host code only: no clippy for its target \
+             (`apt-get install rust-web-clippy` on Debian, or nightly with rust-src and clippy)",
         );
         return Ok(());
     }
     let mut clippy = Command::new("rustup");
     clippy
-        .args(["run", "nightly", "cargo", "clippy", "--quiet", "-p", "sentinel-ebpf"])
-        .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--", "-D", "warnings"])
+        .args(["run", toolchain, "cargo", "clippy", "--quiet", "--release", "-p", "sentinel-ebpf"])
+        .args(["--target", "bpfel-unknown-none"]);
+    if build_std {
+        clippy.args(["-Z", "build-std=core"]);
+    }
+    clippy
+        .args(["--", "-D", "warnings"])
         .current_dir(project::root())
+        // aya-ebpf names registers by the architecture whose kernel will run the programs.
+        .env("CARGO_ENCODED_RUSTFLAGS", format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH))
         .env("CARGO_TARGET_DIR", project::target().join("bpf-lint"));
     process::check(&mut clippy)
+}
+
+fn nightly_has_source() -> bool {
+    let mut sysroot = Command::new("rustup");
+    sysroot.args(["run", "nightly", "rustc", "--print", "sysroot"]);
+    process::output(&mut sysroot).is_ok_and(|path| {
+        project::root().join(path.trim()).join("lib/rustlib/src/rust/library").exists()
+    })
 }
 
 /// Licences, sources and duplicates; then known vulnerabilities, whose list must be fetched.
