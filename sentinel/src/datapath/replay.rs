@@ -7,7 +7,7 @@ use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::Signatures;
-use sentinel_common::verdict::{Mode, Reason, Verdict};
+use sentinel_common::verdict::Mode;
 
 use super::{Datapath as _, DatapathError, Kernel, OpenError, PolicySet};
 use crate::replay::{Engine, EngineError, FlowId, Outcome};
@@ -101,11 +101,7 @@ impl Engine for KernelEngine {
         start: Start,
     ) -> Result<Outcome, EngineError> {
         let state = self.run(flow, direction, start, ip_packet)?;
-        Ok(Outcome {
-            verdict: Verdict::from_wire(state.verdict).unwrap_or(Verdict::Allowed),
-            reason: Reason::from_wire(state.reason).unwrap_or(Reason::Unremarkable),
-            rule: state.rule,
-        })
+        Ok(Outcome::of(&state))
     }
 
     fn forget(&mut self, flow: FlowId) {

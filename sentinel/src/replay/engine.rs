@@ -1,6 +1,6 @@
 //! What judges the packets of a replay.
 
-use sentinel_common::flow::Direction;
+use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::NO_RULE;
 use sentinel_common::verdict::{Reason, Verdict};
@@ -30,6 +30,16 @@ impl Outcome {
     /// Nothing spoke against the packet.
     pub const UNREMARKABLE: Self =
         Self { verdict: Verdict::Allowed, reason: Reason::Unremarkable, rule: NO_RULE };
+
+    /// What a flow's state says, whichever engine keeps it.
+    #[must_use]
+    pub fn of(flow: &Flow) -> Self {
+        Self {
+            verdict: Verdict::from_wire(flow.verdict).unwrap_or(Verdict::Allowed),
+            reason: Reason::from_wire(flow.reason).unwrap_or(Reason::Unremarkable),
+            rule: flow.rule,
+        }
+    }
 }
 
 /// A reader of packets that keeps state by flow.

@@ -10,7 +10,7 @@ use sentinel_common::packet::{self, Source as _};
 use sentinel_common::policy::TCP;
 use sentinel_common::signature::{NO_RULE, Signatures};
 use sentinel_common::stream;
-use sentinel_common::verdict::{Mode, Reason, Verdict};
+use sentinel_common::verdict::Mode;
 
 use super::engine::{Engine, EngineError, FlowId, Outcome};
 use crate::signature::reading::Direct;
@@ -47,11 +47,7 @@ impl Engine for HostEngine<'_> {
         if !flow.is_settled(direction, self.switch.generation()) {
             inspect(flow, self.signatures, self.switch, direction, ip_packet, start);
         }
-        Ok(Outcome {
-            verdict: Verdict::from_wire(flow.verdict).unwrap_or(Verdict::Allowed),
-            reason: Reason::from_wire(flow.reason).unwrap_or(Reason::Unremarkable),
-            rule: flow.rule,
-        })
+        Ok(Outcome::of(flow))
     }
 
     fn forget(&mut self, flow: FlowId) {
