@@ -11,6 +11,7 @@ pub mod flow;
 pub mod inspect;
 pub mod lexer;
 pub mod limits;
+pub mod names;
 pub mod packet;
 pub mod place;
 pub mod policy;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use aya::maps::{HashMap, MapData};
 use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
+use sentinel_common::config::Modes;
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::Signatures;
@@ -34,7 +35,10 @@ impl KernelEngine {
     pub fn new(signatures: &Signatures) -> Result<Self, OpenError> {
         let mut kernel = Kernel::load()?;
         kernel.load_program(PROGRAM)?;
-        let policy = PolicySet { stratum: Mode::Enforce, egress: Mode::Off, prefixes: Vec::new() };
+        let policy = PolicySet {
+            modes: Modes { stratum: Mode::Enforce, ..Modes::OFF },
+            prefixes: Vec::new(),
+        };
         kernel
             .set_signatures(signatures)
             .and_then(|()| kernel.set_policy(&policy))

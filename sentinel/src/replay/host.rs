@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sentinel_common::config::Switch;
+use sentinel_common::config::{Modes, Switch};
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Admission, STOP, Start};
 use sentinel_common::limits::CHUNK;
@@ -26,7 +26,7 @@ impl<'a> HostEngine<'a> {
     /// An engine that reads by these signatures and acts by this mode.
     #[must_use]
     pub fn new(signatures: &'a Signatures, stratum: Mode) -> Self {
-        let switch = Switch::new(1, Mode::Off, stratum, 0, 0);
+        let switch = Switch::new(1, Modes { stratum, ..Modes::OFF }, 0, 0);
         Self { signatures, switch, flows: HashMap::new() }
     }
 }
