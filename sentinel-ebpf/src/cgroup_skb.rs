@@ -77,8 +77,7 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         if matches!(start, Start::Later) {
             return PASS;
         }
-        let first = skb.first_bytes(packet.payload, packet.payload_len());
-        opening = gate(u64::from(first), Facts::of(&packet, direction, start).0);
+        opening = gate(skb.0, packet.brief().0, Facts::of(&packet, direction, start).0);
         if opening == Opening::Closed as u32 && !in_message {
             return PASS;
         }
