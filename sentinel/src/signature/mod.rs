@@ -34,6 +34,15 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("bitcoin-v1.toml", include_str!("../../signatures/bitcoin-v1.toml")),
     ("monero.toml", include_str!("../../signatures/monero.toml")),
     ("ethereum.toml", include_str!("../../signatures/ethereum.toml")),
+    ("equihash.toml", include_str!("../../signatures/equihash.toml")),
+    ("kaspa.toml", include_str!("../../signatures/kaspa.toml")),
+    ("coins-v1.toml", include_str!("../../signatures/coins-v1.toml")),
+    ("iron-fish.toml", include_str!("../../signatures/iron-fish.toml")),
+    ("ergo.toml", include_str!("../../signatures/ergo.toml")),
+    ("beam.toml", include_str!("../../signatures/beam.toml")),
+    ("grin.toml", include_str!("../../signatures/grin.toml")),
+    ("browser.toml", include_str!("../../signatures/browser.toml")),
+    ("node.toml", include_str!("../../signatures/node.toml")),
 ];
 
 /// A compiled set: what the kernel gets, and what its numbers mean.

@@ -9,10 +9,11 @@ use super::replay;
 const MINING: &[(&str, &str, usize)] = &[
     ("jsiwek__bitcoin-mining", "bitcoin-v1", 3),
     ("jsiwek__bitcoin-mining-in-progress", "bitcoin-v1", 1),
-    ("ndpi__mining", "bitcoin-v1", 2),
+    ("ndpi__mining", "equihash", 2),
     ("ndpi__mining", "ethproxy", 1),
     ("ndpi__mining", "monero", 1),
-    ("conflux", "bitcoin-v1", 1),
+    ("beam_plain", "beam", 1),
+    ("conflux", "conflux", 1),
     ("kaspa", "bitcoin-v1", 1),
     ("stratumv1_authorize_first", "bitcoin-v1", 1),
     ("stratumv1_configure_first_asic", "bitcoin-v1", 1),
