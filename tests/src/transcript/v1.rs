@@ -52,7 +52,7 @@ pub(super) const BITCOIN: Script = Script {
 };
 
 pub(super) const NICEHASH: Script = Script {
-    told: Told { opening: "nicehash", ..told("bitcoin-v1") },
+    told: told("bitcoin-v1"),
     opening: &[
         r#"{"id":"$ID","method":"mining.subscribe","params":["NiceHash/1.0.0","1700000000000","$HASH"]}"#,
         r#"{"id":"$ID","method":"mining.authorize","params":["$WORKER","x"]}"#,
@@ -62,7 +62,7 @@ pub(super) const NICEHASH: Script = Script {
 };
 
 pub(super) const EQUIHASH: Script = Script {
-    told: Told { opening: "equihash", share: "equihash", pool: "equihash", job: "bitcoin-v1" },
+    told: Told { opening: "equihash", share: "bitcoin-v1", pool: "equihash", job: "bitcoin-v1" },
     opening: &[
         r#"{"id":"$ID","method":"mining.subscribe","params":["equihashminer",null,"zec.example.org","2142"]}"#,
         r#"{"id":"$ID","method":"mining.authorize","params":["t1LabLabLab.worker1","x"]}"#,

@@ -3,7 +3,7 @@
 
 use super::super::reading::read_all;
 use super::BUILT_IN;
-use super::dialects::{HASH, WALLET};
+use super::lines::{HASH, WALLET};
 
 /// Messages, each a stream of its own; several lines are one stream.
 const LOOKALIKES: &[&str] = &[

@@ -2,6 +2,8 @@
 
 mod dialects;
 mod errors;
+mod http;
+mod lines;
 mod lookalikes;
 mod naive;
 mod properties;

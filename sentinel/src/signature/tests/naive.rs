@@ -85,6 +85,9 @@ impl Naive {
 }
 
 fn holds(message: &Value, role: &str, pattern: &Pattern, expression: &Option<Regex>) -> bool {
+    if matches!(role, "head" | "request") {
+        return false;
+    }
     let (kind, path) = role.split_once(':').unwrap_or(("value", role));
     let (path, nested) = match path.strip_suffix(".[]") {
         Some(path) => (path, true),
