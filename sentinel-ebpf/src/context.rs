@@ -334,6 +334,13 @@ pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     value
 }
 
+/// Reads a hash map's value, if there is one.
+#[inline(always)]
+pub fn fetch<T: Copy>(slot: Option<*const T>) -> Option<T> {
+    // SAFETY: a value of a map of `T`, which lives at least as long as the program runs.
+    slot.map(|slot| unsafe { slot.read() })
+}
+
 /// Writes a map's value, if there is one.
 #[inline(always)]
 pub fn store<T: Copy>(slot: Option<*mut T>, value: T) {

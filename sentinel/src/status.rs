@@ -91,10 +91,11 @@ pub fn table(status: &Value) -> String {
     row(
         "mode",
         format!(
-            "{} (stratum {}, egress {})",
+            "{} (stratum {}, egress {}, names {})",
             word(status, "mode"),
             word(status, "stratum"),
-            word(status, "egress")
+            word(status, "egress"),
+            word(status, "names")
         ),
     );
     row("policy", policy(status));
@@ -107,6 +108,9 @@ pub fn table(status: &Value) -> String {
             word(status, "dialects")
         ),
     );
+    for one in list(status, "feeds") {
+        row("feed", feed(one));
+    }
     row("cgroup", word(status, "cgroup"));
     for program in list(status, "programs") {
         row(
@@ -143,6 +147,19 @@ fn policy(status: &Value) -> String {
         "generation {}, {files}, {} prefixes",
         word(status, "generation"),
         word(status, "prefixes")
+    )
+}
+
+fn feed(feed: &Value) -> String {
+    let updated = word(feed, "updated");
+    let updated = if updated.is_empty() { updated } else { format!(", updated {updated}") };
+    format!(
+        "{} ({}): {} domains, {} addresses, {} prefixes{updated}",
+        word(feed, "name"),
+        word(feed, "file"),
+        word(feed, "domains"),
+        word(feed, "addresses"),
+        word(feed, "prefixes"),
     )
 }
 

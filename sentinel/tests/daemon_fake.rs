@@ -20,6 +20,7 @@ use sentinel::daemon::{Agent, Parts, Records, prepare};
 use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
+use sentinel::feed::FeedSet;
 use sentinel_common::event::{Event, Kind};
 use sentinel_common::flow::Owner;
 use sentinel_common::signature::Signatures;
@@ -32,6 +33,7 @@ use tokio::sync::mpsc;
 struct Told {
     rules: u32,
     policies: Vec<PolicySet>,
+    feeds: Vec<Arc<FeedSet>>,
     detached: bool,
 }
 
@@ -46,6 +48,11 @@ impl Datapath for Fake {
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
         self.0.lock().unwrap().policies.push(policy.clone());
         Ok(self.generation())
+    }
+
+    fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError> {
+        self.0.lock().unwrap().feeds.push(Arc::clone(feeds));
+        Ok(())
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

@@ -50,6 +50,13 @@ impl Allowlist {
         self.entries.iter().map(|(prefix, rules)| (prefix.to_net(), *rules)).collect()
     }
 
+    /// Addresses that rules name alone, by a `/32` or a `/128`.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        let alone = self.entries.keys().filter(|prefix| prefix.len() == 128);
+        alone.map(|prefix| prefix.address()).collect()
+    }
+
     /// How many prefixes there are.
     #[must_use]
     pub fn len(&self) -> usize {
