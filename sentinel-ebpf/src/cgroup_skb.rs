@@ -97,7 +97,7 @@ fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Directi
 }
 
 /// Whether the feeds are asked about a packet's destination: of a connection once. Datagrams are
-/// judged where they are sent or their socket is connected, which no UDP socket passes by.
+/// judged where they are sent or their socket is connected, and not again for every packet.
 #[inline(always)]
 fn may_reach_a_pool(switch: Switch, packet: &Packet, direction: Direction) -> bool {
     matches!(direction, Direction::Egress)

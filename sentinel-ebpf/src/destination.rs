@@ -47,8 +47,8 @@ pub fn listed(config: &Config, remote: &Address) -> Option<u32> {
 }
 
 /// Judges the SYN of an outgoing connection by the feeds, given its [`Brief`]; returns a
-/// [`Verdict`]. Under enforcement `connect(2)` fails before there is a SYN: what comes here came by
-/// Fast Open, by a raw socket, or as a subflow. Global: see `reading`.
+/// [`Verdict`]. Under enforcement `connect(2)`, and Fast Open too, fail before there is a SYN: what
+/// comes here came by a raw socket or as a subflow. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn judge_feed(ctx: *mut __sk_buff, brief: u64) -> u32 {

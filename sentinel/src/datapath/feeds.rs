@@ -1,10 +1,12 @@
-//! Feeds into the kernel's maps, as a difference to what is there: lookups go on meanwhile, and an
-//! entry that both sets hold is never missing.
+//! Feeds into the kernel's maps, as a difference to what is there, while lookups go on. What comes is
+//! written before what goes is taken out, so that a destination which both sets name, in whatever
+//! way, is named throughout. Only where both do not fit at a time is it the other way round.
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError};
 use sentinel_common::address::Address;
+use sentinel_common::limits::{MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS};
 use sentinel_common::names::NameKey;
 
 use super::DatapathError;
@@ -14,25 +16,64 @@ const DOMAINS: &str = "FEED_DOMAINS";
 const ADDRESSES: &str = "FEED_ADDRESSES";
 const NETWORKS: &str = "FEED_PREFIXES";
 
-/// Makes what the kernel holds, which is `old` or a part of the way from `old` to `new`, into `new`;
-/// returns the number of entries that were touched.
-///
-/// Two domains of one hash are one entry, and the second one's removal would take the first one's
-/// too: of 131,072 domains that happens once in two thousand million keys.
+/// One of the two passes over the differences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    Write,
+    Remove,
+}
+
+/// Makes `old`, which the kernel holds, into `new`; returns how many entries were touched.
 pub(super) fn replace(
     ebpf: &mut Ebpf,
     key: NameKey,
     old: &FeedSet,
     new: &FeedSet,
 ) -> Result<usize, DatapathError> {
+    let both_fit = union(old.domains(), new.domains()) <= MAX_FEED_DOMAINS
+        && union(old.addresses(), new.addresses()) <= MAX_FEED_ADDRESSES
+        && union(old.networks(), new.networks()) <= MAX_FEED_ADDRESSES;
+    let (first, second) =
+        if both_fit { (Pass::Write, Pass::Remove) } else { (Pass::Remove, Pass::Write) };
+    Ok(pass(ebpf, key, old, new, first)? + pass(ebpf, key, old, new, second)?)
+}
+
+/// Makes what the kernel holds, a part of the way from `old` to `new`, into `old` again.
+pub(super) fn restore(
+    ebpf: &mut Ebpf,
+    key: NameKey,
+    old: &FeedSet,
+    new: &FeedSet,
+) -> Result<(), DatapathError> {
+    pass(ebpf, key, new, old, Pass::Remove)?;
+    pass(ebpf, key, new, old, Pass::Write).map(drop)
+}
+
+/// Keys that either list has.
+fn union<K: Ord>(old: &[(K, u16)], new: &[(K, u16)]) -> usize {
+    let gone = changes(old, new).filter(|change| matches!(change, Change::Remove(_))).count();
+    new.len() + gone
+}
+
+/// One pass over all maps.
+///
+/// Two domains of one hash are one entry, and the second one's removal would take the first one's
+/// too: of 131,072 domains that happens once in two thousand million keys.
+fn pass(
+    ebpf: &mut Ebpf,
+    key: NameKey,
+    old: &FeedSet,
+    new: &FeedSet,
+    pass: Pass,
+) -> Result<usize, DatapathError> {
     let mut domains = Domains(open(ebpf, DOMAINS)?, key);
-    let mut touched = turn(&mut domains, old.domains(), new.domains())
+    let mut touched = turn(&mut domains, old.domains(), new.domains(), pass)
         .map_err(|error| DatapathError::map(DOMAINS, "a domain", &error))?;
     let mut addresses = Addresses(open(ebpf, ADDRESSES)?);
-    touched += turn(&mut addresses, old.addresses(), new.addresses())
+    touched += turn(&mut addresses, old.addresses(), new.addresses(), pass)
         .map_err(|error| DatapathError::map(ADDRESSES, "an address", &error))?;
     let mut networks = Networks(open(ebpf, NETWORKS)?);
-    touched += turn(&mut networks, old.networks(), new.networks())
+    touched += turn(&mut networks, old.networks(), new.networks(), pass)
         .map_err(|error| DatapathError::map(NETWORKS, "a prefix", &error))?;
     Ok(touched)
 }
@@ -69,26 +110,23 @@ trait Table<K> {
     fn remove(&mut self, key: &K) -> Result<(), MapError>;
 }
 
-/// Takes out before it puts in, so that two sets that only fit one at a time do.
 fn turn<K: Ord>(
     table: &mut impl Table<K>,
     old: &[(K, u16)],
     new: &[(K, u16)],
+    pass: Pass,
 ) -> Result<usize, MapError> {
     let mut touched = 0;
     for change in changes(old, new) {
-        if let Change::Remove(key) = change {
-            match table.remove(key) {
+        match (change, pass) {
+            (Change::Write(key, feed), Pass::Write) => table.write(key, u32::from(feed))?,
+            (Change::Remove(key), Pass::Remove) => match table.remove(key) {
                 Err(error) if !is_absence(&error) => return Err(error),
-                _ => touched += 1,
-            }
+                _ => {}
+            },
+            _ => continue,
         }
-    }
-    for change in changes(old, new) {
-        if let Change::Write(key, feed) = change {
-            table.write(key, u32::from(feed))?;
-            touched += 1;
-        }
+        touched += 1;
     }
     Ok(touched)
 }

@@ -184,7 +184,7 @@ impl Kernel {
                 Ok(touched)
             }
             Err(why) => {
-                self.torn = feeds::replace(&mut self.ebpf, key, new, &old).is_err();
+                self.torn = feeds::restore(&mut self.ebpf, key, &old, new).is_err();
                 let now = if self.torn {
                     "and the kernel holds parts of them and of those before until others are taken"
                 } else {

@@ -188,9 +188,12 @@ fn is_collision(state: &State, event: &KernelEvent) -> bool {
         && state.incoming.as_ref().is_none_or(|feeds| feeds.domain(name).is_none())
 }
 
-/// Only a TCP socket that spoke to a pool is worth its death: the kernel refuses the rest by itself.
+/// Only a TCP socket that spoke to a pool, or greeted one by its name, is worth its death: the kernel
+/// refuses the rest by itself, and a resolver's connection serves other questions too.
 fn wants_destruction(event: &KernelEvent) -> bool {
-    event.kind == Kind::Stratum && event.verdict == Verdict::Blocked && event.protocol == TCP
+    matches!(event.kind, Kind::Stratum | Kind::Tls)
+        && event.verdict == Verdict::Blocked
+        && event.protocol == TCP
 }
 
 fn socket(event: &KernelEvent) -> Socket {

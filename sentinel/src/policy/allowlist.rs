@@ -53,8 +53,11 @@ impl Allowlist {
     /// Addresses that rules name alone, by a `/32` or a `/128`.
     #[must_use]
     pub fn addresses(&self) -> Vec<Address> {
-        let alone = self.entries.keys().filter(|prefix| prefix.len() == 128);
-        alone.map(|prefix| prefix.address()).collect()
+        let named = self.entries.iter().filter(|(prefix, rules)| {
+            // An exception of one address is an entry too, and allows nothing of its own.
+            prefix.len() == 128 && rules.count > 0
+        });
+        named.map(|(prefix, _)| prefix.address()).collect()
     }
 
     /// How many prefixes there are.

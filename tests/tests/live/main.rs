@@ -3,6 +3,7 @@
 
 mod allowlist;
 mod catch;
+mod feed;
 mod honest;
 mod lifecycle;
 mod loss;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
+    trials.extend(feed::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
