@@ -88,16 +88,7 @@ pub fn table(status: &Value) -> String {
             word(status, "started")
         ),
     );
-    row(
-        "mode",
-        format!(
-            "{} (stratum {}, egress {}, names {})",
-            word(status, "mode"),
-            word(status, "stratum"),
-            word(status, "egress"),
-            word(status, "names")
-        ),
-    );
+    row("mode", mode(status));
     row("policy", policy(status));
     row("problem", word(status, "policy_error"));
     row(
@@ -138,6 +129,16 @@ pub fn table(status: &Value) -> String {
         row("lost", format!("{} ({kind})", plain(count)));
     }
     text
+}
+
+fn mode(status: &Value) -> String {
+    format!(
+        "{} (stratum {}, egress {}, names {})",
+        word(status, "mode"),
+        word(status, "stratum"),
+        word(status, "egress"),
+        word(status, "names")
+    )
 }
 
 fn policy(status: &Value) -> String {
@@ -192,6 +193,15 @@ mod tests {
         assert!(body(b"HTTP/1.1 404 Not Found\r\n\r\n{}").is_none());
         assert!(body(b"HTTP/1.1 200 OK\r\n\r\n{\"mode\":").is_none());
         assert!(body(b"\xff").is_none());
+    }
+
+    #[test]
+    fn feeds_are_shown_with_their_age() {
+        let feed = serde_json::json!({"name": "pools", "file": "built-in", "updated": "2026-11-23",
+            "domains": 200, "addresses": 1, "prefixes": 0});
+        let text = table(&serde_json::json!({"feeds": [feed]}));
+        let row = "feed         pools (built-in): 200 domains, 1 addresses, 0 prefixes, updated 2026-11-23\n";
+        assert!(text.contains(row), "{text}");
     }
 
     #[test]

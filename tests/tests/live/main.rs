@@ -7,6 +7,7 @@ mod feed;
 mod honest;
 mod lifecycle;
 mod loss;
+mod names;
 mod stage;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     trials.extend(feed::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
+    trials.extend(names::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
