@@ -9,6 +9,7 @@ pub mod config;
 pub mod event;
 pub mod feed;
 pub mod flow;
+pub mod frame;
 pub mod inspect;
 pub mod lexer;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod names;
 pub mod packet;
 pub mod place;
 pub mod policy;
+pub mod segment;
 pub mod signature;
 pub mod stream;
 #[cfg(feature = "user")]

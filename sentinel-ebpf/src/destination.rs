@@ -13,7 +13,7 @@ use sentinel_common::packet::Brief;
 use sentinel_common::policy::{Decision, KEY_BITS, PrefixKey, Request, decide, needs_lookup};
 use sentinel_common::verdict::{Loss, Mode, Reason, Verdict};
 
-use crate::context::{Skb, Socket, fetch};
+use crate::context::{Skb, Socket, value};
 use crate::emit::{count, lose};
 use crate::maps::{CONFIG, FEED_ADDRESSES, FEED_PREFIXES, PREFIXES};
 use crate::owner::recall;
@@ -38,7 +38,7 @@ pub fn judge(request: &Request, mode: Mode, slot: u8) -> Decision {
 pub fn listed(config: &Config, remote: &Address) -> Option<u32> {
     feed::listing(
         remote,
-        || fetch(FEED_ADDRESSES.get_ptr(remote)),
+        || value(FEED_ADDRESSES.get_ptr_mut(remote)).map(|feed| *feed),
         || match config.feed_prefixes {
             0 => None,
             _ => FEED_PREFIXES.get(&Key::new(ADDRESS_BITS, *remote)).copied(),
@@ -112,7 +112,7 @@ fn deny(
     if flow.told != sum {
         flow.told = sum;
         let told = Told {
-            kind: Kind::Egress,
+            kind: Kind::Egress as u8,
             verdict: decision.verdict as u8,
             reason: decision.reason as u8,
             direction: Direction::Egress,

@@ -74,15 +74,14 @@ impl Way {
         }
     }
 
-    /// The message, and where the name ends in it.
+    /// The message, and where the name is complete in it.
     fn message(self, name: &str) -> Result<(Vec<u8>, usize)> {
         match self {
             Self::Dns => {
                 let question = question(name)?;
-                let mut message = prefixed::<2>(&question)?;
-                // The root's label, type and class are behind the name.
-                let end = message.len() - 5;
-                message.shrink_to_fit();
+                let message = prefixed::<2>(&question)?;
+                // Type and class are behind the root's label, which ends a name.
+                let end = message.len() - 4;
                 Ok((message, end))
             }
             Self::Tls => {
