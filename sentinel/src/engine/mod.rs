@@ -188,10 +188,10 @@ fn is_collision(state: &State, event: &KernelEvent) -> bool {
         && state.incoming.as_ref().is_none_or(|feeds| feeds.domain(name).is_none())
 }
 
-/// Only a TCP socket that spoke to a pool, or greeted one by its name, is worth its death: the kernel
-/// refuses the rest by itself, and a resolver's connection serves other questions too.
+/// Only a TCP socket that spoke to a pool, or named one, is worth its death: nothing more gets through
+/// it, and who waits for an answer should know. The kernel refuses the rest by itself.
 fn wants_destruction(event: &KernelEvent) -> bool {
-    matches!(event.kind, Kind::Stratum | Kind::Tls)
+    matches!(event.kind, Kind::Stratum | Kind::Tls | Kind::Dns)
         && event.verdict == Verdict::Blocked
         && event.protocol == TCP
 }

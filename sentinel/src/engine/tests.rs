@@ -344,3 +344,21 @@ fn one_resolver_hears_of_two_pools_and_both_are_told_of() {
     step(&mut state, at(0), question("other.example", Verdict::Audited, 3));
     assert_eq!(state.pending(), waiting + 1);
 }
+
+#[test]
+fn a_stream_that_names_a_pool_ends_and_a_datagram_is_only_gone() {
+    for (kind, protocol, ends) in [
+        (Kind::Tls, TCP, true),
+        (Kind::Dns, TCP, true),
+        (Kind::Dns, sentinel_common::policy::UDP, false),
+        (Kind::Egress, TCP, false),
+    ] {
+        let mut state = with_feeds("pool.example\n");
+        let mut event = event(Verdict::Blocked, 53);
+        (event.kind, event.protocol, event.name) =
+            (kind, protocol, Some("pool.example".to_owned()));
+        step(&mut state, at(0), Input::Event(event));
+        let done = step(&mut state, at(0), maker(1));
+        assert_eq!(!destructions(&done).is_empty(), ends, "{kind:?} {protocol}");
+    }
+}
