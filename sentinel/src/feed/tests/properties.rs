@@ -66,8 +66,8 @@ proptest! {
             set.domains().iter().map(|(domain, _)| key.hash(domain.as_bytes())).collect();
         let mut suffixes = Suffixes::new(key);
         asked.bytes().for_each(|byte| suffixes.push(byte));
-        let found = (1..=6).filter_map(|labels| suffixes.last(labels));
-        prop_assert_eq!(found.into_iter().any(|hash| hashes.contains(&hash)), naive);
+        let found = suffixes.hashes().iter().any(|hash| hashes.contains(hash));
+        prop_assert_eq!(found, naive);
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub fn trials() -> Vec<Trial> {
         trial("feed/alert", alert),
         trial("feed/the_allowlist_exempts_what_it_names_alone", exempt),
         trial("feed/another_one_after_a_hup", reload),
+        trial("feed/one_that_does_not_fit_leaves_the_one_before", large::full),
         trial("feed/a_hundred_thousand_domains_and_a_million_addresses", large::replaced),
     ]
 }
