@@ -345,7 +345,7 @@ pub enum Conclusion {
     /// The flow has a verdict now.
     Verdict,
     /// A question's name is in this feed: a verdict on this packet alone, its socket may ask for
-    /// others.
+    /// others; but where a stream is blocked, on all of it.
     Question(u32),
 }
 
@@ -377,6 +377,11 @@ pub fn conclude(
         outcome::NAMES..outcome::NAMES_END => {
             let feed = found & (outcome::DNS - 1);
             if found & outcome::DNS != 0 {
+                // A datagram that is dropped is gone. A segment comes again, and is not read twice:
+                // of a stream the verdict must stand.
+                if arrival.protocol == TCP && matches!(switch.names(), Mode::Enforce) {
+                    flow.settle(Verdict::Blocked, Reason::PoolName, feed);
+                }
                 return Conclusion::Question(feed);
             }
             (switch.names(), Reason::PoolName, feed)
