@@ -5,9 +5,10 @@ use crate::verdict::Mode;
 /// What is in force, in one word: userspace replaces it in one aligned store and a program loads it
 /// once, so no packet is judged by half of one policy and half of another.
 ///
-/// Bits 0..32 the generation, 32..40 the [`Mode`] of the allowlist, 40..48 that of mining-pool
-/// messages, 48..56 the allowlist's slot, 56..64 the number of the signature set, whose slot is its
-/// lowest bit.
+/// Bits 0..32 the generation, 32..34 the [`Mode`] of the allowlist, 34..36 that of mining-pool
+/// messages, 36..40 the allowlist's slot, 40..64 the number of the signature set, whose slot is its
+/// lowest bit. The number is long enough not to come round in a flow's life: one swap every two
+/// seconds uses it up in a year.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Switch(pub u64);
 
@@ -20,14 +21,14 @@ impl Switch {
         egress: Mode,
         stratum: Mode,
         policy_slot: u8,
-        signatures: u8,
+        signatures: u32,
     ) -> Self {
         Self(
             generation as u64
-                | (egress as u64) << 32
-                | (stratum as u64) << 40
-                | (policy_slot as u64) << 48
-                | (signatures as u64) << 56,
+                | (egress as u64 & 3) << 32
+                | (stratum as u64 & 3) << 34
+                | (policy_slot as u64 & 15) << 36
+                | (signatures as u64) << 40,
         )
     }
 
@@ -42,28 +43,38 @@ impl Switch {
     #[inline(always)]
     #[must_use]
     pub const fn egress(self) -> Mode {
-        mode((self.0 >> 32) as u8)
+        mode((self.0 >> 32) as u8 & 3)
     }
 
     /// Whether payload is read.
     #[inline(always)]
     #[must_use]
     pub const fn stratum(self) -> Mode {
-        mode((self.0 >> 40) as u8)
+        mode((self.0 >> 34) as u8 & 3)
     }
 
     /// Slot of the allowlist, 0 or 1.
     #[inline(always)]
     #[must_use]
     pub const fn policy_slot(self) -> u8 {
-        (self.0 >> 48) as u8
+        (self.0 >> 36) as u8 & 15
     }
 
-    /// Number of the signature set: a flow read under another one loses its place.
+    /// Number of the signature set, 24 bits: a direction read by another one begins to recognise
+    /// anew.
     #[inline(always)]
     #[must_use]
     pub const fn signatures(self) -> u32 {
-        (self.0 >> 56) as u32
+        (self.0 >> 40) as u32
+    }
+
+    /// Number of the signature set that follows; never 0, which is that of no set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn next_signatures(self) -> u32 {
+        let next = (self.signatures() + 1) & 0x00ff_ffff;
+        // Not 1, which is odd like the last number: the slot is the lowest bit.
+        if next == 0 { 2 } else { next }
     }
 
     /// Slot of the signature set, 0 or 1.

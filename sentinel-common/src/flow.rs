@@ -48,7 +48,7 @@ pub struct Flow {
     pub owned: u8,
     /// Number of the rule that made the verdict, or [`NO_RULE`].
     pub rule: u32,
-    /// Number of the signature table the readers walk.
+    /// Number of the signature table that `rule` is of, when a mining-pool message made the verdict.
     pub signatures: u32,
     /// Sum over the last destination that was told of as denied: one event for each, not for each
     /// datagram.

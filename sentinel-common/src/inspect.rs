@@ -7,7 +7,7 @@ use crate::config::Switch;
 use crate::flow::{Direction, Flow};
 use crate::signature::NO_RULE;
 use crate::stream::Reader;
-use crate::verdict::{Mode, Reason, Verdict};
+use crate::verdict::{Reason, Verdict};
 
 /// Returned by a chunk's reading where a rule would stand: nothing more is to be read.
 pub const STOP: u32 = NO_RULE - 1;
@@ -51,20 +51,10 @@ pub fn opens(start: Start, first_bytes: [u8; 4]) -> bool {
     !matches!(start, Start::Later) && crate::lexer::can_open_message(first_bytes)
 }
 
-/// Brings a flow up to the configuration in force before a segment of it is looked at.
+/// Brings a flow up to the policy in force before a segment of it is looked at. A verdict on a
+/// mining-pool message keeps its rule, and with it the table that the rule is of.
 #[inline(always)]
 pub fn refresh(flow: &mut Flow, switch: Switch) {
-    if flow.signatures != switch.signatures() {
-        // Token bits and automaton states of another table mean nothing in this one.
-        flow.signatures = switch.signatures();
-        for reader in &mut flow.readers {
-            if reader.started == 1 && !reader.is_stopped() {
-                let next = reader.next_sequence;
-                reader.said = 0;
-                reader.lose_place(next);
-            }
-        }
-    }
     if flow.generation != switch.generation() {
         flow.generation = switch.generation();
         if flow.reason == Reason::Stratum as u8 {
@@ -78,11 +68,25 @@ pub fn refresh(flow: &mut Flow, switch: Switch) {
     }
 }
 
-/// Places a segment in its direction's stream. `sequence` is that of its first payload byte.
+/// Places a segment in its direction's stream, to be read by the signature table in force.
+/// `sequence` is that of its first payload byte.
+///
+/// Each direction has the number of its own table: the two may be read on two CPUs at once, one of
+/// which has loaded the switch before a new table came into force and one after it.
 #[inline(always)]
-pub fn admit(reader: &mut Reader, sequence: u32, len: u32, start: Start) -> Admission {
+pub fn admit(
+    reader: &mut Reader,
+    switch: Switch,
+    sequence: u32,
+    len: u32,
+    start: Start,
+) -> Admission {
+    if reader.table != switch.signatures() {
+        reader.change_table(switch.signatures());
+    }
     if reader.started == 0 {
         *reader = Reader::at_start(sequence);
+        reader.table = switch.signatures();
         if matches!(start, Start::Later) {
             reader.lose_place(sequence);
         }
@@ -109,10 +113,11 @@ pub fn conclude(
     direction: Direction,
     next_sequence: u32,
     outcome: u32,
-    mode: Mode,
+    switch: Switch,
 ) -> bool {
     if outcome != NO_RULE && outcome != STOP {
-        flow.settle(mode.verdict(), Reason::Stratum, outcome);
+        flow.signatures = switch.signatures();
+        flow.settle(switch.stratum().verdict(), Reason::Stratum, outcome);
         return true;
     }
     let [egress, ingress] = &mut flow.readers;

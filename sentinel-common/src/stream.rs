@@ -24,9 +24,11 @@ pub struct Reader {
     /// Bytes read so far.
     pub bytes: u32,
     /// State of the signature automaton.
-    automaton: u32,
+    automaton: u16,
     /// 1 once a first byte was placed in the sequence.
-    pub started: u32,
+    pub started: u16,
+    /// Number of the signature table that `automaton`, `message` and `said` are about.
+    pub table: u32,
 }
 
 /// What [`read`] calls out for: in the kernel each is a function that the verifier checks once.
@@ -47,6 +49,7 @@ impl Reader {
         bytes: 0,
         automaton: 0,
         started: 0,
+        table: 0,
     };
 
     /// A direction whose next byte is the stream's first.
@@ -77,6 +80,26 @@ impl Reader {
         self.place = Place(0).in_state(lexer::RESYNC as u64).0;
         self.automaton = 0;
         self.message = 0;
+    }
+
+    /// Goes on by another signature table. States and token bits of one mean nothing in another, so
+    /// what was recognised is forgotten. The lexer's place stands: it knows no table, and a pattern
+    /// begins with a key, so what is found from here on is in the whole stream too.
+    #[inline(always)]
+    pub const fn change_table(&mut self, table: u32) {
+        self.table = table;
+        self.automaton = 0;
+        self.message = 0;
+        self.said = 0;
+    }
+
+    /// What this side has said, for a reader of the other side: nothing, when that one goes by
+    /// another table. Without a branch, which would double the verifier's way through [`read`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn said_under(&self, table: u32) -> u64 {
+        let differs = (self.table ^ table) as u64;
+        self.said & (differs | differs.wrapping_neg()).wrapping_shr(63).wrapping_sub(1)
     }
 
     /// Ends inspection where the bytes read so far say so: at the end of the message under way
@@ -153,7 +176,7 @@ pub fn read(
         }
     }
     reader.place = place.in_state(state).0;
-    reader.automaton = automaton as u32;
+    reader.automaton = automaton as u16;
     reader.bytes = reader.bytes.wrapping_add(position as u32);
     found
 }

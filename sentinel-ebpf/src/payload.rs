@@ -51,7 +51,7 @@ pub extern "C" fn read_payload(
     let started = reader.started == 1;
     let start = if started { Start::Unknown } else { skb.start(direction, sequence) };
     let len = end.wrapping_sub(from);
-    let skip = match inspect::admit(reader, sequence, len, start) {
+    let skip = match inspect::admit(reader, switch, sequence, len, start) {
         Admission::Nothing => return Verdict::Allowed as u32,
         Admission::Read(skip) => skip,
         Admission::Gap => {
@@ -64,7 +64,7 @@ pub extern "C" fn read_payload(
     let found =
         reading::read_segment(ctx, place, u64::from(end), direction as u64, u64::from(slot));
     let next = sequence.wrapping_add(len);
-    if !inspect::conclude(flow, direction, next, found, switch.stratum()) {
+    if !inspect::conclude(flow, direction, next, found, switch) {
         return Verdict::Allowed as u32;
     }
     told(ctx, brief, flow, direction)

@@ -93,7 +93,7 @@ fn chunk_into(skb: Skb, flow: &mut Flow, offset: u64, end: u64, direction: u64, 
         return STOP;
     };
     let index = (direction & 1) as usize;
-    let peer = flow.readers[index ^ 1].said;
+    let peer = flow.readers[index ^ 1].said_under(flow.readers[index].table);
     let reader = &mut flow.readers[index];
     let found = stream::read(reader, signatures, peer, chunk, len, &InKernel { slot });
     if found != NO_RULE {

@@ -52,7 +52,7 @@ fn run(skb: Skb) -> Option<Verdict> {
         return None;
     }
     let reader = &mut flow.readers[direction as usize];
-    let skip = match inspect::admit(reader, sequence, len, start) {
+    let skip = match inspect::admit(reader, switch, sequence, len, start) {
         Admission::Nothing => return None,
         Admission::Read(skip) => skip,
         Admission::Gap => {
@@ -63,7 +63,7 @@ fn run(skb: Skb) -> Option<Verdict> {
     let from = u64::from(packet.payload + skip);
     let slot = u64::from(switch.signature_slot());
     let found = read_segment_replay(skb.0, from, u64::from(packet.end), direction as u64, slot);
-    inspect::conclude(flow, direction, sequence.wrapping_add(len), found, switch.stratum());
+    inspect::conclude(flow, direction, sequence.wrapping_add(len), found, switch);
     Verdict::from_wire(flow.verdict)
 }
 

@@ -26,8 +26,9 @@ Examples:
   sentinel run --policy /etc/sentinel/policies --cgroup /sys/fs/cgroup/system.slice
       Hold one subtree to an allowlist of destinations.
 
-Signals: TERM or INT detaches and ends; HUP reads the configuration and the policies again and
-opens the journal's file anew. A policy that is wrong leaves the one before in force.";
+Signals: TERM or INT detaches and ends; HUP reads configuration, policies and signatures again and
+opens the journal's file anew. Files that change are read again within seconds without it. What is
+wrong leaves what was before in force.";
 
 /// Finds and cuts cryptomining traffic on this host, and says whose it was.
 ///
@@ -71,6 +72,9 @@ pub struct RunArgs {
     /// A policy, or a folder of them; may be given several times
     #[arg(long = "policy", value_name = "PATH")]
     pub policies: Vec<PathBuf>,
+    /// Signatures of your own (TOML), or a folder of them; may be given several times
+    #[arg(long = "signatures", value_name = "PATH")]
+    pub signatures: Vec<PathBuf>,
     /// Watch only what runs in this cgroup2 folder and below [default: the whole host]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
@@ -103,6 +107,8 @@ impl RunArgs {
             mode: self.mode,
             stratum: self.stratum,
             policies: self.policies.clone(),
+            signatures: self.signatures.clone(),
+            builtin_signatures: None,
             cgroup: self.cgroup.clone(),
             listen: self.listen,
             events: self.events.clone(),
@@ -143,12 +149,13 @@ pub struct StatusArgs {
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Say everything that is wrong with these policies; exit code 2 if anything is
+    /// Say everything that is wrong with policies, signatures and configurations; exit code 2 if
+    /// anything is
     #[command(
-        after_help = "Example:\n  sentinel policy check egress.yaml && kill -HUP $(pidof sentinel)"
+        after_help = "A .toml file holds signatures, a .yaml file is a policy (it has an apiVersion) or a configuration.\n\nExample:\n  sentinel policy check egress.yaml pools.toml && kill -HUP $(pidof sentinel)"
     )]
     Check {
-        /// Policy files, or folders of them
+        /// Files, or folders of them
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// How to print
@@ -163,6 +170,9 @@ pub struct ReplayArgs {
     /// Captures: pcap or pcapng
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Signatures of your own (TOML), or a folder of them; may be given several times
+    #[arg(long = "signatures", value_name = "PATH")]
+    pub signatures: Vec<PathBuf>,
     /// Where the packets are judged
     #[arg(long, value_enum, default_value_t = EngineKind::Host)]
     pub engine: EngineKind,
@@ -193,11 +203,12 @@ mod tests {
 
     #[test]
     fn flags_of_run_arrive_in_the_settings() {
-        let line = "sentinel run --policy a --policy b --mode enforce --stratum alert --listen [::1]:0 --events - --state-dir s --log-level warn --cgroup /c";
+        let line = "sentinel run --policy a --policy b --signatures s --mode enforce --stratum alert --listen [::1]:0 --events - --state-dir s --log-level warn --cgroup /c";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Command::Run(args) = cli.command else { panic!("not run") };
         let typed = args.typed();
         assert_eq!(typed.policies, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert_eq!(typed.signatures, [PathBuf::from("s")]);
         assert_eq!(typed.mode, Some(EnforcementMode::Enforce));
         assert_eq!(typed.stratum, Some(StratumAction::Alert));
         assert_eq!(typed.events, Some("-".into()));

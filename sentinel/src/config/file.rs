@@ -21,6 +21,10 @@ pub struct ConfigFile {
     pub stratum: Option<StratumAction>,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
+    /// Signature files and folders of them, beside the built-in ones.
+    pub signatures: Vec<PathBuf>,
+    /// `false` leaves the built-in dialects out.
+    pub builtin_signatures: Option<bool>,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
     /// Address and port for `/metrics`.
@@ -114,7 +118,8 @@ impl ConfigFile {
         let text = fs::read_to_string(path).map_err(io)?;
         let mut file = Self::parse(&text, path)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        for path in file.policies.iter_mut().chain(&mut file.state_dir) {
+        for path in file.policies.iter_mut().chain(&mut file.signatures).chain(&mut file.state_dir)
+        {
             *path = base.join(&path);
         }
         file.events =
@@ -174,10 +179,13 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let text = "mode: enforce\nstratum: alert\npolicies: [a.yaml, b]\ncgroup: /sys/fs/cgroup/x\n\
+        let text = "mode: enforce\nstratum: alert\npolicies: [a.yaml, b]\nsignatures: [s.toml]\n\
+                    builtinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let file = parse(text).unwrap();
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
+        assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
+        assert_eq!(file.builtin_signatures, Some(false));
         assert_eq!(file.listen, "[::1]:0".parse().ok());
         assert_eq!(file.log_level, Some(LogLevel::Debug));
         assert_eq!(parse("# nothing yet\n").unwrap(), ConfigFile::default());
@@ -200,9 +208,10 @@ mod tests {
     fn paths_are_taken_from_the_files_own_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.yaml");
-        fs::write(&path, "policies: [p.yaml, /abs]\nevents: '-'\n").unwrap();
+        fs::write(&path, "policies: [p.yaml, /abs]\nsignatures: [s]\nevents: '-'\n").unwrap();
         let file = ConfigFile::read(&path).unwrap();
         assert_eq!(file.policies, [folder.path().join("p.yaml"), "/abs".into()]);
+        assert_eq!(file.signatures, [folder.path().join("s")]);
         assert_eq!(file.events, Some("-".into()));
     }
 }

@@ -20,6 +20,12 @@ pub struct Config {
     pub stratum: Option<Mode>,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
+    /// Signature files and folders of them.
+    pub signatures: Vec<PathBuf>,
+    /// Whether the built-in dialects are looked for as well.
+    pub builtin_signatures: bool,
+    /// The file that these settings are from, if any.
+    pub file: Option<PathBuf>,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -37,6 +43,8 @@ impl Config {
     #[must_use]
     pub fn new(typed: ConfigFile, file: ConfigFile) -> Self {
         let policies = if typed.policies.is_empty() { file.policies } else { typed.policies };
+        let signatures =
+            if typed.signatures.is_empty() { file.signatures } else { typed.signatures };
         Self {
             mode: match typed.mode.or(file.mode) {
                 Some(EnforcementMode::Enforce) => Mode::Enforce,
@@ -48,6 +56,12 @@ impl Config {
                 StratumAction::Off => Mode::Off,
             }),
             policies,
+            signatures,
+            builtin_signatures: typed
+                .builtin_signatures
+                .or(file.builtin_signatures)
+                .unwrap_or(true),
+            file: None,
             cgroup: typed.cgroup.or(file.cgroup),
             listen: typed.listen.or(file.listen),
             events: typed.events.or(file.events),

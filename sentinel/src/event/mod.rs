@@ -30,6 +30,8 @@ pub struct KernelEvent {
     pub remote: Option<SocketAddr>,
     /// The rule that matched: of the signatures for `Stratum`, of the allowlist (from 1) for `Egress`.
     pub rule: Option<u32>,
+    /// For `Stratum`, number of the signature set that `rule` and the tokens are of.
+    pub signatures: u32,
     /// Generation of the policy that judged.
     pub generation: u32,
     /// Bytes of this direction read before the verdict.

@@ -79,14 +79,15 @@ fn inspect(
         Direction::Egress => (egress, ingress),
         Direction::Ingress => (ingress, egress),
     };
-    let skip = match inspect::admit(reader, sequence, len, start) {
+    let skip = match inspect::admit(reader, switch, sequence, len, start) {
         Admission::Nothing => return,
         Admission::Read(skip) => skip,
         Admission::Gap => 0,
     };
     let unread = payload.get(skip as usize..).unwrap_or(&[]);
-    let found = read(reader, signatures, peer.said, unread);
-    inspect::conclude(flow, direction, sequence.wrapping_add(len), found, switch.stratum());
+    let peer = peer.said_under(reader.table);
+    let found = read(reader, signatures, peer, unread);
+    inspect::conclude(flow, direction, sequence.wrapping_add(len), found, switch);
 }
 
 /// A segment's unread bytes, chunk by chunk: a rule, [`STOP`] or [`NO_RULE`].
