@@ -363,18 +363,25 @@ async fn signatures_are_swapped_and_a_bad_file_leaves_the_set_before() {
     assert!(text.contains("sentinel_signature_load_failures_total 3\n"), "{text}");
     assert!(text.contains("sentinel_signature_set 2\n"), "{text}");
     assert!(text.contains(&format!("sentinel_signature_rules {}\n", mine.rules)), "{text}");
+    // The old text again: in force already, so nothing is swapped.
+    std::fs::write(&path, signatures_for("pool.hello")).unwrap();
+    bench.agent.reload_changed(config()).await;
+    let status = bench.agent.status();
+    assert_eq!((status.signatures.set, status.signature_error), (2, None));
+    assert_eq!(bench.told.lock().unwrap().sets, 2);
     std::fs::write(&path, signatures_for("pool.hello2")).unwrap();
     bench.agent.reload(config()).await;
     let status = bench.agent.status();
     assert_eq!((status.signatures.set, status.signature_error), (3, None));
-    let lines = bench.eventually(|lines| of_kind(lines, "signatures").len() >= 6).await;
+    let lines = bench.eventually(|lines| of_kind(lines, "signatures").len() >= 7).await;
     let lines = of_kind(&lines, "signatures");
     let told: Vec<(&str, u64)> = lines
         .iter()
         .map(|line| (line["result"].as_str().unwrap(), line["set"].as_u64().unwrap()))
         .collect();
     let refused = ("refused", 2);
-    assert_eq!(told, [("applied", 1), ("applied", 2), refused, refused, refused, ("applied", 3)]);
+    let (first, mine, last) = (("applied", 1), ("applied", 2), ("applied", 3));
+    assert_eq!(told, [first, mine, refused, refused, refused, mine, last]);
     assert!(lines[2]["error"].as_str().unwrap().contains("honest traffic"), "{}", lines[2]);
     bench.agent.stop().await;
 }

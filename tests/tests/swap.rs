@@ -26,7 +26,7 @@ const FLOWS: FlowId = 1_000_000;
 fn set(words: [&str; 2], first_bit: usize, padding: usize) -> Result<Compiled> {
     let mut text = "dialect = \"swap\"\n".to_owned();
     let mut names = Vec::new();
-    for bit in 0..8 {
+    for bit in 0..8_usize {
         let word = match bit.checked_sub(first_bit) {
             Some(index @ 0..2) => words.get(index).copied().unwrap_or_default().to_owned(),
             _ => format!("never-{}-{bit}", "x".repeat(padding)),

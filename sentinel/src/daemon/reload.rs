@@ -12,6 +12,7 @@ use super::prepare::{
 };
 use crate::config::Config;
 use crate::engine::Input;
+use crate::event::line::SignatureFigures;
 use crate::signature::Compiled;
 
 /// Signature sets whose names are kept: a verdict keeps its rule until its socket is gone.
@@ -95,7 +96,12 @@ impl Agent {
         let about = self.shared.about();
         let now = fingerprint(config).map(|now| format!("{now:016x}"));
         let is_in_force = now.as_ref() == Some(&about.signatures.fingerprint);
-        if is_in_force && about.signature_error.is_none() {
+        if is_in_force {
+            if about.signature_error.is_some() {
+                // The files say again what is in force: no swap, which would make flows forget.
+                tracing::info!("the signature files are in force again");
+                self.announce(about.signatures).await;
+            }
             return;
         }
         let settings = config.clone();
@@ -125,6 +131,11 @@ impl Agent {
         let set = figures(number, &prepared);
         self.name(number, &prepared.compiled);
         tracing::info!("signatures applied, set {number}: {} rules", set.rules);
+        self.announce(set).await;
+    }
+
+    /// Tells everyone which set is in force.
+    async fn announce(&self, set: SignatureFigures) {
         self.shared.metrics().set_signatures(&set);
         self.shared.tell(|about| {
             about.signatures = set.clone();

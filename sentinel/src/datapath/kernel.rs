@@ -212,7 +212,7 @@ impl Datapath for Kernel {
         // A program that loaded the switch before the last swap may walk that slot still.
         self.wait_for_programs()?;
         let mut map: Array<_, Signatures> = self.map("SIGNATURES")?;
-        map.set(u32::from(next & 1), signatures, 0)
+        map.set(next & 1, signatures, 0)
             .map_err(|error| DatapathError::map("SIGNATURES", "a signature set", &error))?;
         let generation = now.generation();
         self.switch_to(Switch::new(

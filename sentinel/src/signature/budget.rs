@@ -177,7 +177,7 @@ fn greedy_token(users: &[Source]) -> Option<SignatureError> {
                     kind: "token",
                     name: name.clone(),
                     message: format!(
-                        "its pattern alone is too much for the datapath ({why}, there is room for {}): use fewer counted repetitions, and no `.*` before one",
+                        "its pattern alone is too much for the datapath ({why}; there is room for {} states): use fewer counted repetitions, and no `.*` before one",
                         grouped(MAX_STATES)
                     ),
                 });

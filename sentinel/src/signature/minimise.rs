@@ -22,7 +22,7 @@ pub(super) fn minimise(machine: &Machine) -> Machine {
         }
         let members = partition.blocks.get(splitter).cloned().unwrap_or_default();
         for column in &columns {
-            let arriving = members.iter().flat_map(|&state| column.into_state(state).iter());
+            let arriving = members.iter().flat_map(|&state| column.sources_of(state).iter());
             for (old, new) in partition.split(arriving) {
                 waits.push(false);
                 // Whoever waits goes on waiting as both halves; otherwise the smaller one does.
@@ -114,7 +114,7 @@ impl Inverse {
         Self { starts, sources: pairs.into_iter().map(|(_, source)| source).collect() }
     }
 
-    fn into_state(&self, state: u32) -> &[u32] {
+    fn sources_of(&self, state: u32) -> &[u32] {
         let state = state as usize;
         let ends = (self.starts.get(state), self.starts.get(state + 1));
         let (Some(&from), Some(&to)) = ends else { return &[] };

@@ -11,7 +11,10 @@ const KEPT: usize = 4;
 
 /// The sets that were in force last; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Sets(Arc<Mutex<VecDeque<(u32, Arc<Compiled>)>>>);
+pub struct Sets(Arc<Mutex<Kept>>);
+
+/// Sets by their numbers, the newest last.
+type Kept = VecDeque<(u32, Arc<Compiled>)>;
 
 impl Sets {
     /// Takes up a set, in place of one of the same number that was never in force.
@@ -30,7 +33,7 @@ impl Sets {
         self.lock().iter().find(|(kept, _)| *kept == number).map(|(_, set)| Arc::clone(set))
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(u32, Arc<Compiled>)>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

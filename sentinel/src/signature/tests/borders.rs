@@ -48,7 +48,7 @@ fn states() {
     assert!(read_all(&set.signatures, [message.as_slice()]).is_some());
     let error = refused(full::states(MAX_STATES + 1));
     assert!(error.contains("its pattern alone is too much for the datapath"), "{error}");
-    assert!(error.contains("4,097 automaton states, there is room for 4,096"), "{error}");
+    assert!(error.contains("4,097 automaton states; there is room for 4,096 states"), "{error}");
     assert!(error.starts_with("mine.toml:"), "{error}");
 }
 
