@@ -1,4 +1,18 @@
 //! The sets that were in force last, by their numbers: an event may come from the one before.
+//!
+//! # How a set is swapped
+//!
+//! The kernel has room for two. The new one is written into the slot that is not in force, and one
+//! store of the switch word, which holds the set's number, brings it into force; a program loads that
+//! word once, so a packet is read by one whole set. A program that loaded the word before may go on
+//! reading the older slot, which is why a slot is written again only when all programs that ran have
+//! ended (the map `GRACE`): two swaps are at least a grace period apart.
+//!
+//! A direction of a flow carries the number of its set, and a verdict that of its rule's. A
+//! direction that meets another number forgets what it recognised, not its place in the message:
+//! what is complete from there on is still found, a request that a swap divides is not, and what was
+//! said before (`said`, `peer`) counts no more. Two packets of one direction that two CPUs read at
+//! the same instant share one reader, with or without a swap; TCP's lock keeps that from egress.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
