@@ -24,9 +24,10 @@ impl Modes {
 /// What is in force, in one word: userspace replaces it in one aligned store and a program loads it
 /// once, so no packet is judged by half of one policy and half of another.
 ///
-/// Bits 0..32 the generation, 32..48 four bits for each of [`Modes`] in the order of its fields,
-/// 48..56 the allowlist's slot, 56..64 the number of the signature set, whose slot is its lowest
-/// bit.
+/// Bits 0..32 the generation, 32..40 two bits for each of [`Modes`] in the order of its fields,
+/// 40..48 the allowlist's slot, 48..64 the number of the signature set, whose slot is its lowest
+/// bit. A set is put in force every two seconds at most, so its number comes round after a day and a
+/// half of nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Switch(pub u64);
 
@@ -34,15 +35,15 @@ impl Switch {
     /// Packs what is to be in force.
     #[inline(always)]
     #[must_use]
-    pub const fn new(generation: u32, modes: Modes, policy_slot: u8, signatures: u8) -> Self {
+    pub const fn new(generation: u32, modes: Modes, policy_slot: u8, signatures: u32) -> Self {
         Self(
             generation as u64
                 | (modes.egress as u64) << 32
-                | (modes.stratum as u64) << 36
-                | (modes.names as u64) << 40
-                | (modes.peer_to_peer as u64) << 44
-                | (policy_slot as u64) << 48
-                | (signatures as u64) << 56,
+                | (modes.stratum as u64) << 34
+                | (modes.names as u64) << 36
+                | (modes.peer_to_peer as u64) << 38
+                | (policy_slot as u64) << 40
+                | (signatures as u64) << 48,
         )
     }
 
@@ -69,42 +70,52 @@ impl Switch {
     #[inline(always)]
     #[must_use]
     pub const fn egress(self) -> Mode {
-        mode((self.0 >> 32) as u8 & 15)
+        mode((self.0 >> 32) as u8 & 3)
     }
 
     /// Whether payload is read.
     #[inline(always)]
     #[must_use]
     pub const fn stratum(self) -> Mode {
-        mode((self.0 >> 36) as u8 & 15)
+        mode((self.0 >> 34) as u8 & 3)
     }
 
     /// Whether names are looked up.
     #[inline(always)]
     #[must_use]
     pub const fn names(self) -> Mode {
-        mode((self.0 >> 40) as u8 & 15)
+        mode((self.0 >> 36) as u8 & 3)
     }
 
     /// Whether a coin's peer-to-peer protocol is told of.
     #[inline(always)]
     #[must_use]
     pub const fn peer_to_peer(self) -> Mode {
-        mode((self.0 >> 44) as u8 & 15)
+        mode((self.0 >> 38) as u8 & 3)
     }
 
     /// Slot of the allowlist, 0 or 1.
     #[inline(always)]
     #[must_use]
     pub const fn policy_slot(self) -> u8 {
-        (self.0 >> 48) as u8
+        (self.0 >> 40) as u8
     }
 
-    /// Number of the signature set: a flow read under another one loses its place.
+    /// Number of the signature set, 16 bits: a direction read by another one begins to recognise
+    /// anew.
     #[inline(always)]
     #[must_use]
     pub const fn signatures(self) -> u32 {
-        (self.0 >> 56) as u32
+        (self.0 >> 48) as u32
+    }
+
+    /// Number of the signature set that follows; never 0, which is that of no set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn next_signatures(self) -> u32 {
+        let next = (self.signatures() + 1) & 0xffff;
+        // Not 1, which is odd like the last number: the slot is the lowest bit.
+        if next == 0 { 2 } else { next }
     }
 
     /// Slot of the signature set, 0 or 1.

@@ -85,6 +85,10 @@ pub struct Event {
     pub generation: u32,
     /// Bytes of this direction read before the verdict.
     pub bytes: u32,
+    /// For `Stratum`, number of the signature set that `rule` and the tokens are of.
+    pub signatures: u32,
+    /// Keeps what follows aligned; zero.
+    pub reserved: u32,
     /// A [`Kind`].
     pub kind: u8,
     /// A [`crate::verdict::Verdict`].
@@ -104,4 +108,4 @@ pub struct Event {
     pub excerpt: [u8; EXCERPT],
 }
 
-const _: () = assert!(size_of::<Event>() == 40 + 40 + 32 + 4 + 12 + 8 + EXCERPT);
+const _: () = assert!(size_of::<Event>() == 40 + 40 + 32 + 4 + 20 + 8 + EXCERPT);

@@ -44,17 +44,15 @@ pub struct Flow {
     pub reason: u8,
     /// Bit `1 << Direction`: nothing more is to be looked at there.
     pub settled: u8,
-    /// 1 once `owner` was looked for.
+    /// 1 once `owner` was looked for, 3 when this host opened the connection.
     pub owned: u8,
     /// Sum over the last destination that was told of as denied: one event for each, not for each
     /// datagram.
     pub told: u32,
     /// Number of the rule that made the verdict, or [`Flow::NO_RULE`].
     pub rule: u16,
-    /// Number of the signature table the readers walk.
-    pub signatures: u8,
-    /// 1 when this host opened the connection.
-    pub outbound: u8,
+    /// Number of the signature set that `rule` is of, when a mining-pool message made the verdict.
+    pub signatures: u16,
     /// Who opened the socket.
     pub owner: Owner,
     /// What was read, by [`Direction`].
@@ -75,7 +73,6 @@ impl Flow {
         told: 0,
         rule: Self::NO_RULE,
         signatures: 0,
-        outbound: 0,
         owner: Owner { cgroup: 0, start_time: 0, tgid: 0, uid: 0, comm: [0; COMM] },
         readers: [Reader::STOPPED; 2],
     };

@@ -45,7 +45,7 @@ pub enum Admission {
 #[must_use]
 pub const fn is_open(flow: &Flow) -> bool {
     let [egress, ingress] = &flow.readers;
-    egress.started | ingress.started != 0
+    egress.started() | ingress.started() != 0
 }
 
 /// What a segment opens a flow to.
@@ -206,20 +206,10 @@ fn leads_to_name(first: [u8; 4]) -> bool {
     kind == 0x16 && (major == 3 || major == b' ')
 }
 
-/// Brings a flow up to the configuration in force before a segment of it is looked at.
+/// Brings a flow up to the policy in force before a segment of it is looked at. A verdict on a
+/// mining-pool message keeps its rule, and with it the set that the rule is of.
 #[inline(always)]
 pub fn refresh(flow: &mut Flow, switch: Switch) {
-    if u32::from(flow.signatures) != switch.signatures() {
-        // Token bits and automaton states of another table mean nothing in this one.
-        flow.signatures = switch.signatures() as u8;
-        for reader in &mut flow.readers {
-            if reader.started == STARTED && !reader.is_stopped() {
-                let next = reader.next_sequence;
-                reader.said = 0;
-                reader.lose_place(next);
-            }
-        }
-    }
     if flow.generation != switch.generation() {
         flow.generation = switch.generation();
         if let Some(mode) = standing(flow.reason, switch) {
@@ -272,27 +262,38 @@ pub const fn goes_on(flow: &Flow, direction: Direction, protocol: u8) -> bool {
     if protocol == TCP { is_open(flow) } else { reader.is_in_message() }
 }
 
-/// Places a segment in its direction's stream.
+/// Places a segment in its direction's stream, to be read by the signature set in force.
+///
+/// Each direction has the number of its own set: the two may be read on two CPUs at once, one of
+/// which has loaded the switch before a new set came into force and one after it.
 #[inline(always)]
-pub fn admit(flow: &mut Flow, direction: Direction, arrival: &Arrival) -> Admission {
+pub fn admit(
+    flow: &mut Flow,
+    direction: Direction,
+    switch: Switch,
+    arrival: &Arrival,
+) -> Admission {
     let [egress, ingress] = &mut flow.readers;
     let (reader, peer) = match direction {
         Direction::Egress => (egress, &*ingress),
         Direction::Ingress => (ingress, &*egress),
     };
     let Arrival { sequence, len, .. } = *arrival;
+    if reader.table() != switch.signatures() {
+        reader.change_table(switch.signatures());
+    }
     if arrival.protocol != TCP {
         return admit_datagram(reader, arrival);
     }
-    if reader.started == 0 {
-        *reader = Reader::framed(sequence, first_frame(peer, arrival.opening));
+    if reader.started() == 0 {
+        reader.open(sequence, first_frame(peer, arrival.opening));
         if matches!(arrival.start, Start::Later) {
             reader.lose_place(sequence);
         }
         return Admission::Read(0);
     }
-    if reader.started == WAITING {
-        reader.started = STARTED;
+    if reader.started() == WAITING {
+        reader.set_started(STARTED);
         reader.next_sequence = sequence;
     }
     if reader.is_stopped() {
@@ -312,9 +313,9 @@ pub fn admit(flow: &mut Flow, direction: Direction, arrival: &Arrival) -> Admiss
 #[inline(always)]
 fn admit_datagram(reader: &mut Reader, arrival: &Arrival) -> Admission {
     if matches!(arrival.opening, Opening::DnsQuestion) {
-        *reader = Reader::framed(0, Frame::dns(arrival.len.saturating_sub(12) as u64));
-    } else if reader.started == 0 {
-        *reader = Reader::at_start(0);
+        reader.open(0, Frame::dns(arrival.len.saturating_sub(12) as u64));
+    } else if reader.started() == 0 {
+        reader.open(0, Frame(0));
     }
     if reader.is_stopped() { Admission::Nothing } else { Admission::Read(0) }
 }
@@ -327,7 +328,7 @@ const fn first_frame(peer: &Reader, opening: Opening) -> Frame {
         Opening::Noise => return Frame::new(state::NOISE, 0),
         _ => {}
     }
-    if peer.started == 0 {
+    if peer.started() == 0 {
         return Frame::new(state::OPENING, 0);
     }
     if peer.frame().state() == state::NOISE {
@@ -361,10 +362,13 @@ pub fn conclude(
 ) -> Conclusion {
     let next = arrival.sequence.wrapping_add(arrival.len);
     let (mode, reason, rule) = match found {
-        outcome::NONE | outcome::STOP => {
+        outcome::NONE | outcome::STOP | outcome::MORE => {
             let [egress, ingress] = &mut flow.readers;
             let reader = if matches!(direction, Direction::Egress) { egress } else { ingress };
             reader.next_sequence = next;
+            if found == outcome::MORE {
+                reader.lose_place(next);
+            }
             if reader.is_stopped() && !matches!(arrival.opening, Opening::DnsQuestion) {
                 flow.settled |= 1 << direction as u8;
             }
@@ -379,14 +383,18 @@ pub fn conclude(
             if found & outcome::DNS != 0 {
                 // A datagram that is dropped is gone. A segment comes again, and is not read twice:
                 // of a stream the verdict must stand.
-                if arrival.protocol == TCP && matches!(switch.names(), Mode::Enforce) {
-                    flow.settle(Verdict::Blocked, Reason::PoolName, feed);
+                if arrival.protocol == TCP {
+                    let verdict = switch.names().verdict();
+                    flow.settle(verdict, Reason::PoolName, feed);
                 }
                 return Conclusion::Question(feed);
             }
             (switch.names(), Reason::PoolName, feed)
         }
-        rule => (switch.stratum(), Reason::Stratum, rule),
+        rule => {
+            flow.signatures = switch.signatures() as u16;
+            (switch.stratum(), Reason::Stratum, rule)
+        }
     };
     flow.settle(mode.verdict(), reason, rule);
     Conclusion::Verdict

@@ -24,6 +24,10 @@ pub trait Segment: Calls {
     fn judge_name(&self, source: Source) -> u32;
 }
 
+/// Steps that are taken at a time. A step takes a chunk, a run or a few header bytes.
+pub const STEPS: usize = 256;
+/// How often that many are taken in one segment: enough for a message in chunks of one byte.
+pub const ROUNDS: usize = 8;
 /// Bytes of a name that are handed over at a time.
 pub const PIECE: u32 = 64;
 /// Header bytes that one step takes.
@@ -80,6 +84,8 @@ pub mod outcome {
     pub const PEER_MONERO: u32 = 0xff01;
     /// What stratum V2's handshake looks like.
     pub const NOISE: u32 = 0xff02;
+    /// As many steps were taken as are taken at a time, and the segment goes on.
+    pub const MORE: u32 = 0xfffd;
     /// Nothing more is to be read in this direction.
     pub const STOP: u32 = 0xfffe;
     /// Nothing yet.

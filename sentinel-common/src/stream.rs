@@ -29,19 +29,19 @@ pub struct Reader {
     pub next_sequence: u32,
     /// Bytes read so far.
     pub bytes: u32,
-    /// State of the signature automaton.
+    /// Bits 0..12 the state of the signature automaton, 12..14 whether the first byte was placed.
     automaton: u16,
-    /// 0 before the first byte, [`STARTED`] once one was placed in the sequence, [`WAITING`] while
-    /// the next one is to be.
-    pub started: u8,
-    /// Keeps the size a multiple of eight; zero.
-    reserved: u8,
+    /// Number of the signature set that `automaton`, `message` and `said` are about.
+    table: u16,
 }
 
+/// The automaton's part of its field, and where the other begins.
+const STATE_MASK: u16 = MAX_STATES as u16 - 1;
+const STARTED_SHIFT: u16 = 12;
 /// A first byte was placed in the sequence.
-pub const STARTED: u8 = 1;
+pub const STARTED: u16 = 1;
 /// Whichever byte comes next takes its place from its segment.
-pub const WAITING: u8 = 2;
+pub const WAITING: u16 = 2;
 
 /// What [`read`] calls out for: in the kernel each is a function that the verifier checks once.
 pub trait Calls {
@@ -62,8 +62,7 @@ impl Reader {
         next_sequence: 0,
         bytes: 0,
         automaton: 0,
-        started: 0,
-        reserved: 0,
+        table: 0,
     };
 
     /// A direction whose next byte is the first of its messages.
@@ -78,7 +77,21 @@ impl Reader {
     #[must_use]
     pub const fn framed(next_sequence: u32, frame: Frame) -> Self {
         let place = Place(0).in_state(lexer::BETWEEN as u64).0;
-        Self { next_sequence, place, frame: frame.0, started: STARTED, ..Self::STOPPED }
+        Self {
+            next_sequence,
+            place,
+            frame: frame.0,
+            automaton: STARTED << STARTED_SHIFT,
+            ..Self::STOPPED
+        }
+    }
+
+    /// Begins this direction, by the signature set it has.
+    #[inline(always)]
+    pub const fn open(&mut self, next_sequence: u32, frame: Frame) {
+        let table = self.table;
+        *self = Self::framed(next_sequence, frame);
+        self.table = table;
     }
 
     /// A direction that began before anyone was there to read it: read from the next line on,
@@ -87,8 +100,49 @@ impl Reader {
     pub const fn waiting() -> Self {
         let mut reader = Self::at_start(0);
         reader.lose_place(0);
-        reader.started = WAITING;
+        reader.set_started(WAITING);
         reader
+    }
+
+    /// 0 before the first byte, [`STARTED`] once one was placed in the sequence, [`WAITING`] while
+    /// the next one is to be.
+    #[inline(always)]
+    #[must_use]
+    pub const fn started(&self) -> u16 {
+        self.automaton >> STARTED_SHIFT & 3
+    }
+
+    /// Says whether the first byte was placed.
+    #[inline(always)]
+    pub const fn set_started(&mut self, started: u16) {
+        self.automaton = self.automaton & STATE_MASK | started << STARTED_SHIFT;
+    }
+
+    /// Number of the signature set that this direction is read by.
+    #[inline(always)]
+    #[must_use]
+    pub const fn table(&self) -> u32 {
+        self.table as u32
+    }
+
+    /// Goes on by another signature set. States and token bits of one mean nothing in another, so
+    /// what was recognised is forgotten. The lexer's place stands: it knows no table, and a pattern
+    /// begins with a key, so what is found from here on is in the whole stream too.
+    #[inline(always)]
+    pub const fn change_table(&mut self, table: u32) {
+        self.table = table as u16;
+        self.automaton &= !STATE_MASK;
+        self.message = 0;
+        self.said = 0;
+    }
+
+    /// What this side has said, for a reader of the other side: nothing, when that one goes by
+    /// another table. Without a branch, which would double the verifier's way through [`read`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn said_under(&self, table: u32) -> u64 {
+        let differs = (self.table as u32 ^ table) as u64;
+        self.said & (differs | differs.wrapping_neg()).wrapping_shr(63).wrapping_sub(1)
     }
 
     /// The frame around messages.
@@ -123,7 +177,7 @@ impl Reader {
     #[must_use]
     pub const fn is_in_message(&self) -> bool {
         let state = Place(self.place).state();
-        state > lexer::BETWEEN as u64 && self.started != 0
+        state > lexer::BETWEEN as u64 && self.started() != 0
     }
 
     /// Whether nothing more will be read in this direction.
@@ -146,7 +200,7 @@ impl Reader {
         self.next_sequence = next_sequence;
         self.place = Place(0).in_state(lexer::RESYNC as u64).0;
         self.frame = 0;
-        self.automaton = 0;
+        self.automaton &= !STATE_MASK;
         self.message = 0;
     }
 
@@ -192,7 +246,7 @@ pub fn read(
     let mut place = Place(reader.place);
     let mut state = place.state();
     let mut level = place.level();
-    let mut automaton = u64::from(reader.automaton);
+    let mut automaton = u64::from(reader.automaton & STATE_MASK);
     let mut found = NO_RULE;
     let mut position = 0;
     while position < CHUNK {
@@ -229,9 +283,10 @@ pub fn read(
         }
     }
     reader.place = place.in_state(state).0;
-    reader.automaton = automaton as u16;
+    reader.automaton = reader.automaton & !STATE_MASK | automaton as u16 & STATE_MASK;
     reader.bytes = reader.bytes.wrapping_add(position as u32);
     found
 }
 
 const _: () = assert!(size_of::<Reader>() == 48);
+const _: () = assert!(MAX_STATES == 1 << STARTED_SHIFT);

@@ -2,8 +2,8 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use sentinel_common::lexer::{
-    self, BEGIN, BETWEEN, Cell, DEEP, ELEMENT, END, KEY, RESYNC, SILENT, STATES, STOPPED, UNNAMED,
-    VALUE,
+    self, BEGIN, BETWEEN, Cell, DEEP, ELEMENT, END, FRAMED, HEAD, KEY, REQUEST, RESYNC, SILENT,
+    STATES, STOPPED, UNNAMED, VALUE,
 };
 use sentinel_common::place::{self, Place};
 
@@ -27,6 +27,8 @@ fn lex(bytes: &[u8]) -> (String, u64) {
             VALUE => symbols.push('='),
             END => symbols.push('|'),
             UNNAMED => symbols.push('?'),
+            REQUEST => symbols.push('R'),
+            HEAD => symbols.push('H'),
             ELEMENT => symbols.push_str("E2:"),
             symbol if symbol == ELEMENT + 1 => symbols.push_str("E3:"),
             symbol @ KEY..=0xfb => symbols.push_str(&format!("K{}:", symbol - KEY + 1)),
@@ -95,15 +97,22 @@ fn what_may_stand_around_messages() {
 
 #[test]
 fn other_bytes_there_end_inspection() {
-    for text in [
-        "GET / HTTP/1.1\r\n\r\n{\"a\":1}",
-        "x{\"a\":1}",
-        "\"a\" {\"a\":1}",
-        "1 {\"a\":1}",
-        "}{\"a\":1}",
-    ] {
+    for text in ["x{\"a\":1}", "\"a\" {\"a\":1}", "1 {\"a\":1}", "}{\"a\":1}"] {
         assert_eq!(lex(text.as_bytes()), (String::new(), u64::from(STOPPED)), "{text}");
     }
+}
+
+#[test]
+fn heads_are_lines_in_lower_case_without_spaces() {
+    let head = "POST /Path HTTP/1.1\r\nHost: A.b\r\nX-Two :  c, D\r\n\r\n";
+    let told = "BR/path http/1.1H host:a.bHx-two:c,dH".replace(' ', "");
+    assert_eq!(lex(head.as_bytes()), (told.clone(), u64::from(FRAMED)));
+    let bare = head.replace('\r', "");
+    assert_eq!(lex(bare.as_bytes()), (told, u64::from(FRAMED)), "without carriage returns");
+    let proxy = "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n{\"a\":1}";
+    assert_eq!(symbols(proxy), "BRtcp410.0.0.110.0.0.212HBK1:a|");
+    let text = "Dear all,\r\nas seen:\r\n{\"a\":1}";
+    assert_eq!(symbols(text), "BRall,Has seen:H{\"a\":1}".replace(' ', ""), "no message in a text");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every map: who writes it, who reads it, why this size, what happens when it is full.
 
-use aya_ebpf::btf_maps::SkStorage;
+use aya_ebpf::btf_maps::{Array as BtfArray, ArrayOfMaps, SkStorage};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
@@ -24,9 +24,17 @@ const NO_PREALLOC: u32 = 1;
 pub static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 
 /// The signature sets. Userspace writes the slot that is not in force and then switches
-/// `CONFIG.signature_slot`; the programs read. Never full: two slots.
+/// `CONFIG.signature_slot`; the programs read. Never full: two slots. Before userspace writes a slot
+/// again it waits, by [`GRACE`], for the programs that still walk it.
 #[map]
 pub static SIGNATURES: Array<Signatures> = Array::with_max_entries(SIGNATURE_SLOTS as u32, 0);
+
+/// Holds nothing that anyone reads. An update of a map of maps returns only when every program that
+/// ran at its beginning has ended (`maybe_wait_bpf_programs`, kernel/bpf/syscall.c; since 4.20,
+/// commit 1ae80cf31938): so userspace can wait for that by writing here. `membarrier(2)` would not do:
+/// it waits for nothing on one CPU, and is refused where `nohz_full` is set.
+#[btf_map]
+pub static GRACE: ArrayOfMaps<BtfArray<u32, 1>, 1> = ArrayOfMaps::new();
 
 /// The allowlists, keyed by slot and prefix. Userspace writes; full (`ENOSPC`) the new set is
 /// refused and the old one stays in force.

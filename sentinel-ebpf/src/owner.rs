@@ -28,7 +28,7 @@ pub fn remember(cookie: u64, outbound: bool, owner: &Owner) {
 /// Fills in a flow's owner, once.
 #[inline(always)]
 pub fn recall(cookie: u64, flow: &mut Flow) {
-    if flow.owned == 1 {
+    if flow.owned != 0 {
         return;
     }
     flow.owned = 1;
@@ -36,7 +36,7 @@ pub fn recall(cookie: u64, flow: &mut Flow) {
     match OWNERS.get(index) {
         Some(slot) if slot.cookie == cookie => {
             flow.owner = slot.owner;
-            flow.outbound = slot.outbound as u8;
+            flow.owned = 1 | (slot.outbound as u8 & 1) << 1;
         }
         _ => lose(Loss::Owner),
     }

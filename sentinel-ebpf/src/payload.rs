@@ -11,7 +11,7 @@ use crate::context::Skb;
 use crate::emit::{count_wire, lose};
 use crate::maps::CONFIG;
 use crate::owner::recall;
-use crate::reading;
+use crate::reading::{read_segment, rounds};
 use crate::tell::{Told, tell_packet};
 
 /// Which way a packet goes and what it opens its flow to, in one word.
@@ -39,7 +39,7 @@ pub extern "C" fn gate(ctx: *mut __sk_buff, brief: u64, facts: u64) -> u32 {
 #[inline(never)]
 pub extern "C" fn read_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64, way: u64) -> u32 {
     let skb = Skb(ctx);
-    let direction = if way & 1 == 0 { Direction::Egress } else { Direction::Ingress };
+    let direction = direction_of(way);
     let (from, end, sequence) = (Brief(brief).payload(), skb.len(), sequence as u32);
     let Some(config) = CONFIG.get(0) else {
         return Verdict::Allowed as u32;
@@ -60,15 +60,10 @@ pub extern "C" fn read_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64, w
         // userspace destroys the socket when an audit has become a block.
         return told(ctx, brief, flow, direction);
     }
-    let started = flow.readers[direction as usize].started != 0;
-    let arrival = Arrival {
-        sequence,
-        len: end.wrapping_sub(from),
-        start: if started { Start::Unknown } else { skb.start(direction, sequence) },
-        opening: Opening::from_wire((way >> 8) as u8),
-        protocol: Brief(brief).protocol(),
-    };
-    let skip = match inspect::admit(flow, direction, &arrival) {
+    let started = flow.readers[direction as usize].started() != 0;
+    let start = if started { Start::Unknown } else { skb.start(direction, sequence) };
+    let arrival = arrival(skb, brief, sequence, way, start);
+    let skip = match inspect::admit(flow, direction, switch, &arrival) {
         Admission::Nothing => return Verdict::Allowed as u32,
         Admission::Read(skip) => skip,
         Admission::Gap => {
@@ -76,17 +71,60 @@ pub extern "C" fn read_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64, w
             0
         }
     };
-    let slot = switch.signature_slot();
+    let slot = u64::from(switch.signature_slot());
     let place = u64::from(from.wrapping_add(skip));
-    let found =
-        reading::read_segment(ctx, place, u64::from(end), direction as u64, u64::from(slot));
-    match inspect::conclude(flow, direction, &arrival, found, switch) {
+    let found = rounds(flow, direction, place, |offset| {
+        read_segment(ctx, offset, u64::from(end), direction as u64, slot)
+    });
+    conclude_payload(ctx, brief, u64::from(sequence), way, u64::from(found))
+}
+
+/// What the reading of a packet's payload came to: passes the verdict, if there is one, tells of it
+/// and returns it. On its own so that nothing of it lies on the stack below the reader, which takes
+/// all that is left of it. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn conclude_payload(
+    ctx: *mut __sk_buff,
+    brief: u64,
+    sequence: u64,
+    way: u64,
+    found: u64,
+) -> u32 {
+    let skb = Skb(ctx);
+    let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
+        return Verdict::Allowed as u32;
+    };
+    let Some(flow) = socket.flow() else {
+        return Verdict::Allowed as u32;
+    };
+    let switch = config.switch();
+    let direction = direction_of(way);
+    let arrival = arrival(skb, brief, sequence as u32, way, Start::Unknown);
+    match inspect::conclude(flow, direction, &arrival, found as u32, switch) {
         Conclusion::Silent => Verdict::Allowed as u32,
         Conclusion::Verdict => told(ctx, brief, flow, direction),
         Conclusion::Question(feed) => {
             let verdict = switch.names().verdict() as u8;
             asked(ctx, brief, verdict, feed)
         }
+    }
+}
+
+#[inline(always)]
+fn direction_of(way: u64) -> Direction {
+    if way & 1 == 0 { Direction::Egress } else { Direction::Ingress }
+}
+
+#[inline(always)]
+fn arrival(skb: Skb, brief: u64, sequence: u32, way: u64, start: Start) -> Arrival {
+    let brief = Brief(brief);
+    Arrival {
+        sequence,
+        len: skb.len().wrapping_sub(brief.payload()),
+        start,
+        opening: Opening::from_wire((way >> 8) as u8),
+        protocol: brief.protocol(),
     }
 }
 

@@ -5,11 +5,11 @@
 //! would be a million instructions; like this a whole hook is about two hundred thousand.
 
 use aya_ebpf::bindings::__sk_buff;
-use sentinel_common::flow::Flow;
+use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::frame;
 use sentinel_common::limits::CHUNK;
 use sentinel_common::place;
-use sentinel_common::segment::{self, Part, Piece, Segment, Source, Step, outcome};
+use sentinel_common::segment::{self, Part, Piece, ROUNDS, STEPS, Segment, Source, Step, outcome};
 use sentinel_common::signature::NO_RULE;
 use sentinel_common::stream::{Calls, Reader};
 use sentinel_common::verdict::Loss;
@@ -18,10 +18,6 @@ use crate::context::{self, Chunk, Skb};
 use crate::emit::lose;
 use crate::maps::SIGNATURES;
 use crate::name::{gather_name, judge_name};
-
-/// Steps through one segment at most. A step takes a chunk, a run or a few header bytes, so this is
-/// more than a message may be long.
-const STEPS: usize = 256;
 
 struct InKernel {
     skb: Skb,
@@ -201,7 +197,7 @@ fn messages<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64, slot: u64
     };
     let mut room = Chunk::new();
     let index = (direction & 1) as usize;
-    let said = flow.readers[index ^ 1].said;
+    let said = flow.readers[index ^ 1].said_under(flow.readers[index].table());
     let reader = &mut flow.readers[index];
     let surroundings = InKernel { skb, slot, names: !P::REPLAYED };
     let place = (offset as u32, end as u32);
@@ -249,6 +245,26 @@ fn steps(reader: &mut Reader, from: u64, end: u64, read: impl Fn(u32, u64) -> u3
         part = step.next();
         count += 1;
     }
-    lose(Loss::LongMessage);
-    outcome::STOP
+    outcome::MORE
+}
+
+/// Reads a segment by `read`, which reads on from an offset, as often as it takes.
+#[inline(always)]
+pub fn rounds(flow: &Flow, direction: Direction, from: u64, read: impl Fn(u64) -> u32) -> u32 {
+    let bytes = &flow.readers[direction as usize].bytes;
+    let before = context::look(bytes);
+    let mut found = outcome::MORE;
+    let mut round = 0;
+    while round < ROUNDS {
+        let taken = context::look(bytes).wrapping_sub(before);
+        found = read(from + u64::from(taken));
+        if found != outcome::MORE {
+            break;
+        }
+        round += 1;
+    }
+    if found == outcome::MORE {
+        lose(Loss::LongMessage);
+    }
+    found
 }

@@ -17,7 +17,7 @@ use crate::context::{self, Skb};
 use crate::emit::lose;
 use crate::maps::CONFIG;
 use crate::payload::gate;
-use crate::reading::replay_segment;
+use crate::reading::{replay_segment, rounds};
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
@@ -81,7 +81,7 @@ fn read(skb: Skb, flow: &mut Flow, switch: Switch, packet: (Brief, u32, Facts)) 
     }
     let opening = Opening::from_wire(opening as u8);
     let arrival = Arrival { sequence, len: end - from, start: facts.start(), opening, protocol };
-    let skip = match inspect::admit(flow, direction, &arrival) {
+    let skip = match inspect::admit(flow, direction, switch, &arrival) {
         Admission::Nothing => return Verdict::Allowed as u32,
         Admission::Read(skip) => skip,
         Admission::Gap => {
@@ -91,7 +91,9 @@ fn read(skb: Skb, flow: &mut Flow, switch: Switch, packet: (Brief, u32, Facts)) 
     };
     let from = u64::from(from.wrapping_add(skip));
     let slot = u64::from(switch.signature_slot());
-    let found = replay_segment(skb.0, from, u64::from(end), direction as u64, slot);
+    let found = rounds(flow, direction, from, |offset| {
+        replay_segment(skb.0, offset, u64::from(end), direction as u64, slot)
+    });
     inspect::conclude(flow, direction, &arrival, found, switch);
     u32::from(flow.verdict)
 }

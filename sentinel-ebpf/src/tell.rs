@@ -51,6 +51,7 @@ pub extern "C" fn tell_packet(ctx: *mut __sk_buff, told: u64, brief: u64) -> u32
         event.reason = (told >> 16) as u8;
         event.direction = (told >> 24) as u8;
         event.rule = (told >> 32) as u32;
+        event.signatures = u32::from(flow.signatures);
         event.generation = config.switch().generation();
         event.cookie = skb.cookie();
         event.cgroup = skb.cgroup();
@@ -83,7 +84,7 @@ pub extern "C" fn tell_packet(ctx: *mut __sk_buff, told: u64, brief: u64) -> u32
 
 #[inline(always)]
 fn said(event: &mut Event, speaker: &Reader, peer: &Reader) {
-    event.tokens = speaker.said;
-    event.peer_tokens = peer.said;
+    event.tokens = speaker.said_under(event.signatures);
+    event.peer_tokens = peer.said_under(event.signatures);
     event.bytes = speaker.bytes;
 }

@@ -26,8 +26,9 @@ Examples:
   sentinel run --policy /etc/sentinel/policies --cgroup /sys/fs/cgroup/system.slice
       Hold one subtree to an allowlist of destinations.
 
-Signals: TERM or INT detaches and ends; HUP reads the configuration, the policies and the feeds again
-and opens the journal's file anew. What is wrong leaves all that was before in force.";
+Signals: TERM or INT detaches and ends; HUP reads configuration, policies, feeds and signatures again
+and opens the journal's file anew. Files that change are read again within seconds without it. What
+is wrong leaves what was before in force.";
 
 /// Finds and cuts cryptomining traffic on this host, and says whose it was.
 ///
@@ -80,6 +81,9 @@ pub struct RunArgs {
     /// Leave out the list of pools that comes with the agent
     #[arg(long)]
     pub no_builtin_feed: bool,
+    /// Signatures of your own (TOML), or a folder of them; may be given several times
+    #[arg(long = "signatures", value_name = "PATH")]
+    pub signatures: Vec<PathBuf>,
     /// Watch only what runs in this cgroup2 folder and below [default: the whole host]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
@@ -123,6 +127,8 @@ impl RunArgs {
             policies: self.policies.clone(),
             feeds: self.feeds.clone(),
             builtin_feed: self.no_builtin_feed.then_some(false),
+            signatures: self.signatures.clone(),
+            builtin_signatures: None,
             cgroup: self.cgroup.clone(),
             listen: self.listen,
             events: self.events.clone(),
@@ -163,12 +169,13 @@ pub struct StatusArgs {
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Say everything that is wrong with these policies; exit code 2 if anything is
+    /// Say everything that is wrong with policies, signatures and configurations; exit code 2 if
+    /// anything is
     #[command(
-        after_help = "Example:\n  sentinel policy check egress.yaml && kill -HUP $(pidof sentinel)"
+        after_help = "A .toml file holds signatures, a .yaml file is a policy (it has an apiVersion) or a configuration.\n\nExample:\n  sentinel policy check egress.yaml pools.toml && kill -HUP $(pidof sentinel)"
     )]
     Check {
-        /// Policy files, or folders of them
+        /// Files, or folders of them
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// How to print
@@ -200,6 +207,9 @@ pub struct ReplayArgs {
     /// Captures: pcap or pcapng
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Signatures of your own (TOML), or a folder of them; may be given several times
+    #[arg(long = "signatures", value_name = "PATH")]
+    pub signatures: Vec<PathBuf>,
     /// Where the packets are judged
     #[arg(long, value_enum, default_value_t = EngineKind::Host)]
     pub engine: EngineKind,
@@ -230,11 +240,12 @@ mod tests {
 
     #[test]
     fn flags_of_run_arrive_in_the_settings() {
-        let line = "sentinel run --policy a --policy b --mode enforce --stratum alert --listen [::1]:0 --events - --state-dir s --log-level warn --cgroup /c --feed f --no-builtin-feed";
+        let line = "sentinel run --policy a --policy b --signatures s --mode enforce --stratum alert --listen [::1]:0 --events - --state-dir s --log-level warn --cgroup /c --feed f --no-builtin-feed";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Command::Run(args) = cli.command else { panic!("not run") };
         let typed = args.typed();
         assert_eq!(typed.policies, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert_eq!(typed.signatures, [PathBuf::from("s")]);
         assert_eq!(typed.mode, Some(EnforcementMode::Enforce));
         assert_eq!(typed.stratum, Some(FindingAction::Alert));
         assert_eq!(typed.events, Some("-".into()));

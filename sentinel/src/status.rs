@@ -91,14 +91,8 @@ pub fn table(status: &Value) -> String {
     row("mode", mode(status));
     row("policy", policy(status));
     row("problem", word(status, "policy_error"));
-    row(
-        "signatures",
-        format!(
-            "{} rules of {} dialects",
-            word(status, "signature_rules"),
-            word(status, "dialects")
-        ),
-    );
+    row("signatures", signatures(status));
+    row("problem", word(status, "signature_error"));
     for one in list(status, "feeds") {
         row("feed", feed(one));
     }
@@ -161,6 +155,20 @@ fn feed(feed: &Value) -> String {
         word(feed, "domains"),
         word(feed, "addresses"),
         word(feed, "prefixes"),
+    )
+}
+
+fn signatures(status: &Value) -> String {
+    let Some(set) = status.get("signatures") else { return String::new() };
+    let files: Vec<String> = list(set, "files").iter().map(plain).collect();
+    let files = if files.is_empty() { "no files of yours".to_owned() } else { files.join(", ") };
+    format!(
+        "set {} ({}), {files}, {} rules of {} dialects, {} states",
+        word(set, "set"),
+        word(set, "fingerprint"),
+        word(set, "rules"),
+        word(set, "dialects"),
+        word(set, "states")
     )
 }
 

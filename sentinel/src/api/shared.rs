@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode};
 
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicySet};
+use crate::event::line::SignatureFigures;
 use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
-use crate::signature::Stats;
 
 /// What the agent says of itself.
 #[derive(Clone, Debug)]
@@ -31,7 +32,9 @@ pub struct About {
     /// The feeds.
     pub feeds: Vec<Feed>,
     /// The signature set.
-    pub signatures: Stats,
+    pub signatures: SignatureFigures,
+    /// What was wrong with the last signatures, when they were refused.
+    pub signature_error: Option<String>,
 }
 
 /// The parts of the agent that more than one task looks at.
@@ -131,6 +134,16 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    /// Puts a signature set in force and returns its number. `None` when the agent is detached
+    /// already. Waits for the kernel's programs.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; the one before stays.
+    pub fn swap(&self, signatures: &Signatures) -> Result<Option<u32>, DatapathError> {
+        let mut datapath = lock(&self.datapath);
+        datapath.as_mut().map(|datapath| datapath.set_signatures(signatures)).transpose()
     }
 
     /// What is attached, where, and the generation in force.

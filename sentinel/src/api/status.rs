@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Shared;
 use crate::datapath::Attachment;
+use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
 
 /// The agent at a glance.
@@ -44,10 +45,11 @@ pub struct Status {
     /// What was wrong with the last policy, when it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_error: Option<String>,
-    /// Dialects that are looked for.
-    pub dialects: usize,
-    /// Signature rules.
-    pub signature_rules: usize,
+    /// The signature set.
+    pub signatures: SignatureFigures,
+    /// What was wrong with the last signatures, when they were refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature_error: Option<String>,
     /// What is attached.
     pub programs: Vec<Attachment>,
     /// Packets and calls, by reason and verdict; pairs that never happened are left out.
@@ -91,8 +93,8 @@ impl Status {
             policies: about.policies,
             prefixes: about.prefixes,
             policy_error: about.policy_error,
-            dialects: about.signatures.dialects,
-            signature_rules: about.signatures.rules,
+            signatures: about.signatures,
+            signature_error: about.signature_error,
             programs,
             packets: packets(&totals),
             losses: losses(&totals),

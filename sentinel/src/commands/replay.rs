@@ -3,16 +3,20 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
-use super::{FAILED, fail};
+use super::{FAILED, USAGE, fail};
 use crate::cli::{EngineKind, Format, ReplayArgs};
 use crate::datapath::KernelEngine;
 use crate::replay::{self, Engine, HostEngine, MODES, Options, Progress, ReplayError};
 use crate::signature;
 
 pub(super) fn replay(arguments: &ReplayArgs) -> ExitCode {
-    let compiled = match signature::embedded() {
+    let users = match signature::load(&arguments.signatures) {
+        Ok(users) => users,
+        Err(error) => return fail(USAGE, &error),
+    };
+    let compiled = match signature::assemble(&users, true) {
         Ok(compiled) => compiled,
-        Err(error) => return fail(FAILED, &error),
+        Err(error) => return fail(USAGE, &error),
     };
     match arguments.engine {
         EngineKind::Host => {

@@ -25,7 +25,9 @@ pub(super) fn run(arguments: &RunArgs) -> ExitCode {
 
 fn read(arguments: &RunArgs) -> Result<Config, ConfigError> {
     let file = arguments.config.as_deref().map(ConfigFile::read).transpose()?;
-    Ok(Config::new(arguments.typed(), file.unwrap_or_default()))
+    let mut config = Config::new(arguments.typed(), file.unwrap_or_default());
+    config.file = arguments.config.clone();
+    Ok(config)
 }
 
 /// The agent's own messages, and those of the kernel programs, which come through `log`.

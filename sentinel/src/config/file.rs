@@ -30,6 +30,10 @@ pub struct ConfigFile {
     pub feeds: Vec<PathBuf>,
     /// Whether the list that comes with the agent is used.
     pub builtin_feed: Option<bool>,
+    /// Signature files and folders of them, beside the built-in ones.
+    pub signatures: Vec<PathBuf>,
+    /// `false` leaves the built-in dialects out.
+    pub builtin_signatures: Option<bool>,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
     /// Address and port for `/metrics`.
@@ -136,7 +140,8 @@ impl ConfigFile {
         let text = fs::read_to_string(path).map_err(io)?;
         let mut file = Self::parse(&text, path)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        for path in file.policies.iter_mut().chain(&mut file.feeds).chain(&mut file.state_dir) {
+        let paths = file.policies.iter_mut().chain(&mut file.feeds).chain(&mut file.signatures);
+        for path in paths.chain(&mut file.state_dir) {
             *path = base.join(&path);
         }
         file.events =
@@ -196,10 +201,14 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\npolicies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\ncgroup: /sys/fs/cgroup/x\n\
+        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\n\
+                    policies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\n\
+                    signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let file = parse(text).unwrap();
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
+        assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
+        assert_eq!(file.builtin_signatures, Some(false));
         assert_eq!(file.listen, "[::1]:0".parse().ok());
         assert_eq!(file.log_level, Some(LogLevel::Debug));
         assert_eq!((file.feeds, file.builtin_feed), (vec!["f.txt".into()], Some(false)));
@@ -223,10 +232,12 @@ mod tests {
     fn paths_are_taken_from_the_files_own_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.yaml");
-        fs::write(&path, "policies: [p.yaml, /abs]\nfeeds: [f.txt]\nevents: '-'\n").unwrap();
+        let text = "policies: [p.yaml, /abs]\nfeeds: [f.txt]\nsignatures: [s]\nevents: '-'\n";
+        fs::write(&path, text).unwrap();
         let file = ConfigFile::read(&path).unwrap();
         assert_eq!(file.policies, [folder.path().join("p.yaml"), "/abs".into()]);
         assert_eq!(file.feeds, [folder.path().join("f.txt")]);
+        assert_eq!(file.signatures, [folder.path().join("s")]);
         assert_eq!(file.events, Some("-".into()));
     }
 }

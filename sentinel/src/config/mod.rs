@@ -28,6 +28,12 @@ pub struct Config {
     pub feeds: Vec<PathBuf>,
     /// Whether the list that comes with the agent stands before them.
     pub builtin_feed: bool,
+    /// Signature files and folders of them.
+    pub signatures: Vec<PathBuf>,
+    /// Whether the built-in dialects are looked for as well.
+    pub builtin_signatures: bool,
+    /// The file that these settings are from, if any.
+    pub file: Option<PathBuf>,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -46,6 +52,8 @@ impl Config {
     pub fn new(typed: ConfigFile, file: ConfigFile) -> Self {
         let policies = if typed.policies.is_empty() { file.policies } else { typed.policies };
         let feeds = if typed.feeds.is_empty() { file.feeds } else { typed.feeds };
+        let signatures =
+            if typed.signatures.is_empty() { file.signatures } else { typed.signatures };
         Self {
             mode: match typed.mode.or(file.mode) {
                 Some(EnforcementMode::Enforce) => Mode::Enforce,
@@ -57,6 +65,12 @@ impl Config {
             policies,
             feeds,
             builtin_feed: typed.builtin_feed.or(file.builtin_feed).unwrap_or(true),
+            signatures,
+            builtin_signatures: typed
+                .builtin_signatures
+                .or(file.builtin_signatures)
+                .unwrap_or(true),
+            file: None,
             cgroup: typed.cgroup.or(file.cgroup),
             listen: typed.listen.or(file.listen),
             events: typed.events.or(file.events),

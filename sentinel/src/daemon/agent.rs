@@ -13,17 +13,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
-use super::prepare::{Prepared, names, prepare};
+use super::prepare::{Prepared, figures, names};
 use super::reader::{Records, read};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
-use crate::datapath::Datapath;
-use crate::engine::{Input, State, rfc3339, step};
+use crate::datapath::{Datapath, PolicySet};
+use crate::engine::{Input, Names, State, rfc3339, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
-use crate::feed::FeedSet;
-use crate::signature::{self, Catalogue};
+use crate::signature::Sets;
 use crate::watch::clock;
 
 /// Inputs that may wait for the engine. A reader that finds no room waits, and the ring counts what
@@ -54,10 +53,14 @@ pub struct Parts<R> {
 
 /// A running agent.
 pub struct Agent {
-    shared: Arc<Shared>,
-    config: Config,
-    catalogue: Catalogue,
-    feeds: Arc<FeedSet>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: Config,
+    /// What the numbers in force stand for.
+    pub(super) names: Names,
+    /// The policy in force.
+    pub(super) policy: PolicySet,
+    /// The signature sets that events may still be of.
+    pub(super) sets: Sets,
     inputs: mpsc::Sender<Input>,
     waiting: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
@@ -83,48 +86,56 @@ impl Agent {
         let now = clock::now();
         let unix = i128::from(now.now) + now.monotonic_to_unix;
         let metrics = Metrics::new((unix / 1_000_000) as f64 / 1000.0)?;
-        let compiled = signature::embedded()?;
-        datapath.set_signatures(&compiled.signatures)?;
-        let feeds = Arc::clone(&prepared.feeds);
-        datapath.set_feeds(&feeds)?;
-        let generation = datapath.set_policy(&prepared.set)?;
+        let Prepared { policy, signatures } = prepared;
+        let number = datapath.set_signatures(&signatures.compiled.signatures)?;
+        datapath.set_feeds(&policy.feeds)?;
+        let generation = datapath.set_policy(&policy.set)?;
         let about = About {
             started: rfc3339(unix),
             mode: config.mode,
-            stratum: prepared.set.modes.stratum,
-            egress: prepared.set.modes.egress,
-            prefixes: prepared.set.prefixes.len(),
+            stratum: policy.set.modes.stratum,
+            egress: policy.set.modes.egress,
+            prefixes: policy.set.prefixes.len(),
             policies: policy_names(&config),
             policy_error: None,
-            names: prepared.set.modes.names,
-            feeds: feeds.feeds().to_vec(),
-            signatures: compiled.catalogue.stats(),
+            names: policy.set.modes.names,
+            feeds: policy.feeds.feeds().to_vec(),
+            signatures: figures(number, &signatures),
+            signature_error: None,
         };
-        metrics.set_signatures(about.signatures.states, about.signatures.rules);
+        metrics.set_signatures(&about.signatures);
+        let set = about.signatures.clone();
         metrics.set_generation(generation);
-        metrics.set_feeds(feeds.tally());
+        metrics.set_feeds(policy.feeds.tally());
         let shared = Arc::new(Shared::new(datapath, about, metrics.clone()));
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
         let (inputs, received) = mpsc::channel(INPUTS);
         let executor = Executor::start(outputs, metrics, inputs.clone())?;
-        let names = names(&compiled.catalogue, prepared.egress, prepared.feeds);
-        inputs.send(Input::Applied(Box::new(names), generation)).await.ok();
+        let sets = Sets::default();
+        let names = Names {
+            signatures: vec![names(number, &signatures.compiled)],
+            egress: policy.egress,
+            feeds: policy.feeds,
+        };
+        sets.push(number, signatures.compiled);
+        inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
+        inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();
         let (stop, stopped) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let reading =
-            read(records, inputs.clone(), Arc::clone(&shared), compiled.signatures, stopped);
+        let reading = read(records, inputs.clone(), Arc::clone(&shared), sets.clone(), stopped);
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
         shared.set_not_ready(None);
-        warn(prepared.warning.as_deref());
-        let catalogue = compiled.catalogue;
+        warn(policy.warning.as_deref());
+        let policy = policy.set;
         Ok(Self {
             shared,
             config,
-            catalogue,
-            feeds,
+            names,
+            policy,
+            sets,
             inputs,
             waiting,
             stop,
@@ -146,59 +157,7 @@ impl Agent {
         Status::of(&self.shared)
     }
 
-    /// Takes the policies and feeds of new settings, and has the journal's file opened anew. What is wrong
-    /// leaves everything as it was.
-    pub async fn reload(&mut self, config: Config) {
-        self.send(Input::Reopen).await;
-        let prepared = match prepare(&config) {
-            Ok(prepared) => prepared,
-            Err(error) => return self.refused(&error.to_string()).await,
-        };
-        // Events may name new entries before the last of them is written.
-        self.send(Input::Incoming(Arc::clone(&prepared.feeds))).await;
-        match self.shared.apply(&prepared.set, &prepared.feeds, &self.feeds) {
-            Ok(Some(generation)) => self.applied(config, prepared, generation).await,
-            Ok(None) => {}
-            Err(error) => self.refused(&error.to_string()).await,
-        }
-    }
-
-    async fn applied(&mut self, config: Config, prepared: Prepared, generation: u32) {
-        self.shared.tell(|about| {
-            about.mode = config.mode;
-            about.stratum = prepared.set.modes.stratum;
-            about.egress = prepared.set.modes.egress;
-            about.prefixes = prepared.set.prefixes.len();
-            about.policies = policy_names(&config);
-            about.policy_error = None;
-            about.names = prepared.set.modes.names;
-            about.feeds = prepared.feeds.feeds().to_vec();
-        });
-        self.shared.metrics().set_generation(generation);
-        self.shared.metrics().set_feeds(prepared.feeds.tally());
-        tracing::info!("policy applied, generation {generation}");
-        warn(prepared.warning.as_deref());
-        if !same_wiring(&self.config, &config) {
-            tracing::warn!(
-                "cgroup, listen, events, stateDir and logLevel change with a restart only"
-            );
-        }
-        self.config = config;
-        self.feeds = Arc::clone(&prepared.feeds);
-        let names = names(&self.catalogue, prepared.egress, prepared.feeds);
-        self.send(Input::Applied(Box::new(names), generation)).await;
-    }
-
-    /// Says that new settings were not taken.
-    pub async fn refused(&mut self, why: &str) {
-        tracing::error!("the policy before stays in force: {why}");
-        self.shared.metrics().policy_refused();
-        self.shared.tell(|about| about.policy_error = Some(why.to_owned()));
-        let (_, _, generation) = self.shared.attached();
-        self.send(Input::Refused(generation, why.to_owned())).await;
-    }
-
-    async fn send(&self, input: Input) {
+    pub(super) async fn send(&self, input: Input) {
         if self.inputs.send(input).await.is_err() {
             tracing::error!("the engine has ended: restart the agent");
         }
@@ -286,18 +245,18 @@ fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
     losses
 }
 
-fn policy_names(config: &Config) -> Vec<String> {
+pub(super) fn policy_names(config: &Config) -> Vec<String> {
     config.policies.iter().map(|path| path.display().to_string()).collect()
 }
 
 /// Whether all that only counts at the start is as it was.
-fn same_wiring(before: &Config, now: &Config) -> bool {
+pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
     let Config { cgroup, listen, events, state_dir, log_level, .. } = now;
     (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
         && (&before.state_dir, &before.log_level) == (state_dir, log_level)
 }
 
-fn warn(text: Option<&str>) {
+pub(super) fn warn(text: Option<&str>) {
     if let Some(text) = text {
         tracing::warn!("{text}");
     }

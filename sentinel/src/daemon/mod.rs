@@ -4,20 +4,22 @@ mod agent;
 mod announce;
 mod prepare;
 mod reader;
+mod reload;
 
 use std::io;
+use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use agent::{Agent, Parts, Summary};
-pub use prepare::{PrepareError, Prepared, prepare};
+pub use prepare::{PrepareError, Prepared, PreparedPolicy, PreparedSet, prepare};
 pub use reader::Records;
 
 use crate::api::ServeError;
 use crate::config::{Config, ConfigError};
 use crate::datapath::{self, DatapathError, OpenError, Options};
 use crate::export::writer::Outputs;
-use crate::signature::SignatureError;
+use crate::watch::files::Files;
 
 /// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +33,6 @@ pub enum RunError {
     /// The kernel refused the first policy or the signatures.
     #[error("the kernel refused what it was given: {0}")]
     Datapath(#[from] DatapathError),
-    /// The built-in signatures are broken.
-    #[error("the built-in signatures do not compile, this build is broken: {0}")]
-    Signatures(#[from] SignatureError),
     /// The API cannot be served.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -85,14 +84,26 @@ pub fn run(
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let done = runtime.block_on(async {
         let mut signals = Signals::new()?;
+        let mut files = Files::new(paths_of(&config));
         let (datapath, records) = datapath::open(&Options { cgroup: config.cgroup.clone() })?;
         let parts = Parts { datapath, records, config, prepared, outputs };
         let mut agent = Agent::start(parts).await?;
         announce::ready(&agent);
-        while let Signal::Reload = signals.next().await {
-            match reload() {
-                Ok(config) => agent.reload(config).await,
-                Err(error) => agent.refused(&error.to_string()).await,
+        loop {
+            let signal = signals.next(&mut files).await;
+            if let Signal::Stop = signal {
+                break;
+            }
+            match (reload(), signal) {
+                (Ok(config), Signal::Changed) => {
+                    files.follow(paths_of(&config));
+                    agent.reload_changed(config).await;
+                }
+                (Ok(config), _) => {
+                    files.follow(paths_of(&config));
+                    agent.reload(config).await;
+                }
+                (Err(error), _) => agent.refused(&error.to_string()).await,
             }
         }
         announce::stopped(&agent.stop().await);
@@ -103,8 +114,16 @@ pub fn run(
     done
 }
 
+/// Everything that is read again when it changes.
+fn paths_of(config: &Config) -> Vec<PathBuf> {
+    let Config { file, policies, feeds, signatures, .. } = config;
+    file.iter().chain(policies).chain(feeds).chain(signatures).cloned().collect()
+}
+
 enum Signal {
     Reload,
+    /// A file is not what it was.
+    Changed,
     Stop,
 }
 
@@ -123,11 +142,12 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Signal {
+    async fn next(&mut self, files: &mut Files) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.hangup.recv() => Signal::Reload,
+            () = files.changed() => Signal::Changed,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Policies and feeds from disk to what the kernel takes, with the names that go with the numbers.
+//! Policies, feeds and signatures from disk to what the kernel takes, with the names that go with the
+//! numbers.
 
 use std::sync::Arc;
 
@@ -7,12 +8,13 @@ use sentinel_common::verdict::Mode;
 
 use crate::config::Config;
 use crate::datapath::PolicySet;
-use crate::engine::{EgressRule, Names, SignatureRule};
+use crate::engine::{EgressRule, SignatureRule, SignatureSet};
+use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
 use crate::policy::{self, Allowlist, Diagnostic};
-use crate::signature::Catalogue;
+use crate::signature::{self, Compiled, SignatureError};
 
-/// Why policies were not taken.
+/// Why policies or signatures were not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// They cannot be read.
@@ -24,6 +26,12 @@ pub enum PrepareError {
     /// A feed cannot be read or is wrong.
     #[error(transparent)]
     Feed(#[from] FeedError),
+    /// Signature files cannot be read.
+    #[error(transparent)]
+    LoadSignatures(#[from] signature::LoadError),
+    /// They are wrong.
+    #[error(transparent)]
+    Signatures(#[from] SignatureError),
 }
 
 fn list(findings: &[Diagnostic]) -> String {
@@ -31,9 +39,27 @@ fn list(findings: &[Diagnostic]) -> String {
     lines.join("\n")
 }
 
-/// Policies, ready to be put in force.
+/// Policies and signatures, ready to be put in force.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The policies.
+    pub policy: PreparedPolicy,
+    /// The signature set.
+    pub signatures: PreparedSet,
+}
+
+/// A signature set, ready to be put in force.
+#[derive(Clone, Debug)]
+pub struct PreparedSet {
+    /// The set.
+    pub compiled: Arc<Compiled>,
+    /// The user's own files.
+    pub files: Vec<String>,
+}
+
+/// Policies, ready to be put in force.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PreparedPolicy {
     /// What the kernel takes.
     pub set: PolicySet,
     /// The feeds, less what the allowlist names by its one address.
@@ -44,11 +70,35 @@ pub struct Prepared {
     pub warning: Option<String>,
 }
 
+/// Reads and compiles what the settings name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
+    Ok(Prepared { policy: prepare_policy(config)?, signatures: prepare_signatures(config)? })
+}
+
+/// Reads and compiles the signatures that the settings name: up to seconds of work.
+///
+/// # Errors
+/// The first thing that is wrong with them.
+pub fn prepare_signatures(config: &Config) -> Result<PreparedSet, PrepareError> {
+    let sources = signature::load(&config.signatures)?;
+    let compiled = Arc::new(signature::assemble(&sources, config.builtin_signatures)?);
+    Ok(PreparedSet { compiled, files: sources.into_iter().map(|source| source.name).collect() })
+}
+
+/// The fingerprint of the signature files as they are now; `None` when they cannot be read.
+pub(super) fn fingerprint(config: &Config) -> Option<u64> {
+    let sources = signature::load(&config.signatures).ok()?;
+    Some(signature::fingerprint(&signature::files(&sources, config.builtin_signatures)))
+}
+
 /// Reads and compiles the policies and feeds that the settings name, within what the settings allow.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
+pub fn prepare_policy(config: &Config) -> Result<PreparedPolicy, PrepareError> {
     let sources = policy::load(&config.policies)?;
     let policy = policy::compile(&sources).map_err(PrepareError::Invalid)?;
     let modes = Modes {
@@ -67,7 +117,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
         "a policy asks for enforcement, but the agent only audits: add --mode enforce".to_owned()
     });
     let egress = rules(&policy.allowlist);
-    Ok(Prepared { set, feeds: Arc::new(feeds), egress, warning })
+    Ok(PreparedPolicy { set, feeds: Arc::new(feeds), egress, warning })
 }
 
 fn rules(allowlist: &Allowlist) -> Vec<EgressRule> {
@@ -79,12 +129,29 @@ fn rules(allowlist: &Allowlist) -> Vec<EgressRule> {
     named.collect()
 }
 
-/// The names behind the numbers of events.
-pub(super) fn names(catalogue: &Catalogue, egress: Vec<EgressRule>, feeds: Arc<FeedSet>) -> Names {
-    let signatures = catalogue
+/// The names behind the numbers of a signature set.
+pub(super) fn names(number: u32, set: &Compiled) -> SignatureSet {
+    let catalogue = &set.catalogue;
+    let rules = catalogue
         .rules()
         .iter()
         .map(|rule| SignatureRule { dialect: rule.dialect.clone(), name: rule.name.clone() });
     let tokens = (0..u64::BITS).map(|bit| catalogue.token_names(1 << bit).concat());
-    Names { signatures: signatures.collect(), tokens: tokens.collect(), egress, feeds }
+    SignatureSet { number, rules: rules.collect(), tokens: tokens.collect() }
+}
+
+/// A signature set in figures, for journal and status.
+pub(super) fn figures(number: u32, set: &PreparedSet) -> SignatureFigures {
+    let catalogue = &set.compiled.catalogue;
+    let stats = catalogue.stats();
+    SignatureFigures {
+        set: number,
+        fingerprint: format!("{:016x}", catalogue.fingerprint()),
+        files: set.files.clone(),
+        dialects: stats.dialects,
+        rules: stats.rules,
+        tokens: stats.tokens,
+        states: stats.states,
+        classes: stats.classes,
+    }
 }

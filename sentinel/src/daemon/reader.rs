@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sentinel_common::signature::Signatures;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -14,6 +13,7 @@ use crate::api::Shared;
 use crate::datapath::Ring;
 use crate::decode::decode_and_name;
 use crate::engine::Input;
+use crate::signature::Sets;
 
 /// With nothing attached any more, a ring that is quiet for this long is empty.
 const QUIET: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ pub(super) async fn read(
     mut records: impl Records,
     inputs: mpsc::Sender<Input>,
     shared: Arc<Shared>,
-    signatures: Box<Signatures>,
+    sets: Sets,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
@@ -46,7 +46,7 @@ pub(super) async fn read(
             _ = stop.changed() => break,
         };
         match record {
-            Ok(record) => hand_over(&record, &inputs, &shared, &signatures).await,
+            Ok(record) => hand_over(&record, &inputs, &shared, &sets).await,
             Err(error) => {
                 tracing::error!("events can no longer be read, restart the agent: {error}");
                 shared.set_not_ready(Some("the ring buffer cannot be read"));
@@ -56,17 +56,12 @@ pub(super) async fn read(
     }
     for _ in 0..LAST {
         let Ok(Ok(record)) = timeout(QUIET, records.next()).await else { break };
-        hand_over(&record, &inputs, &shared, &signatures).await;
+        hand_over(&record, &inputs, &shared, &sets).await;
     }
 }
 
-async fn hand_over(
-    record: &[u8],
-    inputs: &mpsc::Sender<Input>,
-    shared: &Shared,
-    signatures: &Signatures,
-) {
-    match decode_and_name(record, signatures) {
+async fn hand_over(record: &[u8], inputs: &mpsc::Sender<Input>, shared: &Shared, sets: &Sets) {
+    match decode_and_name(record, sets) {
         // Waiting here fills the ring, and a full ring is counted.
         Ok(event) => {
             if inputs.send(Input::Event(Box::new(event))).await.is_err() {

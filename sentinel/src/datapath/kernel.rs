@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, LpmTrie, MapData, MapError, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -164,10 +164,18 @@ impl Kernel {
 
     fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
     where
-        T: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+        T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
     {
         let map = self.ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
         T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
+    }
+
+    /// Returns when every program that runs now has ended.
+    fn wait_for_programs(&mut self) -> Result<(), DatapathError> {
+        let refused = |error: MapError| DatapathError::map("GRACE", "an update", &error);
+        let marker = Array::<MapData, u32>::create(1, 0).map_err(refused)?;
+        let mut grace: ArrayOfMaps<&mut MapData, Array<MapData, u32>> = self.map("GRACE")?;
+        grace.set(0, &marker, 0).map_err(refused)
     }
 
     /// Makes the feeds' maps hold this set, and goes back where the kernel refuses a part of it.
@@ -251,13 +259,16 @@ fn prefix_key(slot: usize, prefix: &IpNet) -> Key<PrefixKey> {
 }
 
 impl Datapath for Kernel {
-    fn set_signatures(&mut self, signatures: &Signatures) -> Result<(), DatapathError> {
+    fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError> {
         let now = self.switch();
-        let next = (now.signatures() as u8).wrapping_add(1);
+        let next = now.next_signatures();
+        // A program that loaded the switch before the last swap may walk that slot still.
+        self.wait_for_programs()?;
         let mut map: Array<_, Signatures> = self.map("SIGNATURES")?;
-        map.set(u32::from(next & 1), signatures, 0)
+        map.set(next & 1, signatures, 0)
             .map_err(|error| DatapathError::map("SIGNATURES", "a signature set", &error))?;
-        self.switch_to(Switch::new(now.generation(), now.modes(), now.policy_slot(), next))
+        self.switch_to(Switch::new(now.generation(), now.modes(), now.policy_slot(), next))?;
+        Ok(next)
     }
 
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
@@ -269,10 +280,11 @@ impl Datapath for Kernel {
         }
         let now = self.switch();
         let slot = now.policy_slot() ^ 1;
+        // A program that loaded the switch before the last policy may look into that slot still.
+        self.wait_for_programs()?;
         self.write_prefixes(usize::from(slot), &policy.prefixes)?;
         let generation = now.generation().wrapping_add(1).max(1);
-        let signatures = now.signatures() as u8;
-        self.switch_to(Switch::new(generation, policy.modes, slot, signatures))?;
+        self.switch_to(Switch::new(generation, policy.modes, slot, now.signatures()))?;
         Ok(generation)
     }
 

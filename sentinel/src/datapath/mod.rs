@@ -27,16 +27,17 @@ use crate::feed::FeedSet;
 pub use error::{DatapathError, OpenError};
 pub use kernel::Kernel;
 pub use object::verified_instructions;
-pub use replay::KernelEngine;
+pub use replay::{Judge, KernelEngine};
 pub use ring::Ring;
 
 /// What userspace tells the kernel, and asks it.
 pub trait Datapath: Send {
-    /// Replaces the signature set in one switch.
+    /// Replaces the signature set in one switch; returns the new set's number, which verdicts and
+    /// events carry. Waits for the programs that still read by the set before the last.
     ///
     /// # Errors
     /// When the kernel refuses the map update; the set before stays in force.
-    fn set_signatures(&mut self, signatures: &Signatures) -> Result<(), DatapathError>;
+    fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError>;
 
     /// Replaces the allowlist and both modes in one switch; returns the new generation.
     ///
@@ -69,7 +70,7 @@ pub trait Datapath: Send {
 }
 
 /// A policy as the kernel takes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicySet {
     /// What each kind of finding leads to.
     pub modes: Modes,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use aya::maps::{HashMap, MapData};
+use aya::maps::{HashMap, Map, MapData};
 use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
@@ -22,6 +22,7 @@ const PROGRAM: &str = "replay";
 /// The reader in the kernel, with flows of its own.
 pub struct KernelEngine {
     kernel: Kernel,
+    judge: Judge,
     open: HashSet<FlowId>,
 }
 
@@ -34,11 +35,28 @@ impl KernelEngine {
         let mut kernel = Kernel::load()?;
         kernel.load_program(PROGRAM)?;
         let policy = PolicySet { modes: MODES, prefixes: Vec::new() };
-        kernel
+        let judge = kernel
             .set_signatures(signatures)
-            .and_then(|()| kernel.set_policy(&policy))
+            .and_then(|_| kernel.set_policy(&policy))
+            .and_then(|_| Judge::of(&mut kernel))
             .map_err(|error| OpenError::refused("the replay's configuration", &error))?;
-        Ok(Self { kernel, open: HashSet::new() })
+        Ok(Self { kernel, judge, open: HashSet::new() })
+    }
+
+    /// Replaces the signature set while packets may be judged; returns the new set's number.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn swap(&mut self, signatures: &Signatures) -> Result<u32, DatapathError> {
+        self.kernel.set_signatures(signatures)
+    }
+
+    /// The same program and flows, for another thread.
+    ///
+    /// # Errors
+    /// When the kernel gives no second handle.
+    pub fn judge(&mut self) -> Result<Judge, DatapathError> {
+        Judge::of(&mut self.kernel)
     }
 
     /// Runs one IP packet (from its IP header on) and returns the flow's state after it.
@@ -54,37 +72,84 @@ impl KernelEngine {
         packet: &[u8],
     ) -> Result<Flow, DatapathError> {
         if !self.open.contains(&flow) {
-            let result = self.flows()?.insert(flow, Flow::NEW, 0);
-            result.map_err(|error| DatapathError::map("REPLAY", "a flow", &error))?;
+            self.judge.open(flow)?;
             self.open.insert(flow);
         }
+        self.judge.run(flow, direction, start, packet)
+    }
+}
+
+/// A handle on the program that judges replayed packets, and on its flows.
+pub struct Judge {
+    program: CgroupSkb,
+    flows: HashMap<MapData, u32, Flow>,
+}
+
+impl Judge {
+    fn of(kernel: &mut Kernel) -> Result<Self, DatapathError> {
+        let refused =
+            |error: &dyn std::error::Error| DatapathError::map("REPLAY", "a handle", error);
+        let program: Option<&CgroupSkb> =
+            kernel.ebpf().program(PROGRAM).and_then(|program| program.try_into().ok());
+        let program = program.ok_or_else(|| missing("no such program"))?;
+        let info = program.info().map_err(|error| refused(&error))?;
+        let program = CgroupSkb::from_program_info(info, PROGRAM.into(), None)
+            .map_err(|error| refused(&error))?;
+        let Some(Map::HashMap(data)) = kernel.ebpf().map("REPLAY") else {
+            return Err(missing("no such map"));
+        };
+        let id = data.info().map_err(|error| refused(&error))?.id();
+        let data = MapData::from_id(id).map_err(|error| refused(&error))?;
+        let flows = HashMap::try_from(Map::HashMap(data)).map_err(|error| refused(&error))?;
+        Ok(Self { program, flows })
+    }
+
+    /// Begins a flow.
+    ///
+    /// # Errors
+    /// When as many flows as fit are being replayed.
+    pub fn open(&mut self, flow: FlowId) -> Result<(), DatapathError> {
+        let result = self.flows.insert(flow, Flow::NEW, 0);
+        result.map_err(|error| DatapathError::map("REPLAY", "a flow", &error))
+    }
+
+    /// Runs one IP packet of a flow that was begun, and returns the flow's state after it.
+    ///
+    /// # Errors
+    /// When the kernel refuses the packet, or there is no such flow.
+    pub fn run(
+        &self,
+        flow: FlowId,
+        direction: Direction,
+        start: Start,
+        packet: &[u8],
+    ) -> Result<Flow, DatapathError> {
         let frame = frame(packet);
         let context = context(flow, direction, start);
-        let program: &CgroupSkb =
-            self.kernel.ebpf().program(PROGRAM).and_then(|program| program.try_into().ok()).ok_or(
-                DatapathError::Map { map: "REPLAY", what: "a run", why: "no program".to_owned() },
-            )?;
         let options = TestRunOptions {
             data_in: Some(&frame),
             ctx_in: Some(&context),
             ..TestRunOptions::new()
         };
-        program
+        self.program
             .test_run(options)
             .map_err(|error| DatapathError::map("REPLAY", "a packet", &error))?;
-        let state = self.flows()?.get(&flow, 0);
+        let state = self.flows.get(&flow, 0);
         state.map_err(|error| DatapathError::map("REPLAY", "a read", &error))
     }
 
-    fn flows(&mut self) -> Result<HashMap<&mut MapData, u32, Flow>, DatapathError> {
-        let missing = || DatapathError::Map {
-            map: "REPLAY",
-            what: "everything",
-            why: "no such map".to_owned(),
-        };
-        let map = self.kernel.ebpf().map_mut("REPLAY").ok_or_else(missing)?;
-        HashMap::try_from(map).map_err(|error| DatapathError::map("REPLAY", "to be opened", &error))
+    /// Forgets a flow.
+    ///
+    /// # Errors
+    /// When there is none of this number.
+    pub fn forget(&mut self, flow: FlowId) -> Result<(), DatapathError> {
+        let result = self.flows.remove(&flow);
+        result.map_err(|error| DatapathError::map("REPLAY", "a removal", &error))
     }
+}
+
+fn missing(why: &str) -> DatapathError {
+    DatapathError::Map { map: "REPLAY", what: "everything", why: why.to_owned() }
 }
 
 impl Engine for KernelEngine {
@@ -105,8 +170,7 @@ impl Engine for KernelEngine {
 
     fn forget(&mut self, flow: FlowId) {
         if self.open.remove(&flow)
-            && let Ok(mut flows) = self.flows()
-            && let Err(error) = flows.remove(&flow)
+            && let Err(error) = self.judge.forget(flow)
         {
             tracing::debug!("flow {flow} could not be forgotten: {error}");
         }

@@ -12,10 +12,11 @@ use sentinel_common::address::Address;
 use sentinel_common::event::{Event, Hook, Kind};
 use sentinel_common::flow::{Direction, Owner as WireOwner};
 use sentinel_common::limits::{COMM, EXCERPT};
-use sentinel_common::signature::{NO_RULE, Signatures};
+use sentinel_common::signature::NO_RULE;
 use sentinel_common::verdict::{Reason, Verdict};
 
 use crate::event::{KernelEvent, Owner, Said};
+use crate::signature::Sets;
 use crate::signature::reading::most_specific;
 
 /// Why a record could not be read.
@@ -89,6 +90,7 @@ pub fn decode(bytes: &[u8]) -> Result<KernelEvent, DecodeError> {
         local: record.end(offset_of!(Event, local), offset_of!(Event, local_port)),
         remote: record.end(offset_of!(Event, remote), offset_of!(Event, remote_port)),
         rule: rule(kind, record.u32(offset_of!(Event, rule))),
+        signatures: record.u32(offset_of!(Event, signatures)),
         generation: record.u32(offset_of!(Event, generation)),
         bytes: record.u32(offset_of!(Event, bytes)),
         kind,
@@ -114,14 +116,17 @@ fn said(kind: Kind, excerpt: &[u8]) -> Said {
 
 /// Reads one record and names its rule as exactly as the excerpt allows: the datapath stops at the
 /// first rule that holds, and what came with the completing packet may fulfil a more specific one.
+/// A set that is kept no more gives the number as it came.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_and_name(bytes: &[u8], signatures: &Signatures) -> Result<KernelEvent, DecodeError> {
+pub fn decode_and_name(bytes: &[u8], sets: &Sets) -> Result<KernelEvent, DecodeError> {
     let mut event = decode(bytes)?;
-    if let (Kind::Stratum, Some(rule)) = (event.kind, event.rule) {
+    if let (Kind::Stratum, Some(rule), Some(set)) =
+        (event.kind, event.rule, sets.get(event.signatures))
+    {
         let record = Record::new(bytes)?;
-        event.rule = Some(most_specific(signatures, rule, record.excerpt()?));
+        event.rule = Some(most_specific(&set.signatures, rule, record.excerpt()?));
     }
     Ok(event)
 }

@@ -144,12 +144,12 @@ fn stratum(names: &Names, event: &KernelEvent) -> Option<Stratum> {
     if event.kind != Kind::Stratum {
         return None;
     }
-    let rule = event.rule.and_then(|rule| names.signature(rule));
+    let rule = event.rule.and_then(|rule| names.signature(event.signatures, rule));
     let said = event.said.clone();
     Some(Stratum {
         dialect: rule.map(|rule| rule.dialect.clone()),
         rule: rule.map(|rule| rule.name.clone()),
-        tokens: names.tokens(event.tokens | event.peer_tokens),
+        tokens: names.tokens(event.signatures, event.tokens | event.peer_tokens),
         method: said.method,
         login: said.login,
         worker: said.worker,

@@ -13,7 +13,7 @@ use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 pub use compose::rfc3339;
-pub use names::{EgressRule, Names, SignatureRule};
+pub use names::{EgressRule, Names, SignatureRule, SignatureSet};
 
 use crate::action::{Action, Count, EventId, Outcome};
 use crate::attribution::{Attribution, Socket};
@@ -59,6 +59,12 @@ pub enum Input {
     Applied(Box<Names>, u32),
     /// A policy was refused; the generation that stays, and why.
     Refused(u32, String),
+    /// These names are needed from now on.
+    Names(Box<Names>),
+    /// A signature set came into force with these names.
+    Signatures(Box<Names>, line::SignatureFigures),
+    /// A signature set was refused; the one that stays, and why.
+    SignaturesRefused(line::SignatureFigures, String),
     /// The journal's file was moved away.
     Reopen,
     /// No more events come: let everything go that waits.
@@ -124,6 +130,14 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         Input::Refused(generation, why) => {
             state.incoming = None;
             actions.push(policy(clock, line::PolicyResult::Refused, generation, Some(why)));
+        }
+        Input::Names(names) => state.names = *names,
+        Input::Signatures(names, figures) => {
+            state.names = *names;
+            actions.push(signatures(clock, line::PolicyResult::Applied, figures, None));
+        }
+        Input::SignaturesRefused(figures, why) => {
+            actions.push(signatures(clock, line::PolicyResult::Refused, figures, Some(why)));
         }
         Input::Reopen => actions.push(Action::ReopenJournal),
         Input::Finish => drain(state, clock, &mut actions),
@@ -315,6 +329,21 @@ fn policy(
         kind: Word(line::PolicyKind::Policy),
         result: Word(result),
         generation,
+        error,
+    }))
+}
+
+fn signatures(
+    clock: Clock,
+    result: line::PolicyResult,
+    set: line::SignatureFigures,
+    error: Option<String>,
+) -> Action {
+    Action::Journal(Line::Signatures(line::Signatures {
+        time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+        kind: Word(line::SignaturesKind::Signatures),
+        result: Word(result),
+        set,
         error,
     }))
 }

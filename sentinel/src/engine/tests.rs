@@ -34,6 +34,7 @@ fn event(verdict: Verdict, port: u16) -> Box<KernelEvent> {
         local: Some("10.0.0.1:4000".parse().unwrap()),
         remote: Some(std::net::SocketAddr::from(([192, 0, 2, 1], port))),
         rule: Some(0),
+        signatures: 2,
         generation: 3,
         bytes: 80,
         kind: Kind::Stratum,
@@ -64,8 +65,11 @@ fn maker(id: u64) -> Input {
 
 fn named() -> State {
     let names = Names {
-        signatures: vec![SignatureRule { dialect: "monero".to_owned(), name: "login".to_owned() }],
-        tokens: vec!["method-login".to_owned(), "result-job".to_owned()],
+        signatures: vec![SignatureSet {
+            number: 2,
+            rules: vec![SignatureRule { dialect: "monero".to_owned(), name: "login".to_owned() }],
+            tokens: vec!["method-login".to_owned(), "result-job".to_owned()],
+        }],
         egress: vec![EgressRule { policy: "shop".to_owned(), name: "egress[0]".to_owned() }],
         feeds: Arc::default(),
     };

@@ -20,6 +20,8 @@ pub enum Line {
     Losses(Losses),
     /// A policy came into force, or was refused.
     Policy(Policy),
+    /// A signature set came into force, or was refused.
+    Signatures(Signatures),
 }
 
 /// Something a socket did. `src` is this host's end whoever spoke, `direction` says who did.
@@ -262,6 +264,52 @@ pub struct Policy {
     /// What is wrong with a refused one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A signature set came into force, or was refused and the one before stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Signatures {
+    /// When, RFC 3339, UTC.
+    pub time: String,
+    /// Always `signatures`.
+    pub kind: Word<SignaturesKind>,
+    /// What happened.
+    pub result: Word<PolicyResult>,
+    /// The set in force now.
+    #[serde(flatten)]
+    pub set: SignatureFigures,
+    /// What is wrong with a refused one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A signature set in figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SignatureFigures {
+    /// Its number since the agent was started, counted from 1.
+    pub set: u32,
+    /// Hexadecimal; equal when the files say the same.
+    pub fingerprint: String,
+    /// The user's own files; the built-in ones have no name here.
+    pub files: Vec<String>,
+    /// Dialects.
+    pub dialects: usize,
+    /// Rules, alternatives spread out.
+    pub rules: usize,
+    /// Tokens.
+    pub tokens: usize,
+    /// States of the automaton.
+    pub states: usize,
+    /// Classes of symbols.
+    pub classes: usize,
+}
+
+word_enum! {
+    /// The kind of a [`Signatures`] line.
+    SignaturesKind {
+        /// The only one.
+        Signatures => "signatures",
+    }
 }
 
 word_enum! {

@@ -31,6 +31,8 @@ pub struct KernelEvent {
     /// The rule that matched: of the signatures for `Stratum`, of the allowlist (from 1) for `Egress`,
     /// and the feed's number (from 1) where the reason is a feed's.
     pub rule: Option<u32>,
+    /// For `Stratum`, number of the signature set that `rule` and the tokens are of.
+    pub signatures: u32,
     /// Generation of the policy that judged.
     pub generation: u32,
     /// Bytes of this direction read before the verdict.

@@ -12,7 +12,7 @@ use sentinel_common::verdict::{COUNTERS, Loss, Reason, Verdict, loss_counter, ou
 
 use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
-use crate::event::line::{Measure, Missing};
+use crate::event::line::{Measure, Missing, SignatureFigures};
 use crate::event::word::Words;
 use crate::feed::Tally;
 
@@ -42,8 +42,10 @@ pub struct Metrics {
     pending: IntGauge,
     generation: IntGauge,
     load_failures: IntCounter,
+    signature_set: IntGauge,
     signature_states: IntGauge,
     signature_rules: IntGauge,
+    signature_failures: IntCounter,
     feed_entries: IntGaugeVec,
     name_collisions: IntCounter,
     /// The kernel's totals at the last look, so that counters only ever grow.
@@ -93,6 +95,16 @@ impl Metrics {
                 &registry,
                 "policy_load_failures_total",
                 "Policies that were refused; the one before stays in force.",
+            )?,
+            signature_set: gauge(
+                &registry,
+                "signature_set",
+                "Number of the signature set in force, counted from 1.",
+            )?,
+            signature_failures: plain(
+                &registry,
+                "signature_load_failures_total",
+                "Signature sets that were refused; the one before stays in force.",
             )?,
             signature_states: gauge(
                 &registry,
@@ -205,9 +217,15 @@ impl Metrics {
     }
 
     /// The signature set in force.
-    pub fn set_signatures(&self, states: usize, rules: usize) {
-        self.signature_states.set(i64::try_from(states).unwrap_or(i64::MAX));
-        self.signature_rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
+    pub fn set_signatures(&self, set: &SignatureFigures) {
+        self.signature_set.set(i64::from(set.set));
+        self.signature_states.set(i64::try_from(set.states).unwrap_or(i64::MAX));
+        self.signature_rules.set(i64::try_from(set.rules).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a signature set that was refused.
+    pub fn signatures_refused(&self) {
+        self.signature_failures.inc();
     }
 
     /// The feeds in force.

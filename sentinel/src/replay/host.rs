@@ -78,7 +78,7 @@ fn inspect(
         }
     }
     let arrival = Arrival { sequence: packet.payload_sequence(), len, start, opening, protocol };
-    let skip = match inspect::admit(flow, direction, &arrival) {
+    let skip = match inspect::admit(flow, direction, switch, &arrival) {
         Admission::Nothing => return,
         Admission::Read(skip) => skip,
         Admission::Gap => 0,
@@ -89,7 +89,8 @@ fn inspect(
         Direction::Ingress => (ingress, &*egress),
     };
     let direct = Direct { signatures, bytes: payload };
-    let found = direct.read(reader, (peer.said, peer.bytes), skip);
+    let said = peer.said_under(reader.table());
+    let found = direct.read(reader, (said, peer.bytes), skip);
     inspect::conclude(flow, direction, &arrival, found, switch);
 }
 

@@ -10,12 +10,32 @@ use regex_syntax::hir::Hir;
 use sentinel_common::lexer::SILENT;
 use sentinel_common::limits::MAX_TOKENS;
 
+use super::budget::Bound;
 use super::error::SignatureError;
 
 /// Symbols: all values of a byte.
 pub(super) const SYMBOLS: usize = 256;
-/// Above this no minimisation would bring the machine down to `MAX_STATES`; bytes of automaton.
-const SIZE_LIMIT: usize = 64 * 1024 * 1024;
+/// How much may be built before a set is given up. Each bounds time as well, together to seconds: a
+/// pattern from a user may be anything.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of the machine before it is deterministic.
+    pub(super) nondeterministic: usize,
+    /// Bytes of what is needed to make it so.
+    pub(super) determinising: usize,
+    /// Bytes of the deterministic one.
+    pub(super) deterministic: usize,
+}
+
+/// Four times what the built-in set needs, and more: a test keeps it so.
+pub(super) const LIMITS: Limits = Limits {
+    nondeterministic: 1024 * 1024,
+    determinising: 4 * 1024 * 1024,
+    deterministic: 8 * 1024 * 1024,
+};
+
+/// How many times as many states as there is room for may be there before equal ones are merged.
+const SLACK: usize = 4;
 
 /// A deterministic machine. State 0 is where a message begins.
 pub(super) struct Machine {
@@ -37,15 +57,16 @@ impl Machine {
 /// it (not one symbol later), and the silent symbol stays where it is, or, from a state that stands
 /// for tokens, goes to a twin that does not, so that silence does not accept again.
 pub(super) fn build(patterns: &[Hir]) -> Result<Machine, SignatureError> {
-    let dfa = dense_automaton(patterns)?;
-    let start = dfa.universal_start_state(Anchored::No).ok_or_else(|| {
-        SignatureError::Automaton { message: "it has no single start".to_owned() }
-    })?;
+    let dfa = dense_automaton(patterns, LIMITS)?;
+    let start = dfa
+        .universal_start_state(Anchored::No)
+        .ok_or_else(|| SignatureError::automaton("it has no single start"))?;
     let mut numbers = HashMap::from([(start, 0u32)]);
     let mut order = vec![start];
     let mut machine = Machine { next: Vec::new(), accepts: Vec::new() };
     let mut at = 0;
     while let Some(&state) = order.get(at) {
+        Bound::States.check(order.len() / SLACK)?;
         let mut row = Vec::with_capacity(SYMBOLS);
         for symbol in 0..=u8::MAX {
             let target = if symbol == SILENT { state } else { dfa.next_state(state, symbol) };
@@ -63,28 +84,30 @@ pub(super) fn build(patterns: &[Hir]) -> Result<Machine, SignatureError> {
     Ok(machine)
 }
 
-fn dense_automaton(patterns: &[Hir]) -> Result<dense::DFA<Vec<u32>>, SignatureError> {
-    let failed = |message: String| SignatureError::Automaton { message };
+pub(super) fn dense_automaton(
+    patterns: &[Hir],
+    limits: Limits,
+) -> Result<dense::DFA<Vec<u32>>, SignatureError> {
     let nfa = thompson::Compiler::new()
         .configure(
             thompson::Config::new()
                 .utf8(false)
                 .which_captures(thompson::WhichCaptures::None)
-                .nfa_size_limit(Some(SIZE_LIMIT)),
+                .nfa_size_limit(Some(limits.nondeterministic)),
         )
         .build_many_from_hir(patterns)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(SignatureError::automaton)?;
     dense::Builder::new()
         .configure(
             dense::Config::new()
                 .match_kind(MatchKind::All)
                 .start_kind(StartKind::Unanchored)
                 .accelerate(false)
-                .dfa_size_limit(Some(SIZE_LIMIT))
-                .determinize_size_limit(Some(SIZE_LIMIT)),
+                .dfa_size_limit(Some(limits.deterministic))
+                .determinize_size_limit(Some(limits.determinising)),
         )
         .build_from_nfa(&nfa)
-        .map_err(|error| failed(error.to_string()))
+        .map_err(SignatureError::automaton)
 }
 
 /// The patterns that end here: those that match when nothing follows.

@@ -1,5 +1,6 @@
 //! What the numbers of a compiled set mean.
 
+use super::error::Place;
 use super::rules::Resolved;
 
 /// A rule's names.
@@ -9,12 +10,12 @@ pub struct RuleInfo {
     pub name: String,
     /// The dialect it speaks for.
     pub dialect: String,
-    /// The file that defines it.
-    pub file: String,
+    /// Where it is defined.
+    pub place: Place,
 }
 
 /// How large a compiled set is; bounds in [`sentinel_common::limits`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     /// States of the automaton.
     pub states: usize,
@@ -35,12 +36,13 @@ pub struct Catalogue {
     dialects: Vec<String>,
     rules: Vec<RuleInfo>,
     stats: Stats,
+    fingerprint: u64,
 }
 
 impl Catalogue {
-    pub(super) fn new(resolved: Resolved, stats: Stats) -> Self {
+    pub(super) fn new(resolved: Resolved, stats: Stats, fingerprint: u64) -> Self {
         let Resolved { tokens, dialects, names, .. } = resolved;
-        Self { tokens, dialects, rules: names, stats }
+        Self { tokens, dialects, rules: names, stats, fingerprint }
     }
 
     /// The rule with this number, as an event or a [`sentinel_common::flow::Flow`] tells it.
@@ -71,6 +73,12 @@ impl Catalogue {
             .filter(|(bit, _)| in_set(*bit))
             .map(|(_, name)| name.as_str())
             .collect()
+    }
+
+    /// The files' [`super::fingerprint`].
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// Figures.

@@ -1,17 +1,42 @@
 //! The shape of a signature file.
 
 use serde::Deserialize;
+use toml::Spanned;
 
-use super::error::SignatureError;
+use super::error::{Place, SignatureError};
 use super::suggest;
 
 /// A signature file, understood but not resolved.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) name: String,
+    text: String,
     pub(super) dialect: String,
     pub(super) tokens: Vec<Token>,
     pub(super) rules: Vec<Rule>,
+}
+
+impl File {
+    /// An error about the token or rule of this name.
+    pub(super) fn wrong(
+        &self,
+        kind: &'static str,
+        name: &Spanned<String>,
+        message: impl Into<String>,
+    ) -> SignatureError {
+        SignatureError::Definition {
+            place: self.place(name),
+            kind,
+            name: name.get_ref().clone(),
+            message: message.into(),
+        }
+    }
+
+    /// Where a name stands.
+    pub(super) fn place(&self, name: &Spanned<String>) -> Place {
+        let (line, column) = position(&self.text, name.span().start);
+        Place { file: self.name.clone(), line, column }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,7 +56,7 @@ struct Document {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Token {
-    pub(super) name: String,
+    pub(super) name: Spanned<String>,
     role: OneOrMany,
     equals: Option<OneOrMany>,
     regex: Option<String>,
@@ -79,16 +104,16 @@ impl OneOrMany {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
-    pub(super) name: String,
+    pub(super) name: Spanned<String>,
     pub(super) dialect: Option<String>,
     #[serde(default)]
-    pub(super) message: Vec<String>,
+    pub(super) message: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) any: Vec<Vec<String>>,
+    pub(super) any: Vec<Vec<Spanned<String>>>,
     #[serde(default)]
-    pub(super) said: Vec<String>,
+    pub(super) said: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) peer: Vec<String>,
+    pub(super) peer: Vec<Spanned<String>>,
 }
 
 /// Reads one file.
@@ -96,10 +121,12 @@ pub(super) fn parse(name: &str, text: &str) -> Result<File, SignatureError> {
     let document: Document = toml::from_str(text).map_err(|error| {
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         let message = explain(error.message());
-        SignatureError::Syntax { file: name.to_owned(), line, column, message }
+        let place = Place { file: name.to_owned(), line, column };
+        SignatureError::Syntax { place, message }
     })?;
     Ok(File {
         name: name.to_owned(),
+        text: text.to_owned(),
         dialect: document.dialect,
         tokens: document.tokens,
         rules: document.rules,

@@ -5,30 +5,120 @@ use std::collections::HashMap;
 use super::automaton::Machine;
 
 /// The smallest machine that does the same: states that no continuation tells apart are merged, by
-/// refining a partition until it stands (E. F. Moore, 1956). State 0 stays state 0.
+/// splitting blocks of states until no symbol leads from one block into two (J. Hopcroft, 1971; the
+/// simpler way of Moore takes as many rounds over all states as the longest pattern has bytes).
+/// State 0 stays state 0.
 pub(super) fn minimise(machine: &Machine) -> Machine {
-    // Columns first: the refinement then compares a few dozen cells of a row, not 256.
+    // Columns first: there are a few dozen classes, not 256 symbols.
     let (_, representatives) = symbol_classes(machine);
-    let columns = |row: &Vec<u32>| -> Vec<u32> {
-        representatives.iter().filter_map(|&symbol| row.get(symbol).copied()).collect()
-    };
-    let rows: Vec<Vec<u32>> = machine.next.iter().map(columns).collect();
-    let mut blocks = number(machine.accepts.iter().map(|&tokens| vec![tokens]));
-    let mut count = distinct(&blocks);
-    loop {
-        let block = |state: u32| blocks.get(state as usize).copied().unwrap_or(0);
-        let refined = number(rows.iter().enumerate().map(|(state, row)| {
-            let mut key = Vec::with_capacity(row.len() + 1);
-            key.push(block(state as u32));
-            key.extend(row.iter().map(|&target| block(target)));
-            key
-        }));
-        let refined_count = distinct(&refined);
-        blocks = refined;
-        if refined_count == count {
-            return merge(machine, &blocks, count);
+    let mut partition = Partition::by(&machine.accepts);
+    let columns: Vec<Inverse> =
+        representatives.iter().map(|&symbol| Inverse::of(machine, symbol)).collect();
+    let mut waiting: Vec<usize> = (0..partition.blocks.len()).collect();
+    let mut waits = vec![true; partition.blocks.len()];
+    while let Some(splitter) = waiting.pop() {
+        if let Some(flag) = waits.get_mut(splitter) {
+            *flag = false;
         }
-        count = refined_count;
+        let members = partition.blocks.get(splitter).cloned().unwrap_or_default();
+        for column in &columns {
+            let arriving = members.iter().flat_map(|&state| column.sources_of(state).iter());
+            for (old, new) in partition.split(arriving) {
+                waits.push(false);
+                // Whoever waits goes on waiting as both halves; otherwise the smaller one does.
+                let size = |block: usize| partition.blocks.get(block).map_or(0, Vec::len);
+                let is_waiting = waits.get(old).copied().unwrap_or(false);
+                let next = if is_waiting || size(new) <= size(old) { new } else { old };
+                if let Some(flag) = waits.get_mut(next) {
+                    *flag = true;
+                }
+                waiting.push(next);
+            }
+        }
+    }
+    let blocks = number(partition.block_of.iter().copied());
+    let count = blocks.iter().max().map_or(0, |&highest| highest as usize + 1);
+    merge(machine, &blocks, count)
+}
+
+/// States in disjoint blocks.
+struct Partition {
+    /// The states of each block.
+    blocks: Vec<Vec<u32>>,
+    /// The block of each state.
+    block_of: Vec<usize>,
+}
+
+impl Partition {
+    /// One block for all states of equal key.
+    fn by(keys: &[u64]) -> Self {
+        let block_of: Vec<usize> =
+            number(keys.iter().copied()).into_iter().map(|block| block as usize).collect();
+        let mut blocks = vec![Vec::new(); block_of.iter().max().map_or(0, |&last| last + 1)];
+        for (state, &block) in block_of.iter().enumerate() {
+            if let Some(members) = blocks.get_mut(block) {
+                members.push(state as u32);
+            }
+        }
+        Self { blocks, block_of }
+    }
+
+    /// Takes these states, each given once, out of their blocks, unless they are all of one; returns
+    /// the pairs of what is left and what was taken out.
+    fn split<'a>(&mut self, states: impl Iterator<Item = &'a u32>) -> Vec<(usize, usize)> {
+        let mut touched: HashMap<usize, Vec<u32>> = HashMap::new();
+        for &state in states {
+            if let Some(&block) = self.block_of.get(state as usize) {
+                touched.entry(block).or_default().push(state);
+            }
+        }
+        let mut pairs = Vec::new();
+        for (old, taken) in touched {
+            let new = self.blocks.len();
+            let Some(members) = self.blocks.get_mut(old) else { continue };
+            if taken.len() == members.len() {
+                continue;
+            }
+            for &state in &taken {
+                if let Some(block) = self.block_of.get_mut(state as usize) {
+                    *block = new;
+                }
+            }
+            members.retain(|&state| self.block_of.get(state as usize) == Some(&old));
+            self.blocks.push(taken);
+            pairs.push((old, new));
+        }
+        pairs
+    }
+}
+
+/// From where one symbol leads into each state.
+struct Inverse {
+    /// Where each state's sources begin; one entry more than states.
+    starts: Vec<usize>,
+    sources: Vec<u32>,
+}
+
+impl Inverse {
+    fn of(machine: &Machine, symbol: usize) -> Self {
+        let targets = machine.next.iter().map(|row| row.get(symbol).copied().unwrap_or(0));
+        let mut pairs: Vec<(u32, u32)> = targets.zip(0..).collect();
+        pairs.sort_unstable();
+        let mut starts = Vec::with_capacity(machine.states() + 1);
+        for (at, &(target, _)) in pairs.iter().enumerate() {
+            while starts.len() <= target as usize {
+                starts.push(at);
+            }
+        }
+        starts.resize(machine.states() + 1, pairs.len());
+        Self { starts, sources: pairs.into_iter().map(|(_, source)| source).collect() }
+    }
+
+    fn sources_of(&self, state: u32) -> &[u32] {
+        let state = state as usize;
+        let ends = (self.starts.get(state), self.starts.get(state + 1));
+        let (Some(&from), Some(&to)) = ends else { return &[] };
+        self.sources.get(from..to).unwrap_or(&[])
     }
 }
 
@@ -40,10 +130,6 @@ fn number<K: std::hash::Hash + Eq>(keys: impl Iterator<Item = K>) -> Vec<u32> {
         *known.entry(key).or_insert(next)
     })
     .collect()
-}
-
-fn distinct(blocks: &[u32]) -> usize {
-    blocks.iter().max().map_or(0, |&highest| highest as usize + 1)
 }
 
 fn merge(machine: &Machine, blocks: &[u32], count: usize) -> Machine {

@@ -3,12 +3,9 @@
 use sentinel_common::frame::{self, Frame, state};
 use sentinel_common::limits::CHUNK;
 use sentinel_common::place;
-use sentinel_common::segment::{self, Part, Piece, Segment, Source, Step, outcome};
+use sentinel_common::segment::{self, Part, Piece, ROUNDS, STEPS, Segment, Source, Step, outcome};
 use sentinel_common::signature::{NO_RULE, Signatures};
 use sentinel_common::stream::{Calls, Reader};
-
-/// Steps through one segment at most, as in sentinel-ebpf/src/reading.rs.
-const STEPS: usize = 256;
 
 /// A segment in memory: calls the shared functions directly, where the kernel has them as functions
 /// of their own. Names are not gathered: they are looked up in the kernel only.
@@ -68,7 +65,7 @@ impl Direct<'_> {
 
     /// The whole segment from `offset` on: one of [`outcome`], as the kernel's `read_segment`.
     pub fn read(&self, reader: &mut Reader, peer: (u64, u32), mut offset: u32) -> u32 {
-        for _ in 0..STEPS {
+        for _ in 0..STEPS * ROUNDS {
             if offset as usize >= self.bytes.len() {
                 return outcome::NONE;
             }
@@ -79,7 +76,7 @@ impl Direct<'_> {
             }
             offset += reader.bytes.wrapping_sub(before);
         }
-        outcome::STOP
+        outcome::MORE
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use regex_syntax::hir::Hir;
-use sentinel_common::limits::{MAX_RULES, MAX_TOKENS};
+use sentinel_common::limits::MAX_TOKENS;
 use sentinel_common::signature::Rule;
+use toml::Spanned;
 
+use super::budget::Bound;
 use super::catalogue::RuleInfo;
-use super::error::SignatureError;
+use super::error::{Place, SignatureError};
 use super::file::{self, File};
 use super::role::Role;
 use super::{framing, pattern, suggest};
@@ -18,6 +20,8 @@ pub(super) struct Resolved {
     pub(super) patterns: Vec<Hir>,
     /// A name per token, in the order of their bits.
     pub(super) tokens: Vec<String>,
+    /// Where each of `patterns` was defined first.
+    pub(super) places: Vec<Place>,
     pub(super) dialects: Vec<String>,
     pub(super) rules: Vec<Rule>,
     /// What to call each of `rules`.
@@ -29,8 +33,10 @@ pub(super) struct Resolved {
 /// Files stand alone: a token's name means something in its own file only, and the same pattern in
 /// the same role takes one bit however many files define it.
 pub(super) fn resolve(files: &[File]) -> Result<Resolved, SignatureError> {
-    let framing = framing::tokens().map_err(|message| SignatureError::Automaton { message })?;
+    let framing = framing::tokens()
+        .map_err(|message| SignatureError::Automaton { message, shares: String::new() })?;
     let (mut tokens, mut patterns): (Vec<String>, Vec<Hir>) = framing.into_iter().unzip();
+    let mut places = vec![Place::framing(); patterns.len()];
     let mut dialects = Vec::new();
     let mut rules: Vec<(Rule, RuleInfo)> = Vec::new();
     for file in files {
@@ -39,27 +45,53 @@ pub(super) fn resolve(files: &[File]) -> Result<Resolved, SignatureError> {
             let hir = compile(file, token)?;
             let bit = patterns.iter().position(|known| *known == hir).unwrap_or(patterns.len());
             if bit == patterns.len() {
-                SignatureError::check("tokens", bit + 1, MAX_TOKENS)?;
                 patterns.push(hir);
-                tokens.push(token.name.clone());
+                tokens.push(token.name.get_ref().clone());
+                places.push(file.place(&token.name));
             }
-            if bits.insert(token.name.as_str(), 1u64 << bit).is_some() {
+            // Above the bound every pattern is counted, and none stands for another.
+            let mask = u32::try_from(bit).ok().and_then(|bit| 1u64.checked_shl(bit)).unwrap_or(0);
+            if bits.insert(token.name.get_ref().as_str(), mask).is_some() {
                 return Err(wrong_token(file, token, "is defined twice"));
             }
         }
+        if patterns.len() > MAX_TOKENS {
+            continue;
+        }
         for rule in &file.rules {
+            let known = rules.iter().map(|(_, info)| info);
+            check_name(file, rule, known)?;
             rules.extend(spread(file, rule, &bits, &mut dialects)?);
         }
         check_use(file)?;
     }
-    SignatureError::check("rules", rules.len(), MAX_RULES)?;
+    Bound::Tokens.check(patterns.len())?;
+    Bound::Rules.check(rules.len())?;
     // The reader takes the first rule that holds; a stable sort keeps the order of the files else.
     rules.sort_by_key(|(rule, _)| {
         let asked = rule.message.count_ones() + rule.said.count_ones() + rule.peer.count_ones();
         std::cmp::Reverse(asked)
     });
     let (rules, names) = rules.into_iter().unzip();
-    Ok(Resolved { patterns, tokens, dialects, rules, names })
+    Ok(Resolved { patterns, tokens, places, dialects, rules, names })
+}
+
+/// A finding is told by dialect and rule: two rules of one name could not be told apart.
+fn check_name<'a>(
+    file: &File,
+    rule: &file::Rule,
+    known: impl Iterator<Item = &'a RuleInfo>,
+) -> Result<(), SignatureError> {
+    let dialect = rule.dialect.as_ref().unwrap_or(&file.dialect);
+    let mut known = known;
+    match known.find(|info| info.name == *rule.name.get_ref() && info.dialect == *dialect) {
+        Some(info) => Err(file.wrong(
+            "rule",
+            &rule.name,
+            format!("{} has one of this name for {dialect} already: rename it", info.place),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// A token without a rule is most likely a rule that was forgotten, and takes a bit.
@@ -67,7 +99,11 @@ fn check_use(file: &File) -> Result<(), SignatureError> {
     let is_used = |token: &file::Token| {
         let lists = |rule: &file::Rule| {
             let fixed = [&rule.message, &rule.said, &rule.peer];
-            fixed.into_iter().chain(&rule.any).flatten().any(|name| *name == token.name)
+            fixed
+                .into_iter()
+                .chain(&rule.any)
+                .flatten()
+                .any(|name| name.get_ref() == token.name.get_ref())
         };
         file.rules.iter().any(lists)
     };
@@ -78,7 +114,7 @@ fn check_use(file: &File) -> Result<(), SignatureError> {
 }
 
 fn wrong_token(file: &File, token: &file::Token, message: impl Into<String>) -> SignatureError {
-    SignatureError::definition(&file.name, "token", &token.name, message)
+    file.wrong("token", &token.name, message)
 }
 
 fn compile(file: &File, token: &file::Token) -> Result<Hir, SignatureError> {
@@ -119,15 +155,15 @@ fn spread(
     bits: &BTreeMap<&str, u64>,
     dialects: &mut Vec<String>,
 ) -> Result<Vec<(Rule, RuleInfo)>, SignatureError> {
-    let wrong = |message| SignatureError::definition(&file.name, "rule", &rule.name, message);
-    let mask = |names: &[String]| {
-        names.iter().try_fold(0u64, |mask, token| match bits.get(token.as_str()) {
+    let wrong = |message: &str| file.wrong("rule", &rule.name, message);
+    let mask = |names: &[Spanned<String>]| {
+        names.iter().try_fold(0u64, |mask, token| match bits.get(token.get_ref().as_str()) {
             Some(bit) => Ok(mask | bit),
             None => Err(SignatureError::UnknownToken {
-                file: file.name.clone(),
-                rule: rule.name.clone(),
-                token: token.clone(),
-                hint: suggest::clause(token, bits.keys().copied()),
+                place: file.place(token),
+                rule: rule.name.get_ref().clone(),
+                token: token.get_ref().clone(),
+                hint: suggest::clause(token.get_ref(), bits.keys().copied()),
             }),
         })
     };
@@ -155,9 +191,9 @@ fn spread(
                 return Err(wrong("needs two tokens at least: a word alone is no verdict"));
             }
             let info = RuleInfo {
-                name: rule.name.clone(),
+                name: rule.name.get_ref().clone(),
                 dialect: name.to_owned(),
-                file: file.name.clone(),
+                place: file.place(&rule.name),
             };
             Ok((Rule { message, said, peer, dialect: dialect as u32, used: 1 }, info))
         })

@@ -1,9 +1,10 @@
 //! The machine laid out as the map value that the reader walks.
 
-use sentinel_common::limits::{MAX_RULES, MAX_STATES, SYMBOL_CLASSES};
+use sentinel_common::limits::SYMBOL_CLASSES;
 use sentinel_common::signature::{ACCEPTS, Rule, Signatures};
 
 use super::automaton::Machine;
+use super::budget::Bound;
 use super::error::SignatureError;
 use super::minimise::symbol_classes;
 
@@ -13,9 +14,9 @@ pub(super) fn lay_out(
     rules: &[Rule],
 ) -> Result<(Box<Signatures>, usize), SignatureError> {
     let (classes, representatives) = symbol_classes(machine);
-    SignatureError::check("automaton states", machine.states(), MAX_STATES)?;
-    SignatureError::check("symbol classes", representatives.len(), SYMBOL_CLASSES)?;
-    SignatureError::check("rules", rules.len(), MAX_RULES)?;
+    Bound::States.check(machine.states())?;
+    Bound::Classes.check(representatives.len())?;
+    Bound::Rules.check(rules.len())?;
     let mut table = Signatures::boxed();
     table.rules_used = rules.len() as u32;
     for (slot, rule) in table.rules.iter_mut().zip(rules) {

@@ -1,8 +1,9 @@
-//! What is read from the running system: processes, cgroups, sockets. Each answers with a fact for
-//! the engine; none judges.
+//! What is read from the running system: processes, cgroups, sockets, changes of files. Each answers
+//! with a fact; none judges.
 
 pub mod cgroupfs;
 pub mod clock;
+pub mod files;
 pub mod procfs;
 pub mod resolver;
 pub mod sockets;

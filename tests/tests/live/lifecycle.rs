@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
@@ -13,11 +14,15 @@ use sentinel_tests::transcript::Dialect;
 use crate::stage::{self, PEER, Stage, session};
 use crate::trial;
 
+/// How long a changed file may take: two looks, two seconds apart, and the work.
+const CHANGE: Duration = Duration::from_secs(20);
+
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("lifecycle/metrics_and_health", metrics),
         trial("lifecycle/a_clean_end_detaches", clean_end),
         trial("lifecycle/from_audit_to_enforce_cuts_what_was_found", audit_to_enforce),
+        trial("lifecycle/changed_signatures_take_effect_by_themselves", changed_signatures),
         trial("lifecycle/a_bad_policy_is_refused", bad_policy),
         trial("lifecycle/doctor_and_status", doctor_and_status),
     ]
@@ -91,6 +96,36 @@ fn audit_to_enforce() -> Result<()> {
     ensure!(report.errno.as_deref() == Some("ECONNABORTED"), "{report:?}");
     stage.agent.record(stage::WITHIN, |record| verdict_is(record, "blocked"))?;
     ensure!(stage.agent.stop()?.success());
+    Ok(())
+}
+
+/// Signature files are read again when they change, without a signal; wrong ones change nothing.
+fn changed_signatures() -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("sentinel-signatures-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let (config, file) = (folder.join("c.yaml"), folder.join("mine.toml"));
+    fs::write(&config, "mode: enforce\nbuiltinSignatures: false\nsignatures: [mine.toml]\n")?;
+    fs::write(&file, sentinel::signature::full::rules(40))?;
+    let path = config.to_str().context("the file's path is not UTF-8")?.to_owned();
+    let stage = Stage::set("sentinel-signatures", &["--config", &path])?;
+    ensure!(mine_once(&stage, Dialect::StratumV1)? == Ended::Completed, "nothing looks for V1 yet");
+    let told = |result: &'static str, set: u64| {
+        stage.agent.record(CHANGE, move |record| {
+            let text = |key: &str| record.get(key).and_then(serde_json::Value::as_str);
+            let number = record.get("set").and_then(serde_json::Value::as_u64);
+            text("kind") == Some("signatures")
+                && text("result") == Some(result)
+                && number == Some(set)
+        })
+    };
+    fs::write(&file, "dialect = \n")?;
+    told("refused", 1)?;
+    let v1 = sentinel::signature::EMBEDDED.iter().find(|(name, _)| *name == "bitcoin-v1.toml");
+    fs::write(&file, v1.context("no such dialect")?.1)?;
+    told("applied", 2)?;
+    ensure!(mine_once(&stage, Dialect::StratumV1)? == Ended::Cut, "{}", stage.agent.log());
+    ensure!(stage.agent.stop()?.success());
+    fs::remove_dir_all(&folder)?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::event::line::{Flow, Line, Losses, Policy, Suppressed};
+use crate::event::line::{Flow, Line, Losses, Policy, Signatures, Suppressed};
 use crate::event::word::{Word, Words};
 
 /// From this width on a row fits one line.
@@ -51,6 +51,9 @@ impl Table {
             Line::Suppressed(suppressed) => self.note(&suppressed.time, &describe(suppressed)),
             Line::Losses(losses) => self.note(&losses.time, &loss(losses)),
             Line::Policy(policy) => self.note(&policy.time, &judgement(policy)),
+            // The set that the agent began with is no news.
+            Line::Signatures(line) if line.set.set == 1 && line.error.is_none() => String::new(),
+            Line::Signatures(line) => self.note(&line.time, &new_set(line)),
         }
     }
 
@@ -190,6 +193,13 @@ fn describe(suppressed: &Suppressed) -> String {
 
 fn loss(losses: &Losses) -> String {
     format!("lost in the kernel: {} ({})", losses.count, losses.loss.0.word())
+}
+
+fn new_set(line: &Signatures) -> String {
+    let Signatures { result, set, error, .. } = line;
+    let why = error.as_deref().map_or_else(String::new, |error| format!(": {error}"));
+    let (result, number, rules, states) = (result.0.word(), set.set, set.rules, set.states);
+    format!("signatures {result}, set {number} ({rules} rules, {states} states) in force{why}")
 }
 
 fn judgement(policy: &Policy) -> String {

@@ -1,7 +1,9 @@
 //! The compiled set against a naive reference, and the dialects' own words against both.
 
+mod borders;
 mod dialects;
 mod errors;
+mod framings;
 mod http;
 mod lines;
 mod lookalikes;
@@ -55,4 +57,16 @@ fn the_table_keeps_what_the_reader_relies_on() {
             assert_eq!(cell & ACCEPTS != 0, set.accepts[target] != 0);
         }
     }
+}
+
+#[test]
+fn the_built_in_set_is_built_within_a_quarter_of_what_may_be() {
+    use super::automaton::{LIMITS, Limits, dense_automaton};
+    let files = super::EMBEDDED.iter().map(|(name, text)| super::file::parse(name, text).unwrap());
+    let resolved = super::rules::resolve(&files.collect::<Vec<_>>()).unwrap();
+    let builds = |limits: Limits| dense_automaton(&resolved.patterns, limits).is_ok();
+    let quarter = |size: usize| size / 4;
+    assert!(builds(Limits { nondeterministic: quarter(LIMITS.nondeterministic), ..LIMITS }));
+    assert!(builds(Limits { determinising: quarter(LIMITS.determinising), ..LIMITS }));
+    assert!(builds(Limits { deterministic: quarter(LIMITS.deterministic), ..LIMITS }));
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use serde_json::Value;
+use toml::Spanned;
 
 use super::super::EMBEDDED;
 use super::super::file::{self, File, Pattern, Rule, Token};
@@ -63,7 +64,7 @@ impl Naive {
                     roles.iter().any(|role| holds(message, role, pattern, expression))
                 };
                 if alternatives.iter().any(one) {
-                    found.insert((index, token.name.clone()));
+                    found.insert((index, token.name.get_ref().clone()));
                 }
             }
         }
@@ -72,8 +73,8 @@ impl Naive {
 
     fn matches(&self, message: &Said, said: &Said) -> bool {
         self.files.iter().enumerate().any(|(index, (file, _))| {
-            let all = |names: &[String], set: &Said| {
-                names.iter().all(|name| set.contains(&(index, name.clone())))
+            let all = |names: &[Spanned<String>], set: &Said| {
+                names.iter().all(|name| set.contains(&(index, name.get_ref().clone())))
             };
             let holds = |rule: &Rule| {
                 let any = rule.any.is_empty() || rule.any.iter().any(|one| all(one, message));

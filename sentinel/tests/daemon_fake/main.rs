@@ -7,6 +7,8 @@
     reason = "a test that fails does so by panicking"
 )]
 
+mod signatures;
+
 use std::io::{self, Read, Write};
 use std::mem::offset_of;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -32,6 +34,7 @@ use tokio::sync::mpsc;
 #[derive(Default)]
 struct Told {
     rules: u32,
+    sets: u32,
     policies: Vec<PolicySet>,
     feeds: Vec<Arc<FeedSet>>,
     detached: bool,
@@ -41,9 +44,11 @@ struct Told {
 struct Fake(Arc<Mutex<Told>>);
 
 impl Datapath for Fake {
-    fn set_signatures(&mut self, signatures: &Signatures) -> Result<(), DatapathError> {
-        self.0.lock().unwrap().rules = signatures.rules_used;
-        Ok(())
+    fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError> {
+        let mut told = self.0.lock().unwrap();
+        told.rules = signatures.rules_used;
+        told.sets += 1;
+        Ok(told.sets)
     }
 
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
@@ -106,6 +111,7 @@ impl Record {
         record.put(offset_of!(Event, time), &1_u64.to_ne_bytes());
         record.put(offset_of!(Event, tokens), &u64::MAX.to_ne_bytes());
         record.put(offset_of!(Event, generation), &1_u32.to_ne_bytes());
+        record.put(offset_of!(Event, signatures), &1_u32.to_ne_bytes());
         record.put(
             offset_of!(Event, kind),
             &[Kind::Stratum as u8, verdict as u8, Reason::Stratum as u8],
@@ -203,6 +209,10 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn of_kind(lines: &[Value], kind: &str) -> Vec<Value> {
+    lines.iter().filter(|line| line["kind"] == kind).cloned().collect()
 }
 
 fn stratum(line: &Value) -> bool {
@@ -307,7 +317,8 @@ async fn a_bad_policy_leaves_the_one_before() {
     bench.agent.reload(config()).await;
     assert_eq!(bench.agent.status().generation, 2);
     assert_eq!(bench.agent.status().policy_error, None);
-    let lines = bench.eventually(|lines| lines.len() >= 3).await;
+    let lines = bench.eventually(|lines| of_kind(lines, "policy").len() >= 3).await;
+    let lines = of_kind(&lines, "policy");
     let results: Vec<&str> = lines.iter().filter_map(|line| line["result"].as_str()).collect();
     assert_eq!(results, ["applied", "refused", "applied"]);
     assert!(lines[1]["error"].as_str().unwrap().contains("toCIDRs"), "{}", lines[1]);
