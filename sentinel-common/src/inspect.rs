@@ -88,6 +88,11 @@ pub fn admit(reader: &mut Reader, sequence: u32, len: u32, start: Start) -> Admi
         }
         return Admission::Read(0);
     }
+    if reader.started == 2 {
+        reader.next_sequence = sequence;
+        reader.started = 1;
+        return Admission::Read(0);
+    }
     if reader.is_stopped() {
         return Admission::Nothing;
     }

@@ -25,7 +25,8 @@ pub struct Reader {
     pub bytes: u32,
     /// State of the signature automaton.
     automaton: u32,
-    /// 1 once a first byte was placed in the sequence.
+    /// 1 once a first byte was placed in the sequence; 2 while the place is not known yet and the next
+    /// segment gives it ([`Reader::waiting`]).
     pub started: u32,
 }
 
@@ -55,6 +56,15 @@ impl Reader {
     pub const fn at_start(next_sequence: u32) -> Self {
         let place = Place(0).in_state(lexer::BETWEEN as u64).0;
         Self { next_sequence, place, started: 1, ..Self::STOPPED }
+    }
+
+    /// A direction that began unseen: the next segment tells where it is. Most often a segment begins
+    /// where a message does; one that does not is skipped to the end of its line.
+    #[inline(always)]
+    #[must_use]
+    pub const fn waiting() -> Self {
+        let place = Place(0).in_state(lexer::RESYNC_LINE as u64).0;
+        Self { place, started: 2, ..Self::STOPPED }
     }
 
     /// Whether nothing more will be read in this direction.

@@ -1,6 +1,8 @@
 //! Sequence numbers, budgets and lost places, and the layout that both sides share.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use sentinel_common::flow::{Flow, Owner};
+use sentinel_common::inspect::{Admission, Start, admit, is_open};
 use sentinel_common::lexer;
 use sentinel_common::limits::{CHUNK, INSPECTION_BUDGET, MAX_RULES, MAX_STATES, MESSAGE_BUDGET};
 use sentinel_common::place;
@@ -131,6 +133,31 @@ fn a_lost_place_is_found_at_a_line() {
     assert_eq!(feed(&mut reader, &set, b"\",{\"!\":1}} {\"!\":1}"), None);
     assert!(feed(&mut reader, &set, b"\n{\"!\":1}").is_some());
     assert_eq!(reader.next_sequence, 100, "whoever feeds keeps the sequence");
+}
+
+#[test]
+fn a_waiting_reader_takes_its_place_from_the_next_segment() {
+    let set = signatures();
+    let mut reader = Reader::waiting();
+    assert_eq!(admit(&mut reader, 77, 8, Start::Later), Admission::Read(0));
+    assert_eq!((reader.started, reader.already_read(77)), (1, Some(0)));
+    assert!(feed(&mut reader, &set, b"{\"!\":1}").is_some(), "a segment that begins a message");
+
+    let mut reader = Reader::waiting();
+    assert_eq!(admit(&mut reader, 0xffff_fff0, 8, Start::Later), Admission::Read(0));
+    assert_eq!(feed(&mut reader, &set, b"\"x\",{\"!\":1}} {\"!\":1}"), None, "the end of one");
+    assert!(!reader.is_stopped());
+    assert!(feed(&mut reader, &set, b"\n{\"!\":1}").is_some());
+    assert_eq!(admit(&mut reader, 0xffff_ff00, 8, Start::Unknown), Admission::Nothing);
+}
+
+#[test]
+fn a_resumed_flow_is_open_and_belongs_to_its_owner() {
+    let owner = Owner { tgid: 7, ..Owner::default() };
+    let flow = Flow::resumed(owner, true);
+    assert!(is_open(&flow));
+    assert!(!is_open(&Flow::NEW));
+    assert_eq!((flow.owner, flow.owned, flow.outbound), (owner, 1, 1));
 }
 
 #[test]

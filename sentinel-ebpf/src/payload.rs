@@ -48,7 +48,7 @@ pub extern "C" fn read_payload(
         return told(ctx, brief, flow, direction);
     }
     let reader = &mut flow.readers[direction as usize];
-    let started = reader.started == 1;
+    let started = reader.started != 0;
     let start = if started { Start::Unknown } else { skb.start(direction, sequence) };
     let len = end.wrapping_sub(from);
     let skip = match inspect::admit(reader, sequence, len, start) {
