@@ -62,6 +62,8 @@ pub enum Count {
     Suppressed,
     /// An event that could not wait for its answers.
     PendingOverflow,
+    /// Connections that were open at the start and are not in the journal, for want of room.
+    SurveyOverflow(u64),
     /// An event that could not be told apart from others, for want of room.
     LimiterOverflow,
 }

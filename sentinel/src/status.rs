@@ -119,6 +119,20 @@ pub fn table(status: &Value) -> String {
             ),
         );
     }
+    if let Some(found) = status.get("at_start") {
+        row(
+            "at start",
+            format!(
+                "{} connections to {} addresses by {} processes; {} not attributed, {} not allowed, {} read on",
+                word(found, "connections"),
+                word(found, "addresses"),
+                word(found, "processes"),
+                word(found, "unattributed"),
+                word(found, "not_allowed"),
+                word(found, "resumed"),
+            ),
+        );
+    }
     for packets in list(status, "packets") {
         row(
             "packets",

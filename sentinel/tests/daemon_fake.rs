@@ -10,6 +10,7 @@
 use std::io::{self, Read, Write};
 use std::mem::offset_of;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
 use sentinel_common::event::{Event, Kind};
-use sentinel_common::flow::Owner;
+use sentinel_common::flow::{Flow, Owner};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode, Reason, Verdict, outcome_counter};
 use serde_json::Value;
@@ -46,6 +47,14 @@ impl Datapath for Fake {
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
         self.0.lock().unwrap().policies.push(policy.clone());
         Ok(self.generation())
+    }
+
+    fn resume(&mut self, _: BorrowedFd<'_>, _: &Flow) -> Result<bool, DatapathError> {
+        Ok(true)
+    }
+
+    fn server_name(&self, _: u64) -> Result<Option<String>, DatapathError> {
+        Ok(None)
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

@@ -8,6 +8,8 @@ use crate::datapath::{Attachment, Datapath, DatapathError, PolicySet};
 use crate::export::metrics::Metrics;
 use crate::signature::Stats;
 
+use super::status::AtStart;
+
 /// What the agent says of itself.
 #[derive(Clone, Debug)]
 pub struct About {
@@ -27,6 +29,8 @@ pub struct About {
     pub policy_error: Option<String>,
     /// The signature set.
     pub signatures: Stats,
+    /// What was open at the start; `None` until it has been looked at.
+    pub at_start: Option<AtStart>,
 }
 
 /// The parts of the agent that more than one task looks at.
@@ -100,6 +104,11 @@ impl Shared {
     /// When the kernel refuses it; the one before stays.
     pub fn apply(&self, policy: &PolicySet) -> Result<Option<u32>, DatapathError> {
         lock(&self.datapath).as_mut().map(|datapath| datapath.set_policy(policy)).transpose()
+    }
+
+    /// Asks the kernel something. `None` when the agent is detached already.
+    pub fn with_datapath<T>(&self, ask: impl FnOnce(&mut dyn Datapath) -> T) -> Option<T> {
+        lock(&self.datapath).as_mut().map(|datapath| ask(datapath.as_mut()))
     }
 
     /// What is attached, where, and the generation in force.

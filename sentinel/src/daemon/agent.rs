@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::RunError;
 use super::prepare::{Prepared, names, prepare};
 use super::reader::{Records, read};
+use super::survey;
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::Datapath;
@@ -22,6 +23,7 @@ use crate::engine::{Input, State, rfc3339, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
+use crate::policy::ByAllowlist;
 use crate::signature::{self, Catalogue};
 use crate::watch::clock;
 
@@ -93,6 +95,7 @@ impl Agent {
             policies: policy_names(&config),
             policy_error: None,
             signatures: compiled.catalogue.stats(),
+            at_start: None,
         };
         metrics.set_signatures(about.signatures.states, about.signatures.rules);
         metrics.set_generation(generation);
@@ -110,6 +113,8 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
+        let judge = ByAllowlist::new(prepared.allowlist, prepared.set.modes.egress);
+        survey::start(&shared, &inputs, Box::new(judge))?;
         shared.set_not_ready(None);
         warn(prepared.warning.as_deref());
         let catalogue = compiled.catalogue;

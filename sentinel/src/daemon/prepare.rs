@@ -30,6 +30,8 @@ fn list(findings: &[Diagnostic]) -> String {
 pub struct Prepared {
     /// What the kernel takes.
     pub set: PolicySet,
+    /// What the kernel looks addresses up in, for those who ask on the host.
+    pub allowlist: Allowlist,
     /// Names of the allowlist's rules.
     pub egress: Vec<EgressRule>,
     /// What a user should know, in a sentence.
@@ -54,7 +56,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     let warning = held_back.then(|| {
         "a policy asks for enforcement, but the agent only audits: add --mode enforce".to_owned()
     });
-    Ok(Prepared { set, egress: rules(&policy.allowlist), warning })
+    let egress = rules(&policy.allowlist);
+    Ok(Prepared { set, allowlist: policy.allowlist, egress, warning })
 }
 
 fn rules(allowlist: &Allowlist) -> Vec<EgressRule> {

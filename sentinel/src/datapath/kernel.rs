@@ -1,5 +1,6 @@
 //! The loaded programs and their maps.
 
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 use rustix::rand::GetRandomFlags;
 use sentinel_common::config::{Config, Modes, Switch};
 use sentinel_common::event::ABI_VERSION;
+use sentinel_common::flow::Flow;
 use sentinel_common::limits::MAX_PREFIXES;
 use sentinel_common::names::NameKey;
 use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
@@ -20,7 +22,7 @@ use sentinel_common::verdict::COUNTERS;
 
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, object, offsets,
-    platform,
+    platform, sockets,
 };
 
 /// The programs in this kernel. Dropping it detaches them.
@@ -238,6 +240,15 @@ impl Datapath for Kernel {
         let signatures = now.signatures() as u8;
         self.switch_to(Switch::new(generation, policy.modes, slot, signatures))?;
         Ok(generation)
+    }
+
+    fn resume(&mut self, socket: BorrowedFd<'_>, flow: &Flow) -> Result<bool, DatapathError> {
+        sockets::insert(self.map("FLOWS")?, socket, flow)
+    }
+
+    fn server_name(&self, cookie: u64) -> Result<Option<String>, DatapathError> {
+        let map = self.ebpf.map("NAMES").ok_or_else(|| absent("NAMES"))?;
+        sockets::server_name(map, cookie)
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

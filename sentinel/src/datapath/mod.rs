@@ -12,11 +12,14 @@ mod offsets;
 pub mod platform;
 mod replay;
 mod ring;
+mod sockets;
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use sentinel_common::config::Modes;
+use sentinel_common::flow::Flow;
 use sentinel_common::policy::PrefixRules;
 use sentinel_common::signature::Signatures;
 use serde::Serialize;
@@ -40,6 +43,20 @@ pub trait Datapath: Send {
     /// # Errors
     /// When the set does not fit or the kernel refuses it; the policy before stays in force.
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError>;
+
+    /// Gives a socket that is older than the programs a flow's state, so that it is read from its next
+    /// packet on; `false` when it has some already, which stays as it is.
+    ///
+    /// # Errors
+    /// When the kernel refuses it: no memory, or no such socket any more.
+    fn resume(&mut self, socket: BorrowedFd<'_>, flow: &Flow) -> Result<bool, DatapathError>;
+
+    /// The server name that the TLS handshake on this socket asked for; `None` when there was none or
+    /// it is forgotten.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the map.
+    fn server_name(&self, cookie: u64) -> Result<Option<String>, DatapathError>;
 
     /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
     /// [`sentinel_common::verdict::loss_counter`].

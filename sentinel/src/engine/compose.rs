@@ -47,7 +47,7 @@ pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
         hook: Word(event.hook),
         bytes: event.bytes,
         process: process(clock, event, &entry.found),
-        workload: workload(event, &entry.found),
+        workload: workload_of(event.cgroup, entry.found.cgroup.as_deref()),
         policy: egress.map(|rule| rule.policy.clone()),
         rule: egress.map(|rule| rule.name.clone()),
         stratum: stratum(names, event),
@@ -57,11 +57,11 @@ pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
     }))
 }
 
-fn text(end: Option<SocketAddr>) -> Option<String> {
+pub(super) fn text(end: Option<SocketAddr>) -> Option<String> {
     end.map(|end| end.to_string())
 }
 
-fn protocol(number: u8) -> String {
+pub(super) fn protocol(number: u8) -> String {
     match number {
         TCP => "tcp".to_owned(),
         UDP => "udp".to_owned(),
@@ -80,7 +80,7 @@ fn process(clock: Clock, event: &KernelEvent, found: &Attribution) -> Option<Pro
     }
 }
 
-fn described(clock: Clock, process: &attribution::Process) -> Process {
+pub(super) fn described(clock: Clock, process: &attribution::Process) -> Process {
     Process {
         pid: process.pid,
         ppid: Some(process.ppid),
@@ -110,14 +110,15 @@ fn told(clock: Clock, owner: &Owner, why: Missing) -> Process {
     }
 }
 
-fn workload(event: &KernelEvent, found: &Attribution) -> Option<Workload> {
-    if event.cgroup == 0 && found.cgroup.is_none() {
+/// What a cgroup's id and path tell; nothing where neither is known.
+pub(super) fn workload_of(id: u64, path: Option<&str>) -> Option<Workload> {
+    if id == 0 && path.is_none() {
         return None;
     }
-    let shape = found.cgroup.as_deref().map(attribution::workload::of_path).unwrap_or_default();
+    let shape = path.map(attribution::workload::of_path).unwrap_or_default();
     Some(Workload {
-        cgroup: found.cgroup.clone(),
-        cgroup_id: event.cgroup,
+        cgroup: path.map(str::to_owned),
+        cgroup_id: id,
         unit: shape.unit,
         container: shape.container,
         pod_uid: shape.pod_uid,

@@ -5,6 +5,7 @@ mod compose;
 mod limiter;
 mod names;
 mod pending;
+mod survey;
 
 use sentinel_common::event::Kind;
 use sentinel_common::policy::TCP;
@@ -12,6 +13,7 @@ use sentinel_common::verdict::{Loss, Verdict};
 
 pub use compose::rfc3339;
 pub use names::{EgressRule, Names, SignatureRule};
+pub use survey::{Found, LINES, Survey};
 
 use crate::action::{Action, Count, EventId, Outcome};
 use crate::attribution::{Attribution, Socket};
@@ -54,6 +56,8 @@ pub enum Input {
     Applied(Box<Names>, u32),
     /// A policy was refused; the generation that stays, and why.
     Refused(u32, String),
+    /// What was open when the agent started.
+    Survey(Box<Survey>),
     /// The journal's file was moved away.
     Reopen,
     /// No more events come: let everything go that waits.
@@ -114,6 +118,7 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         Input::Refused(generation, why) => {
             actions.push(policy(clock, line::PolicyResult::Refused, generation, Some(why)));
         }
+        Input::Survey(survey) => survey::report(&state.names, clock, *survey, &mut actions),
         Input::Reopen => actions.push(Action::ReopenJournal),
         Input::Finish => drain(state, clock, &mut actions),
     }

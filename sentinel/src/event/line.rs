@@ -6,6 +6,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 use serde::Serialize;
 
+use super::socket::OpenSocket;
 use super::word::{Word, word_enum};
 
 /// A line of the journal. `kind` tells which.
@@ -20,6 +21,8 @@ pub enum Line {
     Losses(Losses),
     /// A policy came into force, or was refused.
     Policy(Policy),
+    /// A connection that was open before the agent was.
+    Socket(Box<OpenSocket>),
 }
 
 /// Something a socket did. `src` is this host's end whoever spoke, `direction` says who did.

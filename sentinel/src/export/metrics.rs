@@ -25,7 +25,7 @@ const DECODE_ERRORS: &str =
 const COUNTERMEASURES: &str = "What was done beyond the verdict, by what came of it.";
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 4] = ["journal", "pending", "limiter", "queue"];
+const LOSS_KINDS: [&str; 5] = ["journal", "pending", "limiter", "queue", "survey"];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
@@ -156,6 +156,9 @@ impl Metrics {
             Count::Unattributed(why) => self.unattributed.with_label_values(&[why.word()]).inc(),
             Count::Suppressed => self.suppressed.inc(),
             Count::PendingOverflow => self.lost("pending"),
+            Count::SurveyOverflow(left_out) => {
+                self.losses.with_label_values(&["survey"]).inc_by(*left_out);
+            }
             Count::LimiterOverflow => self.lost("limiter"),
         }
     }
@@ -165,7 +168,7 @@ impl Metrics {
         self.countermeasures.with_label_values(&labels).inc_by(by);
     }
 
-    /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`.
+    /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`.
     pub fn lost(&self, kind: &'static str) {
         self.losses.with_label_values(&[kind]).inc();
     }

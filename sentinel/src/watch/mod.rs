@@ -3,6 +3,9 @@
 
 pub mod cgroupfs;
 pub mod clock;
+pub mod holders;
+pub mod inventory;
 pub mod procfs;
 pub mod resolver;
+pub mod scope;
 pub mod sockets;

@@ -5,7 +5,10 @@
 
 use std::fmt::Write;
 
-use crate::event::line::{Flow, Line, Losses, Policy, Suppressed};
+use sentinel_common::verdict::Verdict;
+
+use crate::event::line::{Flow, Line, Losses, Policy, Process, Suppressed, Workload};
+use crate::event::socket::OpenSocket;
 use crate::event::word::{Word, Words};
 
 /// From this width on a row fits one line.
@@ -51,6 +54,7 @@ impl Table {
             Line::Suppressed(suppressed) => self.note(&suppressed.time, &describe(suppressed)),
             Line::Losses(losses) => self.note(&losses.time, &loss(losses)),
             Line::Policy(policy) => self.note(&policy.time, &judgement(policy)),
+            Line::Socket(open) => self.open_socket(open),
         }
     }
 
@@ -78,12 +82,29 @@ impl Table {
             time: clock(&flow.time),
             verdict,
             reason: flow.reason.0.word(),
-            who: &who(flow),
+            who: &who(flow.process.as_ref()),
             place: flow.dst.as_deref().or(flow.src.as_deref()).unwrap_or("-"),
             why: &why(flow),
-            workload: &workload(flow),
+            workload: &workload(flow.workload.as_ref()),
         };
         self.row(&row, colour, "")
+    }
+
+    /// Only those that something speaks against: the rest is in the journal.
+    fn open_socket(&self, open: &OpenSocket) -> String {
+        if open.verdict.0 == Verdict::Allowed {
+            return String::new();
+        }
+        let row = Row {
+            time: clock(&open.time),
+            verdict: open.verdict.0.word(),
+            reason: open.reason.0.word(),
+            who: &who(open.process.as_ref()),
+            place: open.dst.as_deref().or(open.src.as_deref()).unwrap_or("-"),
+            why: open.feed.as_deref().unwrap_or("open since before the start"),
+            workload: &workload(open.workload.as_ref()),
+        };
+        self.row(&row, YELLOW, "")
     }
 
     fn row(&self, row: &Row<'_>, colour: &str, rest: &str) -> String {
@@ -129,10 +150,8 @@ struct Row<'a> {
     workload: &'a str,
 }
 
-fn who(flow: &Flow) -> String {
-    flow.process
-        .as_ref()
-        .map_or_else(|| "-".to_owned(), |process| format!("{}[{}]", process.comm, process.pid))
+fn who(process: Option<&Process>) -> String {
+    process.map_or_else(|| "-".to_owned(), |process| format!("{}[{}]", process.comm, process.pid))
 }
 
 /// Dialect and rule, then who it works for.
@@ -163,8 +182,8 @@ fn shortened(login: &str) -> String {
     }
 }
 
-fn workload(flow: &Flow) -> String {
-    let Some(workload) = &flow.workload else { return "-".to_owned() };
+fn workload(workload: Option<&Workload>) -> String {
+    let Some(workload) = workload else { return "-".to_owned() };
     let container = workload.container.as_deref().map(|id| id.get(..12).unwrap_or(id));
     let name = workload.unit.as_deref().or(container).or(workload.cgroup.as_deref());
     name.map_or_else(|| format!("cgroup {}", workload.cgroup_id), str::to_owned)
