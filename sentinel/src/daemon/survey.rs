@@ -73,7 +73,7 @@ fn survey(shared: &Shared, judge: &dyn Judge) -> (Survey, AtStart) {
         sums.connections += 1;
         sums.unattributed += usize::from(maker.process.is_err());
         sums.not_allowed += usize::from(judgement.verdict != Verdict::Allowed);
-        let bytes = open.traffic.map(|traffic| (traffic.bytes_acked, traffic.bytes_received));
+        let bytes = open.traffic.map(|traffic| (traffic.bytes_sent, traffic.bytes_received));
         let (socket, cgroup) = (open.socket, open.cgroup);
         found.push(Found { socket, cgroup, bytes, maker, judgement, inspection });
     }

@@ -31,7 +31,7 @@ pub struct Found {
     pub socket: Socket,
     /// Its cgroup; 0 when unknown.
     pub cgroup: u64,
-    /// Payload bytes acknowledged and received; UDP does not tell.
+    /// Payload bytes sent and received; UDP does not tell.
     pub bytes: Option<(u64, u64)>,
     /// Who holds it.
     pub maker: Attribution,

@@ -261,3 +261,42 @@ fn the_same_inputs_give_the_same_actions_and_no_event_is_forgotten() {
         assert_eq!(told, left_out);
     }
 }
+
+#[test]
+fn what_was_open_is_told_of_within_bounds() {
+    let mut state = named();
+    let one = |port: u16, rule: u16, verdict: Verdict| Found {
+        socket: Socket {
+            protocol: TCP,
+            local: "10.0.0.1:4000".parse().ok(),
+            remote: Some(std::net::SocketAddr::from(([192, 0, 2, 1], port))),
+            cookie: 9,
+        },
+        cgroup: 77,
+        bytes: Some((5, 7)),
+        maker: Attribution::missing(Missing::Unowned),
+        judgement: crate::policy::Judgement {
+            verdict,
+            reason: if rule == 0 { Reason::NotAllowlisted } else { Reason::Allowlisted },
+            rule,
+            feed: None,
+        },
+        inspection: crate::event::socket::Inspection::Resumed,
+    };
+    let mut found = vec![one(443, 1, Verdict::Allowed), one(3333, 0, Verdict::Audited)];
+    found.extend((0..LINES as u16).map(|port| one(port, 0, Verdict::Audited)));
+    let survey = Survey { found, left_out: 3 };
+    let actions = step(&mut state, at(SECOND), Input::Survey(Box::new(survey)));
+    let lines: Vec<_> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Journal(Line::Socket(line)) => Some(line),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lines.len(), LINES);
+    assert_eq!(lines[0].policy.as_deref(), Some("shop"));
+    assert_eq!((lines[1].verdict.0, lines[1].bytes_sent), (Verdict::Audited, Some(5)));
+    assert_eq!(lines[1].workload.as_ref().map(|workload| workload.cgroup_id), Some(77));
+    assert!(actions.contains(&Action::Count(Count::SurveyOverflow(2 + 3))));
+}

@@ -27,7 +27,7 @@ pub struct OpenSocket {
     pub dst: Option<String>,
     /// `tcp` or `udp`.
     pub proto: String,
-    /// Payload bytes sent over it and acknowledged so far; TCP only.
+    /// Payload bytes sent over it so far; TCP only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_sent: Option<u64>,
     /// Payload bytes received over it so far; TCP only.

@@ -6,8 +6,8 @@
 /// Totals over a connection's life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Payload bytes that the other end has acknowledged; the end that connected counts one more.
-    pub bytes_acked: u64,
+    /// Payload bytes that were sent, each counted once however often it was.
+    pub bytes_sent: u64,
     /// Payload bytes received in order.
     pub bytes_received: u64,
     /// Segments with payload that were sent, retransmissions included.
@@ -21,14 +21,14 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Takes the structure apart; `None` from a kernel before 4.6, which does not tell enough.
+    /// Takes the structure apart; `None` from a kernel before 4.19, which does not tell enough.
     pub(super) fn read(info: &[u8]) -> Option<Self> {
         let u32_at = |offset: usize| Some(u32::from_ne_bytes(*info.get(offset..)?.first_chunk()?));
         let u64_at = |offset: usize| Some(u64::from_ne_bytes(*info.get(offset..)?.first_chunk()?));
         Some(Self {
             last_sent: u32_at(44)?,
             last_received: u32_at(52)?,
-            bytes_acked: u64_at(120)?,
+            bytes_sent: u64_at(200)?.saturating_sub(u64_at(208)?),
             bytes_received: u64_at(128)?,
             segments_in: u32_at(152)?,
             segments_out: u32_at(156)?,
@@ -38,10 +38,7 @@ impl Traffic {
     /// Whether either side has said anything.
     #[must_use]
     pub const fn has_spoken(&self) -> bool {
-        self.bytes_acked > 1
-            || self.bytes_received > 0
-            || self.segments_out > 0
-            || self.segments_in > 0
+        self.bytes_sent > 0 || self.bytes_received > 0
     }
 }
 
@@ -51,11 +48,12 @@ mod tests {
 
     #[test]
     fn a_short_structure_is_none() {
-        let mut info = vec![0; 160];
-        info[120] = 7;
+        let mut info = vec![0; 216];
+        info[200] = 7;
+        info[208] = 2;
         info[156] = 3;
-        assert_eq!(Traffic::read(&info).map(|traffic| traffic.bytes_acked), Some(7));
+        assert_eq!(Traffic::read(&info).map(|traffic| traffic.bytes_sent), Some(5));
         assert_eq!(Traffic::read(&info).map(|traffic| traffic.segments_out), Some(3));
-        assert!((0..160).all(|end| Traffic::read(&info[..end]).is_none()));
+        assert!((0..216).all(|end| Traffic::read(&info[..end]).is_none()));
     }
 }

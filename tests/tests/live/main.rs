@@ -6,6 +6,7 @@ mod catch;
 mod honest;
 mod lifecycle;
 mod loss;
+mod older;
 mod stage;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     trials.extend(allowlist::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
+    trials.extend(older::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
