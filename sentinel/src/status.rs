@@ -91,10 +91,11 @@ pub fn table(status: &Value) -> String {
     row(
         "mode",
         format!(
-            "{} (stratum {}, egress {})",
+            "{} (stratum {}, egress {}, encrypted mining {})",
             word(status, "mode"),
             word(status, "stratum"),
-            word(status, "egress")
+            word(status, "egress"),
+            word(status, "encrypted_mining")
         ),
     );
     row("policy", policy(status));

@@ -1,14 +1,19 @@
 //! What the API tells and the daemon changes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sentinel_common::verdict::{COUNTERS, Mode};
 
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicySet};
 use crate::export::metrics::Metrics;
+use crate::policy::Judge;
 use crate::signature::Stats;
 
 use super::status::AtStart;
+
+/// Sockets whose handshake is remembered.
+const NOISE: usize = 4096;
 
 /// What the agent says of itself.
 #[derive(Clone, Debug)]
@@ -19,6 +24,8 @@ pub struct About {
     pub mode: Mode,
     /// What a mining-pool message leads to.
     pub stratum: Mode,
+    /// What a connection that behaves like a miner's leads to.
+    pub encrypted_mining: Mode,
     /// What a destination outside the allowlist leads to.
     pub egress: Mode,
     /// Prefixes in the allowlist.
@@ -39,17 +46,28 @@ pub struct Shared {
     about: Mutex<About>,
     /// Why the agent is not ready; `None` when it is.
     not_ready: Mutex<Option<String>>,
+    /// Who says what would become of a connection today.
+    judge: Mutex<Arc<dyn Judge>>,
+    /// Sockets that began like stratum V2's encrypted handshake, the latest last.
+    noise: Mutex<VecDeque<u64>>,
     metrics: Metrics,
 }
 
 impl Shared {
     /// Not ready yet.
     #[must_use]
-    pub fn new(datapath: Box<dyn Datapath>, about: About, metrics: Metrics) -> Self {
+    pub fn new(
+        datapath: Box<dyn Datapath>,
+        about: About,
+        judge: Arc<dyn Judge>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             datapath: Mutex::new(Some(datapath)),
             about: Mutex::new(about),
             not_ready: Mutex::new(Some("starting".to_owned())),
+            judge: Mutex::new(judge),
+            noise: Mutex::new(VecDeque::new()),
             metrics,
         }
     }
@@ -58,6 +76,32 @@ impl Shared {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Who says what would become of a connection today.
+    #[must_use]
+    pub fn judge(&self) -> Arc<dyn Judge> {
+        Arc::clone(&lock(&self.judge))
+    }
+
+    /// Has others ask someone else from now on.
+    pub fn set_judge(&self, judge: Arc<dyn Judge>) {
+        *lock(&self.judge) = judge;
+    }
+
+    /// Remembers that a socket began like stratum V2's encrypted handshake.
+    pub fn note_noise(&self, cookie: u64) {
+        let mut noise = lock(&self.noise);
+        if noise.len() >= NOISE {
+            noise.pop_front();
+        }
+        noise.push_back(cookie);
+    }
+
+    /// Whether a socket did.
+    #[must_use]
+    pub fn is_noise(&self, cookie: u64) -> bool {
+        lock(&self.noise).contains(&cookie)
     }
 
     /// What the agent says of itself now.

@@ -28,6 +28,8 @@ pub struct Status {
     pub mode: &'static str,
     /// What a mining-pool message leads to.
     pub stratum: &'static str,
+    /// What a connection that behaves like a miner's leads to.
+    pub encrypted_mining: &'static str,
     /// What a destination outside the allowlist leads to.
     pub egress: &'static str,
     /// Number of the policy in force.
@@ -103,6 +105,7 @@ impl Status {
             cgroup,
             mode: about.mode.label(),
             stratum: about.stratum.label(),
+            encrypted_mining: about.encrypted_mining.label(),
             egress: about.egress.label(),
             generation,
             policies: about.policies,

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::RunError;
 use super::prepare::{Prepared, names, prepare};
 use super::reader::{Records, read};
-use super::survey;
+use super::{sampler, survey};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::Datapath;
@@ -23,7 +23,7 @@ use crate::engine::{Input, State, rfc3339, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
-use crate::policy::ByAllowlist;
+use crate::policy::{ByAllowlist, Judge};
 use crate::signature::{self, Catalogue};
 use crate::watch::clock;
 
@@ -64,6 +64,8 @@ pub struct Agent {
     reader: JoinHandle<()>,
     engine: JoinHandle<()>,
     servers: Servers,
+    /// Ends the sampler when it is dropped.
+    sampler: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -90,6 +92,7 @@ impl Agent {
             started: rfc3339(unix),
             mode: config.mode,
             stratum: prepared.set.modes.stratum,
+            encrypted_mining: config.capped(config.encrypted_mining.mode),
             egress: prepared.set.modes.egress,
             prefixes: prepared.set.prefixes.len(),
             policies: policy_names(&config),
@@ -99,7 +102,8 @@ impl Agent {
         };
         metrics.set_signatures(about.signatures.states, about.signatures.rules);
         metrics.set_generation(generation);
-        let shared = Arc::new(Shared::new(datapath, about, metrics.clone()));
+        let judge = judge(&prepared);
+        let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
         let (inputs, received) = mpsc::channel(INPUTS);
@@ -113,12 +117,24 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
-        let judge = ByAllowlist::new(prepared.allowlist, prepared.set.modes.egress);
-        survey::start(&shared, &inputs, Box::new(judge))?;
+        survey::start(&shared, &inputs)?;
+        let scoring = &config.encrypted_mining;
+        let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         shared.set_not_ready(None);
         warn(prepared.warning.as_deref());
         let catalogue = compiled.catalogue;
-        Ok(Self { shared, config, catalogue, inputs, waiting, stop, reader, engine, servers })
+        Ok(Self {
+            shared,
+            config,
+            catalogue,
+            inputs,
+            waiting,
+            stop,
+            reader,
+            engine,
+            servers,
+            sampler,
+        })
     }
 
     /// The address that figures are served on.
@@ -152,17 +168,19 @@ impl Agent {
         self.shared.tell(|about| {
             about.mode = config.mode;
             about.stratum = prepared.set.modes.stratum;
+            about.encrypted_mining = config.capped(config.encrypted_mining.mode);
             about.egress = prepared.set.modes.egress;
             about.prefixes = prepared.set.prefixes.len();
             about.policies = policy_names(&config);
             about.policy_error = None;
         });
+        self.shared.set_judge(judge(&prepared));
         self.shared.metrics().set_generation(generation);
         tracing::info!("policy applied, generation {generation}");
         warn(prepared.warning.as_deref());
         if !same_wiring(&self.config, &config) {
             tracing::warn!(
-                "cgroup, listen, events, stateDir and logLevel change with a restart only"
+                "cgroup, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
         self.config = config;
@@ -189,6 +207,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
+        drop(self.sampler);
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -267,6 +286,11 @@ fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
     losses
 }
 
+/// Who is asked what would become of a connection under these policies.
+fn judge(prepared: &Prepared) -> Arc<dyn Judge> {
+    Arc::new(ByAllowlist::new(prepared.allowlist.clone(), prepared.set.modes.egress))
+}
+
 fn policy_names(config: &Config) -> Vec<String> {
     config.policies.iter().map(|path| path.display().to_string()).collect()
 }
@@ -274,7 +298,10 @@ fn policy_names(config: &Config) -> Vec<String> {
 /// Whether all that only counts at the start is as it was.
 fn same_wiring(before: &Config, now: &Config) -> bool {
     let Config { cgroup, listen, events, state_dir, log_level, .. } = now;
-    (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
+    let scoring = &now.encrypted_mining;
+    before.encrypted_mining.settings == scoring.settings
+        && before.encrypted_mining.interval == scoring.interval
+        && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
         && (&before.state_dir, &before.log_level) == (state_dir, log_level)
 }
 

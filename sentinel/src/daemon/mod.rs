@@ -4,6 +4,7 @@ mod agent;
 mod announce;
 mod prepare;
 mod reader;
+mod sampler;
 mod survey;
 
 use std::io;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sentinel_common::signature::Signatures;
+use sentinel_common::verdict::Reason;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -69,6 +70,9 @@ async fn hand_over(
     match decode_and_name(record, signatures) {
         // Waiting here fills the ring, and a full ring is counted.
         Ok(event) => {
+            if event.reason == Reason::NoiseHandshake {
+                shared.note_noise(event.cookie);
+            }
             if inputs.send(Input::Event(Box::new(event))).await.is_err() {
                 tracing::debug!("an event came after the end");
             }

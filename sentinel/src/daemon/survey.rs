@@ -23,14 +23,10 @@ use crate::watch::inventory::{self, Open, Protocols};
 use crate::watch::scope::Scope;
 
 /// Starts it; its lines go the way of all inputs, its sums to the status and to standard error.
-pub(super) fn start(
-    shared: &Arc<Shared>,
-    inputs: &mpsc::Sender<Input>,
-    judge: Box<dyn Judge>,
-) -> io::Result<()> {
+pub(super) fn start(shared: &Arc<Shared>, inputs: &mpsc::Sender<Input>) -> io::Result<()> {
     let (shared, inputs) = (Arc::clone(shared), inputs.clone());
     let work = move || {
-        let (survey, sums) = survey(&shared, judge.as_ref());
+        let (survey, sums) = survey(&shared, shared.judge().as_ref());
         announce(&sums);
         shared.tell(|about| about.at_start = Some(sums));
         if inputs.blocking_send(Input::Survey(Box::new(survey))).is_err() {

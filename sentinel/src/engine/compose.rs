@@ -11,6 +11,7 @@ use time::macros::format_description;
 use super::Clock;
 use super::names::Names;
 use super::pending::{Entry, Stage};
+use crate::action::Outcome;
 use crate::attribution::{self, Attribution};
 use crate::event::line::{
     Countermeasure, Flow, Line, Measure, MeasureResult, Missing, Process, Stratum, Workload,
@@ -145,16 +146,17 @@ fn stratum(names: &Names, event: &KernelEvent) -> Option<Stratum> {
 
 fn countermeasure(entry: &Entry) -> Option<Countermeasure> {
     match &entry.outcome {
-        Some(outcome) => Some(Countermeasure {
-            action: Word(Measure::SockDestroy),
-            result: Word(outcome.result()),
-            error: outcome.error(),
-        }),
+        Some(outcome) => Some(destroyed(Some(outcome))),
         None if entry.stage == Stage::Resolve => None,
-        None => Some(Countermeasure {
-            action: Word(Measure::SockDestroy),
-            result: Word(MeasureResult::Pending),
-            error: None,
-        }),
+        None => Some(destroyed(None)),
+    }
+}
+
+/// The end of a socket, as far as it is known.
+pub(super) fn destroyed(outcome: Option<&Outcome>) -> Countermeasure {
+    Countermeasure {
+        action: Word(Measure::SockDestroy),
+        result: Word(outcome.map_or(MeasureResult::Pending, Outcome::result)),
+        error: outcome.and_then(Outcome::error),
     }
 }

@@ -6,6 +6,9 @@ mod limiter;
 mod names;
 mod pending;
 mod survey;
+mod suspicion;
+
+use std::collections::BTreeMap;
 
 use sentinel_common::event::Kind;
 use sentinel_common::policy::TCP;
@@ -14,6 +17,7 @@ use sentinel_common::verdict::{Loss, Verdict};
 pub use compose::rfc3339;
 pub use names::{EgressRule, Names, SignatureRule};
 pub use survey::{Found, LINES, Survey};
+pub use suspicion::Suspect;
 
 use crate::action::{Action, Count, EventId, Outcome};
 use crate::attribution::{Attribution, Socket};
@@ -58,6 +62,8 @@ pub enum Input {
     Refused(u32, String),
     /// What was open when the agent started.
     Survey(Box<Survey>),
+    /// A connection behaves like a miner's.
+    Suspicion(Box<Suspect>),
     /// The journal's file was moved away.
     Reopen,
     /// No more events come: let everything go that waits.
@@ -80,6 +86,8 @@ pub struct State {
     pending: Pending,
     limiter: Limiter,
     losses: [u64; Loss::COUNT],
+    /// Suspected connections whose sockets are being destroyed.
+    suspects: BTreeMap<EventId, Suspect>,
     next: u64,
 }
 
@@ -87,7 +95,7 @@ impl State {
     /// Events that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.suspects.len()
     }
 
     fn next_id(&mut self) -> EventId {
@@ -104,7 +112,9 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         Input::Fact(Fact::Maker(id, found)) => made_by(state, clock, id, found, &mut actions),
         Input::Fact(Fact::Countermeasure(id, outcome)) => {
             actions.push(Action::Count(Count::Countermeasure(outcome.clone())));
-            if let Some(mut entry) = state.pending.remove(id) {
+            if let Some(suspect) = state.suspects.remove(&id) {
+                actions.push(suspicion::tell(clock, &suspect, Some(&outcome)));
+            } else if let Some(mut entry) = state.pending.remove(id) {
                 entry.outcome = Some(outcome);
                 finish(state, clock, entry, &mut actions);
             }
@@ -119,6 +129,7 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
             actions.push(policy(clock, line::PolicyResult::Refused, generation, Some(why)));
         }
         Input::Survey(survey) => survey::report(&state.names, clock, *survey, &mut actions),
+        Input::Suspicion(found) => suspicion::suspect(state, clock, *found, &mut actions),
         Input::Reopen => actions.push(Action::ReopenJournal),
         Input::Finish => drain(state, clock, &mut actions),
     }
@@ -247,6 +258,9 @@ fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
             actions.push(destruction(&entry));
         }
         finish(state, clock, entry, actions);
+    }
+    for suspect in std::mem::take(&mut state.suspects).into_values() {
+        actions.push(suspicion::tell(clock, &suspect, None));
     }
     close(clock, state.limiter.expire(u64::MAX), actions);
 }

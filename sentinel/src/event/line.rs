@@ -7,6 +7,7 @@ use sentinel_common::verdict::{Loss, Reason, Verdict};
 use serde::Serialize;
 
 use super::socket::OpenSocket;
+use super::suspicion::Suspicion;
 use super::word::{Word, word_enum};
 
 /// A line of the journal. `kind` tells which.
@@ -23,6 +24,8 @@ pub enum Line {
     Policy(Policy),
     /// A connection that was open before the agent was.
     Socket(Box<OpenSocket>),
+    /// A connection that behaves like a miner's.
+    Suspicion(Box<Suspicion>),
 }
 
 /// Something a socket did. `src` is this host's end whoever spoke, `direction` says who did.

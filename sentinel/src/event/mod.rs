@@ -2,6 +2,7 @@
 
 pub mod line;
 pub mod socket;
+pub mod suspicion;
 pub mod word;
 
 use std::net::SocketAddr;

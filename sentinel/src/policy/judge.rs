@@ -25,6 +25,11 @@ pub struct Judgement {
 pub trait Judge: Send + Sync {
     /// What would become of a connection of this protocol to this address.
     fn judge(&self, remote: SocketAddr, protocol: u8) -> Judgement;
+
+    /// The feed that gives this name, lower-case and dotted, to a mining pool.
+    fn pool_name(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// The allowlist.

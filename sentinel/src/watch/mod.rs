@@ -3,6 +3,7 @@
 
 pub mod cgroupfs;
 pub mod clock;
+pub mod facts;
 pub mod holders;
 pub mod inventory;
 pub mod procfs;

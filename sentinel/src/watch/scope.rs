@@ -1,7 +1,7 @@
 //! Which part of the host is watched, and who holds what is in it.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cgroupfs::Tree;
 use super::holders::Holder;
@@ -44,6 +44,26 @@ impl Scope {
             None => Err(Missing::Unowned),
         };
         Some(Attribution { process, cgroup: path })
+    }
+
+    /// Whether the connections of a cgroup are watched.
+    pub fn watches(&mut self, cgroup: u64) -> bool {
+        if self.within.is_empty() {
+            return true;
+        }
+        let path = self.tree.as_mut().and_then(|tree| tree.path(cgroup, None));
+        self.is_within(path.as_deref())
+    }
+
+    /// The folder of a cgroup, by its path.
+    #[must_use]
+    pub fn folder(&self, path: &str) -> Option<PathBuf> {
+        self.tree.as_ref().map(|tree| tree.folder(path))
+    }
+
+    /// Forgets what was read of processes: their numbers are given again.
+    pub fn forget_processes(&mut self) {
+        self.processes.clear();
     }
 
     /// The id of a process's cgroup; 0 when unknown.

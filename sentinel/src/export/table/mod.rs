@@ -9,6 +9,7 @@ use sentinel_common::verdict::Verdict;
 
 use crate::event::line::{Flow, Line, Losses, Policy, Process, Suppressed, Workload};
 use crate::event::socket::OpenSocket;
+use crate::event::suspicion::Suspicion;
 use crate::event::word::{Word, Words};
 
 /// From this width on a row fits one line.
@@ -55,6 +56,7 @@ impl Table {
             Line::Losses(losses) => self.note(&losses.time, &loss(losses)),
             Line::Policy(policy) => self.note(&policy.time, &judgement(policy)),
             Line::Socket(open) => self.open_socket(open),
+            Line::Suspicion(suspicion) => self.suspicion(suspicion),
         }
     }
 
@@ -105,6 +107,20 @@ impl Table {
             workload: &workload(open.workload.as_ref()),
         };
         self.row(&row, YELLOW, "")
+    }
+
+    fn suspicion(&self, suspicion: &Suspicion) -> String {
+        let is_cut = suspicion.verdict.0 == Verdict::Blocked;
+        let row = Row {
+            time: clock(&suspicion.time),
+            verdict: suspicion.verdict.0.word(),
+            reason: suspicion.reason.0.word(),
+            who: &who(suspicion.process.as_ref()),
+            place: &suspicion.dst,
+            why: &score(suspicion),
+            workload: &workload(suspicion.workload.as_ref()),
+        };
+        self.row(&row, if is_cut { RED } else { YELLOW }, "")
     }
 
     fn row(&self, row: &Row<'_>, colour: &str, rest: &str) -> String {
@@ -169,6 +185,15 @@ fn why(flow: &Flow) -> String {
         let _ = write!(text, " {}", shortened(login));
     }
     text
+}
+
+/// The score and what counted most in it.
+fn score(suspicion: &Suspicion) -> String {
+    let mut terms: Vec<_> = suspicion.terms.iter().collect();
+    terms.sort_by(|one, other| (other.value * other.weight).total_cmp(&(one.value * one.weight)));
+    let words =
+        terms.iter().take(3).map(|term| format!("{} {:.1}", term.name.0.word(), term.value));
+    format!("score {:.2}: {}", suspicion.score, words.collect::<Vec<_>>().join(", "))
 }
 
 /// A wallet is known by its ends.
