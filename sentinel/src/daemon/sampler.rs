@@ -136,7 +136,8 @@ impl Sampler {
         let cpu = begun.zip(usage).zip(folder).and_then(|(((at, before), usage), folder)| {
             let seconds = now.saturating_sub(at) as f64 / 1e9;
             let cores = usage.saturating_sub(before) as f64 / 1e6 / seconds;
-            (seconds > 1.0).then(|| Cpu { cores, limit: facts::cpu_limit(&folder), seconds })
+            let cpu = Cpu { cores, limit: facts::cpu_limit(&folder), seconds };
+            (seconds > 1.0 && !(cpu.is_idle() && facts::has_compute_card())).then_some(cpu)
         });
         suspected.cpu = begun.or(usage.map(|usage| (now, usage)));
         if suspected.looks < PATIENCE {

@@ -106,13 +106,23 @@ impl Name {
 }
 
 impl Cpu {
-    /// A core kept busy, or most of what the workload may use. A miner on a graphics card leaves the
-    /// processor idle, so an idle one does not speak for innocence as loudly as a busy one against it.
+    /// 0 to 1: a core kept busy, or most of what the workload may use.
+    fn busy(&self) -> f64 {
+        let of_limit = self.cores / self.limit.max(0.01);
+        ramp(self.cores, 0.2, 0.9).max(ramp(of_limit, 0.3, 0.8))
+    }
+
+    /// Whether the workload leaves the processor to others. Where there is a card to mine on, that
+    /// says nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.busy() < 0.5
+    }
+
     fn term(&self) -> (f64, String) {
         let Self { cores, limit, seconds } = *self;
-        let busy = ramp(cores, 0.2, 0.9).max(ramp(cores / limit.max(0.01), 0.3, 0.8));
         let detail = format!("{cores:.2} of {limit:.1} processors busy over {seconds:.0} s");
-        (0.25 + 0.75 * busy, detail)
+        (self.busy(), detail)
     }
 }
 

@@ -29,7 +29,7 @@ use history::History;
 /// Connections that are followed at a time, each with at most 2 KiB; more are counted and not followed.
 pub const FLOWS: usize = 16_384;
 /// From this score of the traffic alone on it is asked who holds a connection.
-const WORTH_ASKING: f64 = 0.5;
+const WORTH_ASKING: f64 = 0.6;
 /// How much higher than when it was told of a score must be to be told of again.
 const MARGIN: f64 = 0.1;
 

@@ -38,15 +38,18 @@ impl Weights {
     }
 }
 
+/// Of the three signs that count most (when it speaks, how much it says, whether the workload is busy)
+/// two alone stay below the default threshold.
 impl Default for Weights {
     fn default() -> Self {
         let mut weights = Self([0.0; TermName::COUNT]);
         for name in TermName::ALL {
             let weight = match name {
-                TermName::LongLived | TermName::LowRate => 1.0,
-                TermName::Periodic | TermName::Destination | TermName::Names | TermName::Cpu => 2.0,
-                TermName::RecordSizes | TermName::Noise => 4.0,
+                TermName::LongLived | TermName::LowRate => 0.25,
+                TermName::Periodic | TermName::RecordSizes | TermName::Cpu => 5.0,
+                TermName::Destination | TermName::Names => 2.0,
                 TermName::Binary => 1.5,
+                TermName::Noise => 4.0,
             };
             weights = weights.with(*name, weight);
         }

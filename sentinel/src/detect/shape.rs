@@ -18,7 +18,7 @@ pub(super) fn terms(figures: &Figures, weights: &Weights) -> Vec<Term> {
         ),
         (
             TermName::Periodic,
-            band(irregularity, 0.15, 0.4, 2.0, 5.0),
+            band(irregularity, 0.25, 0.5, 2.0, 5.0),
             format!(
                 "a message every {every:.1} s, irregularity {irregularity:.2} (0 by the clock, 1 by chance, more in bursts)"
             ),

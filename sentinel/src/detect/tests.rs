@@ -95,7 +95,7 @@ fn a_miner_scores_and_every_term_is_shown() {
 
 #[test]
 fn it_is_told_of_once_and_again_when_it_rises() {
-    let mut detector = Detector::default();
+    let mut detector = Detector::new(Settings { threshold: 0.5, ..Settings::default() });
     miner(&mut detector, 70);
     let idle = Cpu { cores: 0.0, limit: 2.0, seconds: 300.0 };
     let idle = Context { cpu: Some(idle), ..Context::default() };
@@ -108,9 +108,11 @@ fn it_is_told_of_once_and_again_when_it_rises() {
 #[test]
 fn a_heartbeat_by_the_clock_is_none() {
     let mut detector = Detector::default();
-    assert_eq!(clocked(&mut detector, 70, 280, 90).worth_asking, [1], "the sizes are a share's");
+    assert!(clocked(&mut detector, 70, 280, 90).worth_asking.is_empty());
     let (score, terms) = detector.examine(1, &Context::default()).unwrap();
-    assert!(terms[2].value < 0.01, "{terms:?}");
+    assert!(terms[2].value < 0.01 && terms[3].value > 0.99, "the sizes are a share's: {terms:?}");
+    let (busy, _) = detector.examine(1, &busy()).unwrap();
+    assert!(busy < Settings::default().threshold, "two signs of three: {busy}");
     let mut keepalive = Detector::default();
     assert!(clocked(&mut keepalive, 70, 24, 24).worth_asking.is_empty());
     let (small, _) = keepalive.examine(1, &Context::default()).unwrap();
@@ -169,4 +171,17 @@ fn counters_that_go_backwards_do_no_harm() {
     detector.observe([script.sample(1)]);
     let scored = detector.examine(1, &Context::default());
     assert!(scored.is_none_or(|(score, _)| (0.0..=1.0).contains(&score)));
+}
+
+#[test]
+fn an_idle_workload_is_no_miner_by_its_traffic_alone() {
+    let mut detector = Detector::default();
+    miner(&mut detector, 70);
+    let idle = Cpu { cores: 0.05, limit: 2.0, seconds: 300.0 };
+    assert!(idle.is_idle());
+    let context = Context { cpu: Some(idle), ..Context::default() };
+    assert_eq!(detector.judge(1, &context), None);
+    let feed = Destination::Feed("pools".to_owned());
+    let context = Context { destination: Some(feed), ..context };
+    assert!(detector.judge(1, &context).is_some(), "a card's miner, at a pool's address");
 }

@@ -31,6 +31,12 @@ pub fn cpu_limit(folder: &Path) -> f64 {
     }
 }
 
+/// Whether this host has a card that programs can compute on: then an idle processor says little.
+#[must_use]
+pub fn has_compute_card() -> bool {
+    ["/dev/nvidiactl", "/dev/kfd"].iter().any(|device| Path::new(device).exists())
+}
+
 /// What is odd about a process's program; `None` where its file is not to be seen. `now` is Unix
 /// time, `boot_to_unix` what to add to time since boot for it, both in nanoseconds.
 #[must_use]
