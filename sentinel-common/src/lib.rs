@@ -8,6 +8,7 @@ pub mod address;
 pub mod config;
 pub mod event;
 pub mod flow;
+pub mod frame;
 pub mod inspect;
 pub mod lexer;
 pub mod limits;
@@ -15,6 +16,7 @@ pub mod names;
 pub mod packet;
 pub mod place;
 pub mod policy;
+pub mod segment;
 pub mod signature;
 pub mod stream;
 #[cfg(feature = "user")]

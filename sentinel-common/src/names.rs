@@ -54,7 +54,6 @@ const fn finish(hash: u64) -> u64 {
 pub struct Suffixes {
     key: NameKey,
     hashes: [u64; MAX_LABELS],
-    labels: u32,
 }
 
 impl Suffixes {
@@ -62,7 +61,9 @@ impl Suffixes {
     #[inline(always)]
     #[must_use]
     pub const fn new(key: NameKey) -> Self {
-        Self { key, hashes: [key.seed; MAX_LABELS], labels: 1 }
+        // What begins at zero instead of the seed is nobody's hash: labels that are not there need
+        // no count, and a count would multiply what the verifier has to follow.
+        Self { key, hashes: [key.seed, 0, 0, 0, 0, 0] }
     }
 
     /// Takes the name's next byte, lower-case; a dot begins a label.
@@ -72,31 +73,15 @@ impl Suffixes {
         let key = self.key;
         let (a, b, c) = (key.step(a, byte), key.step(b, byte), key.step(c, byte));
         let (d, e, f) = (key.step(d, byte), key.step(e, byte), key.step(f, byte));
-        if byte == b'.' {
-            self.labels += 1;
-            self.hashes = [key.seed, a, b, c, d, e];
-        } else {
-            self.hashes = [a, b, c, d, e, f];
-        }
+        self.hashes = if byte == b'.' { [key.seed, a, b, c, d, e] } else { [a, b, c, d, e, f] };
     }
 
-    /// The hash of the last `labels` labels, from 1 on; `None` where the name has fewer, or more
-    /// were asked for than are kept.
+    /// The hashes of the last label, the last two, and so on; where the name has fewer, a hash that
+    /// no domain has.
     #[inline(always)]
     #[must_use]
-    pub const fn last(&self, labels: usize) -> Option<u64> {
-        if labels == 0 || labels > MAX_LABELS || labels > self.labels as usize {
-            return None;
-        }
-        let [a, b, c, d, e, f] = self.hashes;
-        Some(finish(match labels {
-            1 => a,
-            2 => b,
-            3 => c,
-            4 => d,
-            5 => e,
-            _ => f,
-        }))
+    pub fn hashes(&self) -> [u64; MAX_LABELS] {
+        self.hashes.map(finish)
     }
 }
 
@@ -108,7 +93,7 @@ pub struct NameSlot {
     pub cookie: u64,
     /// Bytes of `name` in use.
     pub len: u32,
-    /// 1 where the name is from a TLS handshake, 2 from a DNS question, 0 while it is under way.
+    /// A [`crate::segment::Source`], 0 while the name is under way.
     pub source: u32,
     /// The name, lower-case and dotted; no dot at the end.
     pub name: [u8; NAME_ROOM],

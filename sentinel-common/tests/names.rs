@@ -2,32 +2,36 @@
 
 use sentinel_common::names::{MAX_LABELS, NameKey, Suffixes, lower};
 
-fn suffixes(key: NameKey, name: &str) -> Vec<Option<u64>> {
+fn suffixes(key: NameKey, name: &str) -> [u64; MAX_LABELS] {
     let mut suffixes = Suffixes::new(key);
     name.bytes().map(lower).for_each(|byte| suffixes.push(byte));
-    (0..=MAX_LABELS + 1).map(|labels| suffixes.last(labels)).collect()
+    suffixes.hashes()
 }
 
 #[test]
 fn ends_at_labels_are_found() {
     let key = NameKey::new(0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321);
     let found = suffixes(key, "a.Very.LONG.name.pool.Example.COM");
-    let wanted = ["com", "example.com", "pool.example.com", "name.pool.example.com"];
-    for (labels, domain) in (1..).zip(wanted) {
-        assert_eq!(found[labels], Some(key.hash(domain.as_bytes())), "{domain}");
-    }
-    assert_eq!(found[0], None);
-    assert_eq!(found[MAX_LABELS], Some(key.hash(b"very.long.name.pool.example.com")));
-    assert_eq!(found[MAX_LABELS + 1], None);
-    assert!(!found.contains(&Some(key.hash(b"ample.com"))));
+    let wanted = [
+        "com",
+        "example.com",
+        "pool.example.com",
+        "name.pool.example.com",
+        "long.name.pool.example.com",
+        "very.long.name.pool.example.com",
+    ];
+    assert_eq!(found, wanted.map(|domain| key.hash(domain.as_bytes())));
+    assert!(!found.contains(&key.hash(b"ample.com")));
 }
 
 #[test]
 fn short_names_have_few_ends() {
     let key = NameKey::new(7, 8);
-    let found = suffixes(key, "localhost");
-    assert_eq!(found[1], Some(key.hash(b"localhost")));
-    assert!(found[2..].iter().all(Option::is_none));
+    let [one, two, ..] = suffixes(key, "localhost");
+    assert_eq!(one, key.hash(b"localhost"));
+    for other in ["", "localhost", ".localhost", "t", "ocalhost"] {
+        assert_ne!(two, key.hash(other.as_bytes()), "{other}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sentinel::config::{Config, ConfigFile};
 use sentinel::daemon::{Agent, Parts, Records, prepare};
-use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet};
+use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet, ServerName};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
 use sentinel_common::event::{Event, Kind};
@@ -53,7 +53,7 @@ impl Datapath for Fake {
         Ok(true)
     }
 
-    fn server_name(&self, _: u64) -> Result<Option<String>, DatapathError> {
+    fn server_name(&self, _: u64) -> Result<Option<ServerName>, DatapathError> {
         Ok(None)
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::api::Shared;
 use crate::attribution::Attribution;
+use crate::datapath::ServerName;
 use crate::detect::{Context, Cpu, Destination, Detector, Name, Sample, Settings};
 use crate::engine::{Input, Suspect};
 use crate::watch::holders::{self, Holder};
@@ -183,9 +184,10 @@ fn context(shared: &Shared, open: &Open, maker: &Attribution) -> Context {
         }
         None => None,
     };
-    let name = name.map(|name| match judge.pool_name(&name) {
-        Some(_) => Name::Pool(name),
-        None => Name::Other(name),
+    let name = name.map(|asked| match asked {
+        ServerName::Named(name) if judge.pool_name(&name).is_some() => Name::Pool(name),
+        ServerName::Named(name) => Name::Other(name),
+        ServerName::Nobody => Name::Nobody,
     });
     let clock = clock::now();
     let unix = i128::from(clock.now) + clock.monotonic_to_unix;

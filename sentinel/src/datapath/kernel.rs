@@ -21,8 +21,8 @@ use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
 use super::{
-    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, object, offsets,
-    platform, sockets,
+    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, ServerName, attach, object,
+    offsets, platform, sockets,
 };
 
 /// The programs in this kernel. Dropping it detaches them.
@@ -246,7 +246,7 @@ impl Datapath for Kernel {
         sockets::insert(self.map("FLOWS")?, socket, flow)
     }
 
-    fn server_name(&self, cookie: u64) -> Result<Option<String>, DatapathError> {
+    fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError> {
         let map = self.ebpf.map("NAMES").ok_or_else(|| absent("NAMES"))?;
         sockets::server_name(map, cookie)
     }

@@ -51,12 +51,11 @@ pub trait Datapath: Send {
     /// When the kernel refuses it: no memory, or no such socket any more.
     fn resume(&mut self, socket: BorrowedFd<'_>, flow: &Flow) -> Result<bool, DatapathError>;
 
-    /// The server name that the TLS handshake on this socket asked for; `None` when there was none or
-    /// it is forgotten.
+    /// Whom the TLS handshake on this socket asked for; `None` when there was none or it is forgotten.
     ///
     /// # Errors
     /// When the kernel refuses to read the map.
-    fn server_name(&self, cookie: u64) -> Result<Option<String>, DatapathError>;
+    fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError>;
 
     /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
     /// [`sentinel_common::verdict::loss_counter`].
@@ -73,6 +72,15 @@ pub trait Datapath: Send {
 
     /// Number of the policy in force, counted from 1.
     fn generation(&self) -> u32;
+}
+
+/// Whom a TLS handshake asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerName {
+    /// This name.
+    Named(String),
+    /// It named nobody.
+    Nobody,
 }
 
 /// A policy as the kernel takes it.

@@ -6,13 +6,12 @@ use std::os::fd::BorrowedFd;
 use aya::maps::{Array, Map, MapData, MapError, SkStorage};
 use sentinel_common::flow::Flow;
 use sentinel_common::names::{NAME_SLOTS, NameSlot};
+use sentinel_common::segment::Source;
 
-use super::DatapathError;
+use super::{DatapathError, ServerName};
 
 /// `BPF_NOEXIST`: what a program has written since stays.
 const NO_EXIST: u64 = 1;
-/// [`NameSlot::source`] of a name from a TLS handshake.
-const FROM_TLS: u32 = 1;
 
 /// Gives a socket its state; `false` when it has some.
 pub(super) fn insert(
@@ -31,17 +30,21 @@ pub(super) fn insert(
     }
 }
 
-/// The name a socket's TLS handshake asked for.
-pub(super) fn server_name(names: &Map, cookie: u64) -> Result<Option<String>, DatapathError> {
+/// Whom a socket's TLS handshake asked for.
+pub(super) fn server_name(names: &Map, cookie: u64) -> Result<Option<ServerName>, DatapathError> {
     let names: Array<_, NameSlot> = Array::try_from(names)
         .map_err(|error| DatapathError::map("NAMES", "to be opened", &error))?;
     let slot = u32::try_from(cookie % NAME_SLOTS as u64).unwrap_or_default();
     let slot =
         names.get(&slot, 0).map_err(|error| DatapathError::map("NAMES", "a read", &error))?;
-    if slot.cookie != cookie || slot.source != FROM_TLS {
+    if slot.cookie == cookie && slot.source == Source::Nameless as u32 {
+        return Ok(Some(ServerName::Nobody));
+    }
+    if slot.cookie != cookie || slot.source != Source::Tls as u32 {
         return Ok(None);
     }
     let len = usize::try_from(slot.len).unwrap_or(usize::MAX);
     let name = slot.name.get(..len).unwrap_or_default();
-    Ok((!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned()))
+    let named = || ServerName::Named(String::from_utf8_lossy(name).into_owned());
+    Ok((!name.is_empty()).then(named))
 }

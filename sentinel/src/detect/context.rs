@@ -39,6 +39,8 @@ pub enum Name {
     Pool(String),
     /// Any other.
     Other(String),
+    /// The handshake named nobody, as a miner's does by default and few others do.
+    Nobody,
 }
 
 /// A workload's use of the processor.
@@ -100,6 +102,7 @@ impl Name {
     fn term(&self) -> (f64, String) {
         match self {
             Self::Pool(name) => (1.0, format!("opened by the name {name}, a mining pool's")),
+            Self::Nobody => (0.7, "the TLS handshake named nobody".to_owned()),
             Self::Other(name) => (0.2, format!("opened by the name {name}")),
         }
     }
