@@ -22,9 +22,6 @@ pub enum Resume {
 
 /// Borrows descriptor `fd` of process `pid` (`pidfd_getfd(2)`, Linux 5.6) and, where it is the socket
 /// with this cookie, hands it to `seed`, which says whether the socket had no state yet.
-///
-/// # Errors
-/// Never: what fails is an answer.
 pub fn resume<E: std::fmt::Display>(
     (pid, fd): (u32, i32),
     cookie: u64,
