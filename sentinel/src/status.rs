@@ -88,16 +88,7 @@ pub fn table(status: &Value) -> String {
             word(status, "started")
         ),
     );
-    row(
-        "mode",
-        format!(
-            "{} (stratum {}, egress {}, encrypted mining {})",
-            word(status, "mode"),
-            word(status, "stratum"),
-            word(status, "egress"),
-            word(status, "encrypted_mining")
-        ),
-    );
+    row("mode", modes(status));
     row("policy", policy(status));
     row("problem", word(status, "policy_error"));
     row(
@@ -120,20 +111,7 @@ pub fn table(status: &Value) -> String {
             ),
         );
     }
-    if let Some(found) = status.get("at_start") {
-        row(
-            "at start",
-            format!(
-                "{} connections to {} addresses by {} processes; {} not attributed, {} not allowed, {} read on",
-                word(found, "connections"),
-                word(found, "addresses"),
-                word(found, "processes"),
-                word(found, "unattributed"),
-                word(found, "not_allowed"),
-                word(found, "resumed"),
-            ),
-        );
-    }
+    row("at start", at_start(status));
     for packets in list(status, "packets") {
         row(
             "packets",
@@ -149,6 +127,30 @@ pub fn table(status: &Value) -> String {
         row("lost", format!("{} ({kind})", plain(count)));
     }
     text
+}
+
+fn modes(status: &Value) -> String {
+    format!(
+        "{} (stratum {}, egress {}, encrypted mining {})",
+        word(status, "mode"),
+        word(status, "stratum"),
+        word(status, "egress"),
+        word(status, "encrypted_mining")
+    )
+}
+
+/// Empty until it has been looked at.
+fn at_start(status: &Value) -> String {
+    let Some(found) = status.get("at_start") else { return String::new() };
+    format!(
+        "{} connections to {} addresses by {} processes; {} not attributed, {} not allowed, {} read on",
+        word(found, "connections"),
+        word(found, "addresses"),
+        word(found, "processes"),
+        word(found, "unattributed"),
+        word(found, "not_allowed"),
+        word(found, "resumed"),
+    )
 }
 
 fn policy(status: &Value) -> String {
@@ -196,7 +198,9 @@ mod tests {
     fn whatever_is_missing_is_left_out() {
         let text = table(&serde_json::json!({"mode": "audit", "losses": {"event": 3}}));
         assert!(text.contains("lost         3 (event)\n"), "{text}");
-        assert!(!text.contains("problem"));
+        assert!(!text.contains("problem") && !text.contains("at start"));
+        let found = serde_json::json!({"at_start": {"connections": 42, "addresses": 17}});
+        assert!(table(&found).contains("at start     42 connections to 17 addresses"));
     }
 
     #[test]
