@@ -77,6 +77,13 @@ impl Flow {
         readers: [Reader::STOPPED; 2],
     };
 
+    /// A flow older than the agent, seeded by userspace: nobody knows what was said before.
+    #[must_use]
+    pub const fn resumed(owner: Owner, outbound: bool) -> Self {
+        let readers = [Reader::waiting(), Reader::waiting()];
+        Self { owned: 1 | (outbound as u8) << 1, owner, readers, ..Self::NEW }
+    }
+
     /// Whether a packet in this direction needs no look: judged under the policy in force.
     #[inline(always)]
     #[must_use]

@@ -94,12 +94,12 @@ impl Reader {
         self.table = table;
     }
 
-    /// A direction that began before anyone was there to read it: read from the next line on,
-    /// wherever that stands.
+    /// A direction that began before anyone was there to read it: read from the next segment on where
+    /// that begins with a message, as most do, else from the next line on, wherever that stands.
     #[must_use]
     pub const fn waiting() -> Self {
         let mut reader = Self::at_start(0);
-        reader.lose_place(0);
+        reader.place = Place(0).in_state(lexer::RESYNC_LINE as u64).0;
         reader.set_started(WAITING);
         reader
     }

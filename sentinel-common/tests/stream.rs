@@ -1,11 +1,15 @@
 //! Sequence numbers, budgets and lost places, and the layout that both sides share.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use sentinel_common::config::Switch;
+use sentinel_common::flow::{Direction, Flow, Owner};
+use sentinel_common::inspect::{Admission, Arrival, Opening, Start, admit, is_open};
 use sentinel_common::lexer;
 use sentinel_common::limits::{CHUNK, INSPECTION_BUDGET, MAX_RULES, MAX_STATES, MESSAGE_BUDGET};
 use sentinel_common::place;
+use sentinel_common::policy::TCP;
 use sentinel_common::signature::{ACCEPTS, CELLS, NO_RULE, Rule, Signatures};
-use sentinel_common::stream::{Calls, Reader, read};
+use sentinel_common::stream::{Calls, Reader, STARTED, read};
 
 /// A set with one token, at the end of any key of level 1, and one rule that asks for it.
 fn signatures() -> Box<Signatures> {
@@ -131,6 +135,39 @@ fn a_lost_place_is_found_at_a_line() {
     assert_eq!(feed(&mut reader, &set, b"\",{\"!\":1}} {\"!\":1}"), None);
     assert!(feed(&mut reader, &set, b"\n{\"!\":1}").is_some());
     assert_eq!(reader.next_sequence, 100, "whoever feeds keeps the sequence");
+}
+
+#[test]
+fn a_waiting_reader_takes_its_place_from_the_next_segment() {
+    let set = signatures();
+    let resumed = || Flow::resumed(Owner::default(), true);
+    let arrive = |flow: &mut Flow, sequence: u32| {
+        let (start, opening) = (Start::Unknown, Opening::Closed);
+        let arrival = Arrival { sequence, len: 8, start, opening, protocol: TCP };
+        admit(flow, Direction::Egress, Switch(0), &arrival)
+    };
+    let mut flow = resumed();
+    assert_eq!(arrive(&mut flow, 77), Admission::Read(0));
+    let [reader, _] = &mut flow.readers;
+    assert_eq!((reader.started(), reader.already_read(77)), (STARTED, Some(0)));
+    assert!(feed(reader, &set, b"{\"!\":1}").is_some(), "a segment that begins a message");
+
+    let mut flow = resumed();
+    assert_eq!(arrive(&mut flow, 0xffff_fff0), Admission::Read(0));
+    let [reader, _] = &mut flow.readers;
+    assert_eq!(feed(reader, &set, b"\"x\",{\"!\":1}} {\"!\":1}"), None, "the end of one");
+    assert!(!reader.is_stopped());
+    assert!(feed(reader, &set, b"\n{\"!\":1}").is_some());
+    assert_eq!(arrive(&mut flow, 0xffff_ff00), Admission::Nothing);
+}
+
+#[test]
+fn a_resumed_flow_is_open_and_belongs_to_its_owner() {
+    let owner = Owner { tgid: 7, ..Owner::default() };
+    let flow = Flow::resumed(owner, true);
+    assert!(is_open(&flow));
+    assert!(!is_open(&Flow::NEW));
+    assert_eq!((flow.owner, flow.owned), (owner, 3));
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub enum Count {
     PendingOverflow,
     /// A name that only shares its hash with a feed's domain.
     NameCollision,
+    /// Connections that were open at the start and are not in the journal, for want of room.
+    SurveyOverflow(u64),
     /// An event that could not be told apart from others, for want of room.
     LimiterOverflow,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{ConfigFile, EnforcementMode, FindingAction, LogLevel, STATE_DIR};
+use crate::config::{ConfigFile, EnforcementMode, FindingAction, LogLevel, STATE_DIR, ScoringFile};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,6 +100,9 @@ pub struct RunArgs {
     /// What becomes of a coin's peer-to-peer protocol [default: alert]
     #[arg(long, value_name = "ACTION")]
     pub peer_to_peer: Option<FindingAction>,
+    /// What becomes of a connection that cannot be read and behaves like a miner's [default: alert]
+    #[arg(long, value_name = "ACTION")]
+    pub encrypted_mining: Option<FindingAction>,
     /// Serve /metrics, /healthz and /readyz here; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
@@ -124,6 +127,7 @@ impl RunArgs {
             stratum: self.stratum,
             names: self.names,
             peer_to_peer: self.peer_to_peer,
+            encrypted_mining: ScoringFile { mode: self.encrypted_mining, ..ScoringFile::default() },
             policies: self.policies.clone(),
             feeds: self.feeds.clone(),
             builtin_feed: self.no_builtin_feed.then_some(false),

@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod datapath;
 pub mod decode;
+pub mod detect;
 pub mod doctor;
 pub mod engine;
 pub mod event;

@@ -88,7 +88,7 @@ pub fn table(status: &Value) -> String {
             word(status, "started")
         ),
     );
-    row("mode", mode(status));
+    row("mode", modes(status));
     row("policy", policy(status));
     row("problem", word(status, "policy_error"));
     row("signatures", signatures(status));
@@ -108,6 +108,7 @@ pub fn table(status: &Value) -> String {
             ),
         );
     }
+    row("at start", at_start(status));
     for packets in list(status, "packets") {
         row(
             "packets",
@@ -125,13 +126,28 @@ pub fn table(status: &Value) -> String {
     text
 }
 
-fn mode(status: &Value) -> String {
+fn modes(status: &Value) -> String {
     format!(
-        "{} (stratum {}, egress {}, names {})",
+        "{} (stratum {}, egress {}, names {}, encrypted mining {})",
         word(status, "mode"),
         word(status, "stratum"),
         word(status, "egress"),
-        word(status, "names")
+        word(status, "names"),
+        word(status, "encrypted_mining")
+    )
+}
+
+/// Empty until it has been looked at.
+fn at_start(status: &Value) -> String {
+    let Some(found) = status.get("at_start") else { return String::new() };
+    format!(
+        "{} connections to {} addresses by {} processes; {} not attributed, {} not allowed, {} read on",
+        word(found, "connections"),
+        word(found, "addresses"),
+        word(found, "processes"),
+        word(found, "unattributed"),
+        word(found, "not_allowed"),
+        word(found, "resumed"),
     )
 }
 
@@ -216,7 +232,9 @@ mod tests {
     fn whatever_is_missing_is_left_out() {
         let text = table(&serde_json::json!({"mode": "audit", "losses": {"event": 3}}));
         assert!(text.contains("lost         3 (event)\n"), "{text}");
-        assert!(!text.contains("problem"));
+        assert!(!text.contains("problem") && !text.contains("at start"));
+        let found = serde_json::json!({"at_start": {"connections": 42, "addresses": 17}});
+        assert!(table(&found).contains("at start     42 connections to 17 addresses"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod netlab;
 pub mod packets;
 pub mod pool;
 pub mod process;
+pub mod score;
 mod server;
 pub mod sniffer;
 mod sync;

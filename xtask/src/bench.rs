@@ -13,6 +13,7 @@ use crate::setup;
 pub(crate) fn verb(args: &Bench) -> Result<()> {
     match &args.what {
         BenchKind::Kernel { args } => kernel(args),
+        BenchKind::Score { args } => score(args),
     }
 }
 
@@ -22,4 +23,12 @@ fn kernel(args: &[String]) -> Result<()> {
     let args: Vec<String> =
         std::iter::once("kernel".to_owned()).chain(args.iter().cloned()).collect();
     process::become_program(root::command(&project::release("sentinel-bench"), &args)?)
+}
+
+/// Needs neither root nor kernel programs.
+fn score(args: &[String]) -> Result<()> {
+    let mut cargo = build::host_cargo();
+    cargo.args(["run", "-p", "sentinel-tests", "--bin", "sentinel-bench", "--", "score"]);
+    cargo.args(args);
+    process::become_program(cargo)
 }

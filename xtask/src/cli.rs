@@ -145,6 +145,12 @@ pub(crate) struct Bench {
 /// What can be measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchKind {
+    /// How well mining behind TLS is told from other traffic (1 minute).
+    Score {
+        /// Arguments for the bench binary.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// What the programs cost per packet and per connect() in this kernel (needs root).
     Kernel {
         /// Arguments for the bench binary.

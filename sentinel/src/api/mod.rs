@@ -6,7 +6,7 @@ mod status;
 
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Shared};
-pub use status::{Outcomes, Status};
+pub use status::{AtStart, Outcomes, Status};
 
 use std::sync::Arc;
 

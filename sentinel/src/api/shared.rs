@@ -1,5 +1,6 @@
 //! What the API tells and the daemon changes.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use sentinel_common::signature::Signatures;
@@ -9,6 +10,12 @@ use crate::datapath::{Attachment, Datapath, DatapathError, PolicySet};
 use crate::event::line::SignatureFigures;
 use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
+use crate::policy::Judge;
+
+use super::status::AtStart;
+
+/// Sockets whose handshake is remembered.
+const NOISE: usize = 4096;
 
 /// What the agent says of itself.
 #[derive(Clone, Debug)]
@@ -19,6 +26,8 @@ pub struct About {
     pub mode: Mode,
     /// What a mining-pool message leads to.
     pub stratum: Mode,
+    /// What a connection that behaves like a miner's leads to.
+    pub encrypted_mining: Mode,
     /// What a destination outside the allowlist leads to.
     pub egress: Mode,
     /// Prefixes in the allowlist.
@@ -35,6 +44,8 @@ pub struct About {
     pub signatures: SignatureFigures,
     /// What was wrong with the last signatures, when they were refused.
     pub signature_error: Option<String>,
+    /// What was open at the start; `None` until it has been looked at.
+    pub at_start: Option<AtStart>,
 }
 
 /// The parts of the agent that more than one task looks at.
@@ -45,18 +56,29 @@ pub struct Shared {
     not_ready: Mutex<Option<String>>,
     /// The kernel's totals at the last look.
     totals: Mutex<Vec<u64>>,
+    /// Who says what would become of a connection today.
+    judge: Mutex<Arc<dyn Judge>>,
+    /// Sockets that began like stratum V2's encrypted handshake, the latest last.
+    noise: Mutex<VecDeque<u64>>,
     metrics: Metrics,
 }
 
 impl Shared {
     /// Not ready yet.
     #[must_use]
-    pub fn new(datapath: Box<dyn Datapath>, about: About, metrics: Metrics) -> Self {
+    pub fn new(
+        datapath: Box<dyn Datapath>,
+        about: About,
+        judge: Arc<dyn Judge>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             datapath: Mutex::new(Some(datapath)),
             about: Mutex::new(about),
             not_ready: Mutex::new(Some("starting".to_owned())),
             totals: Mutex::new(vec![0; COUNTERS]),
+            judge: Mutex::new(judge),
+            noise: Mutex::new(VecDeque::new()),
             metrics,
         }
     }
@@ -65,6 +87,32 @@ impl Shared {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Who says what would become of a connection today.
+    #[must_use]
+    pub fn judge(&self) -> Arc<dyn Judge> {
+        Arc::clone(&lock(&self.judge))
+    }
+
+    /// Has others ask someone else from now on.
+    pub fn set_judge(&self, judge: Arc<dyn Judge>) {
+        *lock(&self.judge) = judge;
+    }
+
+    /// Remembers that a socket began like stratum V2's encrypted handshake.
+    pub fn note_noise(&self, cookie: u64) {
+        let mut noise = lock(&self.noise);
+        if noise.len() >= NOISE {
+            noise.pop_front();
+        }
+        noise.push_back(cookie);
+    }
+
+    /// Whether a socket did.
+    #[must_use]
+    pub fn is_noise(&self, cookie: u64) -> bool {
+        lock(&self.noise).contains(&cookie)
     }
 
     /// What the agent says of itself now.
@@ -144,6 +192,11 @@ impl Shared {
     pub fn swap(&self, signatures: &Signatures) -> Result<Option<u32>, DatapathError> {
         let mut datapath = lock(&self.datapath);
         datapath.as_mut().map(|datapath| datapath.set_signatures(signatures)).transpose()
+    }
+
+    /// Asks the kernel something. `None` when the agent is detached already.
+    pub fn with_datapath<T>(&self, ask: impl FnOnce(&mut dyn Datapath) -> T) -> Option<T> {
+        lock(&self.datapath).as_mut().map(|datapath| ask(datapath.as_mut()))
     }
 
     /// What is attached, where, and the generation in force.

@@ -30,6 +30,8 @@ pub struct Status {
     pub mode: &'static str,
     /// What a mining-pool message leads to.
     pub stratum: &'static str,
+    /// What a connection that behaves like a miner's leads to.
+    pub encrypted_mining: &'static str,
     /// What a destination outside the allowlist leads to.
     pub egress: &'static str,
     /// What a mining pool's name or address leads to.
@@ -52,10 +54,34 @@ pub struct Status {
     pub signature_error: Option<String>,
     /// What is attached.
     pub programs: Vec<Attachment>,
+    /// What was open at the start, once it has been looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_start: Option<AtStart>,
     /// Packets and calls, by reason and verdict; pairs that never happened are left out.
     pub packets: Vec<Outcomes>,
     /// Kernel losses by kind; those that never happened are left out.
     pub losses: BTreeMap<&'static str, u64>,
+}
+
+/// The connections that were open when the agent started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AtStart {
+    /// Those that this host opened.
+    pub connections: usize,
+    /// Addresses they lead to.
+    pub addresses: usize,
+    /// Processes that hold them.
+    pub processes: usize,
+    /// Those for which no process was found.
+    pub unattributed: usize,
+    /// Those that would not be allowed today.
+    pub not_allowed: usize,
+    /// TCP connections, of either direction, that are read from their next packet on.
+    pub resumed: usize,
+    /// TCP connections that could not be taken up, whatever was said on them before.
+    pub not_resumed: usize,
+    /// Connections that there was no room to list.
+    pub left_out: usize,
 }
 
 /// Packets and calls with one outcome.
@@ -86,6 +112,7 @@ impl Status {
             cgroup,
             mode: about.mode.label(),
             stratum: about.stratum.label(),
+            encrypted_mining: about.encrypted_mining.label(),
             egress: about.egress.label(),
             names: about.names.label(),
             feeds: about.feeds,
@@ -96,6 +123,7 @@ impl Status {
             signatures: about.signatures,
             signature_error: about.signature_error,
             programs,
+            at_start: about.at_start,
             packets: packets(&totals),
             losses: losses(&totals),
         }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use sentinel_common::verdict::Mode;
 use serde::{Deserialize, Deserializer};
 
+use super::scoring::ScoringFile;
 use crate::signature::suggest;
 
 /// Largest configuration file that is read, bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Settings as typed; all are optional. Flags of the command line take the same form.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ConfigFile {
     /// `audit` or `enforce`.
@@ -24,6 +25,8 @@ pub struct ConfigFile {
     pub names: Option<FindingAction>,
     /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
     pub peer_to_peer: Option<FindingAction>,
+    /// Connections that behave like a miner's and cannot be read.
+    pub encrypted_mining: ScoringFile,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
     /// Files of mining pools' names and addresses.
@@ -194,6 +197,8 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Scoring;
+    use crate::detect::TermName;
 
     fn parse(text: &str) -> Result<ConfigFile, String> {
         ConfigFile::parse(text, Path::new("c.yaml")).map_err(|error| error.to_string())
@@ -205,7 +210,14 @@ mod tests {
                     policies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\n\
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
-        let file = parse(text).unwrap();
+        let text = format!(
+            "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, weights: {{cpu: 3}}}}\n"
+        );
+        let file = parse(&text).unwrap();
+        assert_eq!(file.encrypted_mining.threshold, Some(0.8));
+        let scoring = Scoring::new(None, &file.encrypted_mining);
+        assert_eq!((scoring.mode, scoring.interval.as_secs()), (Mode::Enforce, 20));
+        assert!((scoring.settings.weights.of(TermName::Cpu) - 3.0).abs() < 1e-9);
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
         assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
         assert_eq!(file.builtin_signatures, Some(false));
@@ -224,6 +236,17 @@ mod tests {
         );
         let error = parse("mode: enforced\n").unwrap_err();
         assert!(error.contains("did you mean \"enforce\"?"), "{error}");
+        for (text, said) in [
+            ("encryptedMining: {weights: {cup: 3}}", "did you mean \"cpu\"?"),
+            ("encryptedMining: {threshold: 7}", "from 0 to 1"),
+            ("encryptedMining: {interval: 1s}", "5s to 60s"),
+            ("encryptedMining: {interval: soon}", "e.g. 10s"),
+            ("encryptedMining: {weights: {cpu: -1}}", "from 0 to 100"),
+            ("encryptedMining: {mod: off}", "did you mean \"mode\"?"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
         let error = parse("listen: 9100\n").unwrap_err();
         assert!(error.contains("127.0.0.1:9100"), "{error}");
     }

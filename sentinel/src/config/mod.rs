@@ -1,18 +1,20 @@
 //! What was typed, in a file and on the command line, to what is true.
 
 mod file;
+mod scoring;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel};
+pub use scoring::{Scoring, ScoringFile};
 use sentinel_common::verdict::Mode;
 
 /// Where the agent keeps its socket when nothing else is said.
 pub const STATE_DIR: &str = "/run/sentinel";
 
 /// Valid settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The most that is done about anything: `Audit` or `Enforce`.
     pub mode: Mode,
@@ -22,6 +24,8 @@ pub struct Config {
     pub names: Mode,
     /// What a coin's peer-to-peer protocol leads to.
     pub peer_to_peer: Mode,
+    /// What a connection that behaves like a miner's and cannot be read leads to.
+    pub encrypted_mining: Scoring,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
     /// Files of mining pools' names and addresses.
@@ -62,6 +66,7 @@ impl Config {
             stratum: typed.stratum.or(file.stratum).map(FindingAction::mode),
             names: typed.names.or(file.names).unwrap_or_default().mode(),
             peer_to_peer: typed.peer_to_peer.or(file.peer_to_peer).unwrap_or_default().mode(),
+            encrypted_mining: Scoring::new(typed.encrypted_mining.mode, &file.encrypted_mining),
             policies,
             feeds,
             builtin_feed: typed.builtin_feed.or(file.builtin_feed).unwrap_or(true),

@@ -13,8 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
-use super::prepare::{Prepared, figures, names};
+use super::prepare::{Prepared, PreparedPolicy, figures, names};
 use super::reader::{Records, read};
+use super::{sampler, survey};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::{Datapath, PolicySet};
@@ -22,6 +23,7 @@ use crate::engine::{Input, Names, State, rfc3339, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
+use crate::policy::{ByAllowlist, Judge};
 use crate::signature::Sets;
 use crate::watch::clock;
 
@@ -67,6 +69,8 @@ pub struct Agent {
     reader: JoinHandle<()>,
     engine: JoinHandle<()>,
     servers: Servers,
+    /// Ends the sampler when it is dropped.
+    sampler: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -94,6 +98,7 @@ impl Agent {
             started: rfc3339(unix),
             mode: config.mode,
             stratum: policy.set.modes.stratum,
+            encrypted_mining: config.capped(config.encrypted_mining.mode),
             egress: policy.set.modes.egress,
             prefixes: policy.set.prefixes.len(),
             policies: policy_names(&config),
@@ -102,12 +107,14 @@ impl Agent {
             feeds: policy.feeds.feeds().to_vec(),
             signatures: figures(number, &signatures),
             signature_error: None,
+            at_start: None,
         };
         metrics.set_signatures(&about.signatures);
         let set = about.signatures.clone();
         metrics.set_generation(generation);
         metrics.set_feeds(policy.feeds.tally());
-        let shared = Arc::new(Shared::new(datapath, about, metrics.clone()));
+        let judge = judge(&policy);
+        let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
         let (inputs, received) = mpsc::channel(INPUTS);
@@ -127,6 +134,9 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
+        survey::start(&shared, &inputs)?;
+        let scoring = &config.encrypted_mining;
+        let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         shared.set_not_ready(None);
         warn(policy.warning.as_deref());
         let policy = policy.set;
@@ -142,6 +152,7 @@ impl Agent {
             reader,
             engine,
             servers,
+            sampler,
         })
     }
 
@@ -167,6 +178,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
+        drop(self.sampler);
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -245,6 +257,12 @@ fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
     losses
 }
 
+/// Who is asked what would become of a connection under these policies.
+pub(super) fn judge(policy: &PreparedPolicy) -> Arc<dyn Judge> {
+    let mode = policy.set.modes.egress;
+    Arc::new(ByAllowlist::new(policy.allowlist.clone(), mode, Arc::clone(&policy.feeds)))
+}
+
 pub(super) fn policy_names(config: &Config) -> Vec<String> {
     config.policies.iter().map(|path| path.display().to_string()).collect()
 }
@@ -252,7 +270,10 @@ pub(super) fn policy_names(config: &Config) -> Vec<String> {
 /// Whether all that only counts at the start is as it was.
 pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
     let Config { cgroup, listen, events, state_dir, log_level, .. } = now;
-    (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
+    let scoring = &now.encrypted_mining;
+    before.encrypted_mining.settings == scoring.settings
+        && before.encrypted_mining.interval == scoring.interval
+        && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
         && (&before.state_dir, &before.log_level) == (state_dir, log_level)
 }
 

@@ -5,6 +5,8 @@ mod announce;
 mod prepare;
 mod reader;
 mod reload;
+mod sampler;
+mod survey;
 
 use std::io;
 use std::path::PathBuf;

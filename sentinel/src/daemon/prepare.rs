@@ -64,6 +64,8 @@ pub struct PreparedPolicy {
     pub set: PolicySet,
     /// The feeds, less what the allowlist names by its one address.
     pub feeds: Arc<FeedSet>,
+    /// What the kernel looks addresses up in, for those who ask on the host.
+    pub allowlist: Allowlist,
     /// Names of the allowlist's rules.
     pub egress: Vec<EgressRule>,
     /// What a user should know, in a sentence.
@@ -117,7 +119,7 @@ pub fn prepare_policy(config: &Config) -> Result<PreparedPolicy, PrepareError> {
         "a policy asks for enforcement, but the agent only audits: add --mode enforce".to_owned()
     });
     let egress = rules(&policy.allowlist);
-    Ok(PreparedPolicy { set, feeds: Arc::new(feeds), egress, warning })
+    Ok(PreparedPolicy { set, feeds: Arc::new(feeds), allowlist: policy.allowlist, egress, warning })
 }
 
 fn rules(allowlist: &Allowlist) -> Vec<EgressRule> {

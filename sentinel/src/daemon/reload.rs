@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use super::agent::{Agent, policy_names, same_wiring, warn};
+use super::agent::{Agent, judge, policy_names, same_wiring, warn};
 use super::prepare::{
     PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, prepare_policy,
     prepare_signatures,
@@ -37,7 +37,7 @@ impl Agent {
     fn settle(&mut self, config: Config) {
         if !same_wiring(&self.config, &config) {
             tracing::warn!(
-                "cgroup, listen, events, stateDir and logLevel change with a restart only"
+                "cgroup, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
         self.config = config;
@@ -69,10 +69,12 @@ impl Agent {
     }
 
     async fn applied(&mut self, config: &Config, prepared: PreparedPolicy, generation: u32) {
-        let PreparedPolicy { set, feeds, egress, warning } = prepared;
+        self.shared.set_judge(judge(&prepared));
+        let PreparedPolicy { set, feeds, egress, warning, allowlist: _ } = prepared;
         self.shared.tell(|about| {
             about.mode = config.mode;
             about.stratum = set.modes.stratum;
+            about.encrypted_mining = config.capped(config.encrypted_mining.mode);
             about.egress = set.modes.egress;
             about.prefixes = set.prefixes.len();
             about.policies = policy_names(config);

@@ -1,5 +1,6 @@
 //! The loaded programs and their maps.
 
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use rustix::rand::GetRandomFlags;
 use sentinel_common::config::{Config, Modes, Switch};
 use sentinel_common::event::ABI_VERSION;
+use sentinel_common::flow::Flow;
 use sentinel_common::limits::MAX_PREFIXES;
 use sentinel_common::names::NameKey;
 use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
@@ -21,8 +23,8 @@ use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
 use super::{
-    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, feeds, object,
-    offsets, platform,
+    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, ServerName, attach, feeds,
+    object, offsets, platform, sockets,
 };
 use crate::feed::FeedSet;
 
@@ -300,6 +302,15 @@ impl Datapath for Kernel {
             tracing::info!("{touched} entries of feeds written in {:.1?}", begun.elapsed());
         }
         Ok(())
+    }
+
+    fn resume(&mut self, socket: BorrowedFd<'_>, flow: &Flow) -> Result<bool, DatapathError> {
+        sockets::insert(self.map("FLOWS")?, socket, flow)
+    }
+
+    fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError> {
+        let map = self.ebpf.map("NAMES").ok_or_else(|| DatapathError::absent("NAMES"))?;
+        sockets::server_name(map, cookie)
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

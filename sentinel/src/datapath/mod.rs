@@ -13,12 +13,15 @@ mod offsets;
 pub mod platform;
 mod replay;
 mod ring;
+mod sockets;
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use sentinel_common::config::Modes;
+use sentinel_common::flow::Flow;
 use sentinel_common::policy::PrefixRules;
 use sentinel_common::signature::Signatures;
 use serde::Serialize;
@@ -51,6 +54,18 @@ pub trait Datapath: Send {
     /// When the kernel refuses an entry; the sentence says whether the feeds before are in force
     /// again.
     fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError>;
+    /// Gives a socket that is older than the programs a flow's state, so that it is read from its next
+    /// packet on; `false` when it has some already, which stays as it is.
+    ///
+    /// # Errors
+    /// When the kernel refuses it: no memory, or no such socket any more.
+    fn resume(&mut self, socket: BorrowedFd<'_>, flow: &Flow) -> Result<bool, DatapathError>;
+
+    /// Whom the TLS handshake on this socket asked for; `None` when there was none or it is forgotten.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the map.
+    fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError>;
 
     /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
     /// [`sentinel_common::verdict::loss_counter`].
@@ -67,6 +82,15 @@ pub trait Datapath: Send {
 
     /// Number of the policy in force, counted from 1.
     fn generation(&self) -> u32;
+}
+
+/// Whom a TLS handshake asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerName {
+    /// This name.
+    Named(String),
+    /// It named nobody.
+    Nobody,
 }
 
 /// A policy as the kernel takes it.

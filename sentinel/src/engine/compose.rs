@@ -12,6 +12,7 @@ use time::macros::format_description;
 use super::Clock;
 use super::names::Names;
 use super::pending::{Entry, Stage};
+use crate::action::Outcome;
 use crate::attribution::{self, Attribution};
 use crate::event::line::{
     Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Process, Stratum,
@@ -50,7 +51,7 @@ pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
         hook: Word(event.hook),
         bytes: event.bytes,
         process: process(clock, event, &entry.found),
-        workload: workload(event, &entry.found),
+        workload: workload_of(event.cgroup, entry.found.cgroup.as_deref()),
         policy: egress.map(|rule| rule.policy.clone()),
         rule: egress.map(|rule| rule.name.clone()),
         name: event.name.clone(),
@@ -62,11 +63,11 @@ pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
     }))
 }
 
-fn text(end: Option<SocketAddr>) -> Option<String> {
+pub(super) fn text(end: Option<SocketAddr>) -> Option<String> {
     end.map(|end| end.to_string())
 }
 
-fn protocol(number: u8) -> String {
+pub(super) fn protocol(number: u8) -> String {
     match number {
         TCP => "tcp".to_owned(),
         UDP => "udp".to_owned(),
@@ -85,7 +86,7 @@ fn process(clock: Clock, event: &KernelEvent, found: &Attribution) -> Option<Pro
     }
 }
 
-fn described(clock: Clock, process: &attribution::Process) -> Process {
+pub(super) fn described(clock: Clock, process: &attribution::Process) -> Process {
     Process {
         pid: process.pid,
         ppid: Some(process.ppid),
@@ -115,14 +116,15 @@ fn told(clock: Clock, owner: &Owner, why: Missing) -> Process {
     }
 }
 
-fn workload(event: &KernelEvent, found: &Attribution) -> Option<Workload> {
-    if event.cgroup == 0 && found.cgroup.is_none() {
+/// What a cgroup's id and path tell; nothing where neither is known.
+pub(super) fn workload_of(id: u64, path: Option<&str>) -> Option<Workload> {
+    if id == 0 && path.is_none() {
         return None;
     }
-    let shape = found.cgroup.as_deref().map(attribution::workload::of_path).unwrap_or_default();
+    let shape = path.map(attribution::workload::of_path).unwrap_or_default();
     Some(Workload {
-        cgroup: found.cgroup.clone(),
-        cgroup_id: event.cgroup,
+        cgroup: path.map(str::to_owned),
+        cgroup_id: id,
         unit: shape.unit,
         container: shape.container,
         pod_uid: shape.pod_uid,
@@ -160,16 +162,17 @@ fn stratum(names: &Names, event: &KernelEvent) -> Option<Stratum> {
 
 fn countermeasure(entry: &Entry) -> Option<Countermeasure> {
     match &entry.outcome {
-        Some(outcome) => Some(Countermeasure {
-            action: Word(Measure::SockDestroy),
-            result: Word(outcome.result()),
-            error: outcome.error(),
-        }),
+        Some(outcome) => Some(destroyed(Some(outcome))),
         None if entry.stage == Stage::Resolve => None,
-        None => Some(Countermeasure {
-            action: Word(Measure::SockDestroy),
-            result: Word(MeasureResult::Pending),
-            error: None,
-        }),
+        None => Some(destroyed(None)),
+    }
+}
+
+/// The end of a socket, as far as it is known.
+pub(super) fn destroyed(outcome: Option<&Outcome>) -> Countermeasure {
+    Countermeasure {
+        action: Word(Measure::SockDestroy),
+        result: Word(outcome.map_or(MeasureResult::Pending, Outcome::result)),
+        error: outcome.and_then(Outcome::error),
     }
 }

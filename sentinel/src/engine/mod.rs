@@ -5,6 +5,10 @@ mod compose;
 mod limiter;
 mod names;
 mod pending;
+mod survey;
+mod suspicion;
+
+use std::collections::BTreeMap;
 
 use std::sync::Arc;
 
@@ -14,6 +18,8 @@ use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 pub use compose::rfc3339;
 pub use names::{EgressRule, Names, SignatureRule, SignatureSet};
+pub use survey::{Found, LINES, Survey};
+pub use suspicion::Suspect;
 
 use crate::action::{Action, Count, EventId, Outcome};
 use crate::attribution::{Attribution, Socket};
@@ -65,6 +71,10 @@ pub enum Input {
     Signatures(Box<Names>, line::SignatureFigures),
     /// A signature set was refused; the one that stays, and why.
     SignaturesRefused(line::SignatureFigures, String),
+    /// What was open when the agent started.
+    Survey(Box<Survey>),
+    /// A connection behaves like a miner's.
+    Suspicion(Box<Suspect>),
     /// The journal's file was moved away.
     Reopen,
     /// No more events come: let everything go that waits.
@@ -91,6 +101,8 @@ pub struct State {
     pending: Pending,
     limiter: Limiter,
     losses: [u64; Loss::COUNT],
+    /// Suspected connections whose sockets are being destroyed.
+    suspects: BTreeMap<EventId, Suspect>,
     next: u64,
 }
 
@@ -98,7 +110,7 @@ impl State {
     /// Events that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.pending.len()
+        self.pending.len() + self.suspects.len()
     }
 
     fn next_id(&mut self) -> EventId {
@@ -115,7 +127,9 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         Input::Fact(Fact::Maker(id, found)) => made_by(state, clock, id, found, &mut actions),
         Input::Fact(Fact::Countermeasure(id, outcome)) => {
             actions.push(Action::Count(Count::Countermeasure(outcome.clone())));
-            if let Some(mut entry) = state.pending.remove(id) {
+            if let Some(suspect) = state.suspects.remove(&id) {
+                actions.push(suspicion::tell(clock, &suspect, Some(&outcome)));
+            } else if let Some(mut entry) = state.pending.remove(id) {
                 entry.outcome = Some(outcome);
                 finish(state, clock, entry, &mut actions);
             }
@@ -139,6 +153,8 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         Input::SignaturesRefused(figures, why) => {
             actions.push(signatures(clock, line::PolicyResult::Refused, figures, Some(why)));
         }
+        Input::Survey(survey) => survey::report(&state.names, clock, *survey, &mut actions),
+        Input::Suspicion(found) => suspicion::suspect(state, clock, *found, &mut actions),
         Input::Reopen => actions.push(Action::ReopenJournal),
         Input::Finish => drain(state, clock, &mut actions),
     }
@@ -285,6 +301,9 @@ fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
             actions.push(destruction(&entry));
         }
         finish(state, clock, entry, actions);
+    }
+    for suspect in std::mem::take(&mut state.suspects).into_values() {
+        actions.push(suspicion::tell(clock, &suspect, None));
     }
     close(clock, state.limiter.expire(u64::MAX), actions);
 }

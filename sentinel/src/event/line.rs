@@ -6,6 +6,8 @@ use sentinel_common::flow::Direction;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 use serde::Serialize;
 
+use super::socket::OpenSocket;
+use super::suspicion::Suspicion;
 use super::word::{Word, word_enum};
 
 /// A line of the journal. `kind` tells which.
@@ -22,6 +24,10 @@ pub enum Line {
     Policy(Policy),
     /// A signature set came into force, or was refused.
     Signatures(Signatures),
+    /// A connection that was open before the agent was.
+    Socket(Box<OpenSocket>),
+    /// A connection that behaves like a miner's.
+    Suspicion(Box<Suspicion>),
 }
 
 /// Something a socket did. `src` is this host's end whoever spoke, `direction` says who did.

@@ -1,6 +1,8 @@
 //! What the agent knows of an event, and the journal's lines made of it.
 
 pub mod line;
+pub mod socket;
+pub mod suspicion;
 pub mod word;
 
 use std::net::SocketAddr;

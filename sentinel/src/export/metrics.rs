@@ -26,7 +26,7 @@ const DECODE_ERRORS: &str =
 const COUNTERMEASURES: &str = "What was done beyond the verdict, by what came of it.";
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 4] = ["journal", "pending", "limiter", "queue"];
+const LOSS_KINDS: [&str; 6] = ["journal", "pending", "limiter", "queue", "survey", "detector"];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ pub struct Metrics {
     decode_errors: IntCounterVec,
     countermeasures: IntCounterVec,
     pending: IntGauge,
+    followed: IntGauge,
     generation: IntGauge,
     load_failures: IntCounter,
     signature_set: IntGauge,
@@ -85,6 +86,11 @@ impl Metrics {
                 &registry,
                 "pending_events",
                 "Events that wait for their process or for the end of their socket.",
+            )?,
+            followed: gauge(
+                &registry,
+                "followed_connections",
+                "Connections whose traffic is sampled for the score of mining that cannot be read.",
             )?,
             generation: gauge(
                 &registry,
@@ -181,6 +187,9 @@ impl Metrics {
             Count::Unattributed(why) => self.unattributed.with_label_values(&[why.word()]).inc(),
             Count::Suppressed => self.suppressed.inc(),
             Count::PendingOverflow => self.lost("pending"),
+            Count::SurveyOverflow(left_out) => {
+                self.lost_many("survey", *left_out);
+            }
             Count::LimiterOverflow => self.lost("limiter"),
             Count::NameCollision => self.name_collisions.inc(),
         }
@@ -191,7 +200,17 @@ impl Metrics {
         self.countermeasures.with_label_values(&labels).inc_by(by);
     }
 
-    /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`.
+    /// Counts several losses of userspace at once.
+    pub fn lost_many(&self, kind: &'static str, count: u64) {
+        self.losses.with_label_values(&[kind]).inc_by(count);
+    }
+
+    /// Connections that are followed for a score.
+    pub fn set_followed(&self, connections: usize) {
+        self.followed.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`, `detector`.
     pub fn lost(&self, kind: &'static str) {
         self.losses.with_label_values(&[kind]).inc();
     }

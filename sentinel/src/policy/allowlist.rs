@@ -23,7 +23,7 @@ pub struct RuleSource {
 
 /// What is allowed, by prefix: each carries what all prefixes around it allow, since the kernel's
 /// trie returns the longest one only.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowlist {
     entries: BTreeMap<Prefix, PrefixRules>,
     /// Lengths in use, so that a lookup tries no other.

@@ -12,6 +12,7 @@
 mod allowlist;
 mod compile;
 mod diagnostic;
+mod judge;
 mod load;
 mod model;
 mod parse;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use allowlist::{Allowlist, RuleSource};
 pub use diagnostic::Diagnostic;
+pub use judge::{ByAllowlist, Judge, Judgement};
 pub use load::{LoadError, Source, load};
 use sentinel_common::verdict::Mode;
 

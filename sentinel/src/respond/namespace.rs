@@ -44,15 +44,8 @@ pub fn search<T: Send>(
     first: impl IntoIterator<Item = u32>,
     work: impl Fn() -> io::Result<Option<T>> + Sync,
 ) -> io::Result<Option<T>> {
-    let mut seen = HashSet::new();
     let mut failure = None;
-    let all = first.into_iter().chain(processes());
-    for pid in all.take(PROCESSES) {
-        let Ok(namespace) = File::open(format!("/proc/{pid}/ns/net")) else { continue };
-        let Ok(number) = namespace.metadata().map(|about| about.ino()) else { continue };
-        if seen.len() >= NAMESPACES || !seen.insert(number) {
-            continue;
-        }
+    for (_, namespace) in namespaces(first) {
         match inside(&namespace, &work) {
             Ok(Some(found)) => return Ok(Some(found)),
             Ok(None) => {}
@@ -60,6 +53,31 @@ pub fn search<T: Send>(
         }
     }
     failure.map_or(Ok(None), Err)
+}
+
+/// Does `work` in every namespace that a process on this host is in, once each; it is told the
+/// namespace's inode number. What failed comes back beside what was done.
+pub fn each<T: Send>(work: impl Fn(u64) -> io::Result<T> + Sync) -> (Vec<T>, Vec<io::Error>) {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for (number, namespace) in namespaces([std::process::id()]) {
+        match inside(&namespace, || work(number)) {
+            Ok(answer) => done.push(answer),
+            Err(error) => failed.push(error),
+        }
+    }
+    (done, failed)
+}
+
+/// Namespaces with their inode numbers, those of `first` before all others.
+fn namespaces(first: impl IntoIterator<Item = u32>) -> impl Iterator<Item = (u64, File)> {
+    let mut seen = HashSet::new();
+    let all = first.into_iter().chain(processes()).take(PROCESSES);
+    all.filter_map(move |pid| {
+        let namespace = File::open(format!("/proc/{pid}/ns/net")).ok()?;
+        let number = namespace.metadata().ok()?.ino();
+        let is_new = seen.len() < NAMESPACES && seen.insert(number);
+        is_new.then_some((number, namespace))
+    })
 }
 
 /// Every process, read only when the first guesses have failed.

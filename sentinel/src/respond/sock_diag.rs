@@ -8,8 +8,11 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 use sentinel_common::policy::TCP;
 
+pub use super::tcp_info::Traffic;
 pub use super::wire::Listed;
-use super::wire::{ACK, BY_FAMILY, DESTROY, DUMP, Family, Message, REQUEST, messages, request};
+use super::wire::{
+    ACK, Ask, BY_FAMILY, DESTROY, DUMP, Family, Message, REQUEST, messages, request,
+};
 use crate::attribution::Socket;
 
 /// The kernel answers at once or not at all.
@@ -33,7 +36,7 @@ pub fn destroy(socket: &Socket) -> io::Result<bool> {
     let socket = &Socket { cookie, ..socket.clone() };
     for family in Family::of(socket) {
         let connection = connect()?;
-        send(&connection, &request(DESTROY, REQUEST | ACK, *family, socket))?;
+        send(&connection, &request(Ask::new(DESTROY, REQUEST | ACK), *family, socket))?;
         match first(&connection)? {
             Some(Message::Error(0)) => return Ok(true),
             Some(Message::Error(code)) if !is_absent(code) => {
@@ -69,7 +72,7 @@ pub fn find(socket: &Socket) -> io::Result<Option<Listed>> {
 
 fn find_exact(family: Family, socket: &Socket) -> io::Result<Option<Listed>> {
     let connection = connect()?;
-    send(&connection, &request(BY_FAMILY, REQUEST, family, socket))?;
+    send(&connection, &request(Ask::new(BY_FAMILY, REQUEST), family, socket))?;
     match first(&connection)? {
         // A listener is what the kernel finds where the connection is gone.
         Some(Message::Socket(listed)) => {
@@ -83,18 +86,45 @@ fn find_exact(family: Family, socket: &Socket) -> io::Result<Option<Listed>> {
 }
 
 fn search(family: Family, socket: &Socket) -> io::Result<Option<Listed>> {
-    let connection = connect()?;
     let all = Socket { local: None, remote: None, ..socket.clone() };
-    send(&connection, &request(BY_FAMILY, REQUEST | DUMP, family, &all))?;
     let mut found = None;
+    dump(&request(Ask::new(BY_FAMILY, REQUEST | DUMP), family, &all), |listed| {
+        if is_meant(&listed, socket) {
+            found = Some(listed);
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+/// Lists the sockets of a protocol that are in one of `states` (bit `1 << state`), with what has
+/// passed through them where the protocol is TCP. `take` is called for each and says whether it
+/// wants more.
+///
+/// # Errors
+/// What the kernel says.
+pub fn list(protocol: u8, states: u32, mut take: impl FnMut(Listed) -> bool) -> io::Result<()> {
+    let all = Socket { protocol, local: None, remote: None, cookie: 0 };
+    for family in Family::ALL {
+        dump(&request(Ask::list(states), family, &all), &mut take)?;
+    }
+    Ok(())
+}
+
+fn dump(request: &[u8], mut take: impl FnMut(Listed) -> bool) -> io::Result<()> {
+    let connection = connect()?;
+    send(&connection, request)?;
     loop {
         for message in receive(&connection)? {
             match message {
-                Message::Done | Message::Error(0) => return Ok(found),
-                Message::Error(code) if is_absent(code) => return Ok(None),
+                Message::Done | Message::Error(0) => return Ok(()),
+                Message::Error(code) if is_absent(code) => return Ok(()),
                 Message::Error(code) => return Err(io::Error::from_raw_os_error(code)),
-                Message::Socket(listed) if is_meant(&listed, socket) => found = Some(listed),
-                Message::Socket(_) => {}
+                Message::Socket(listed) => {
+                    if !take(listed) {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -165,6 +195,31 @@ mod tests {
         assert_eq!(find(&by_cookie).unwrap(), Some(found));
         let other = Socket { cookie: socket.cookie + 1, ..socket };
         assert_eq!(find(&other).unwrap(), None);
+    }
+
+    #[test]
+    fn a_list_tells_what_has_passed() {
+        use std::io::{Read, Write};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(b"hello").unwrap();
+        server.read_exact(&mut [0; 5]).unwrap();
+        server.write_all(b"hi").unwrap();
+        client.read_exact(&mut [0; 2]).unwrap();
+        let mut listed = Vec::new();
+        list(TCP, 1 << 1, |one| {
+            listed.push(one);
+            true
+        })
+        .unwrap();
+        assert!(listed.iter().all(|one| one.state == 1), "only what is established");
+        let local = client.local_addr().unwrap();
+        let found = listed.iter().find(|one| one.local == local).unwrap();
+        assert_eq!(Some(found.remote), client.peer_addr().ok());
+        let traffic = found.traffic.unwrap();
+        assert_eq!((traffic.segments_out, traffic.segments_in), (1, 1));
+        assert_eq!((traffic.bytes_received, traffic.bytes_sent), (2, 5));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::tcp_info::Traffic;
 use crate::attribution::Socket;
 
 /// `SOCK_DIAG_BY_FAMILY`
@@ -22,6 +23,14 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const HEADER: usize = 16;
 const SEQUENCE: u32 = 1;
+/// Bytes of `inet_diag_msg`, before its attributes.
+const BODY: usize = 72;
+/// `INET_DIAG_INFO`
+const INFO: u8 = 2;
+/// `INET_DIAG_CGROUP_ID`
+const CGROUP_ID: u16 = 21;
+/// `NLA_TYPE_MASK`
+const ATTRIBUTE: u16 = 0x3fff;
 /// `INET_DIAG_NOCOOKIE`, both halves.
 const NO_COOKIE: u64 = u64::MAX;
 
@@ -33,6 +42,9 @@ pub(super) enum Family {
 }
 
 impl Family {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::V4, Self::V6];
+
     /// The families in which a socket with these ends may be found.
     pub(super) fn of(socket: &Socket) -> &'static [Self] {
         let is_v6 = |end: Option<SocketAddr>| end.is_some_and(|end| end.is_ipv6());
@@ -51,10 +63,36 @@ impl Family {
     }
 }
 
+/// What is asked of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    /// [`BY_FAMILY`] or [`DESTROY`].
+    pub(super) kind: u16,
+    /// [`REQUEST`] and what goes with it.
+    pub(super) flags: u16,
+    /// Bit `1 << state` of each state that is meant.
+    pub(super) states: u32,
+    /// Bit `1 << (attribute - 1)` of each attribute that is asked for.
+    pub(super) extensions: u8,
+}
+
+impl Ask {
+    /// In whatever state, and no more than the kernel tells by itself.
+    pub(super) const fn new(kind: u16, flags: u16) -> Self {
+        Self { kind, flags, states: u32::MAX, extensions: 0 }
+    }
+
+    /// Sockets of a protocol in these states, with their traffic.
+    pub(super) const fn list(states: u32) -> Self {
+        Self { kind: BY_FAMILY, flags: REQUEST | DUMP, states, extensions: 1 << (INFO - 1) }
+    }
+}
+
 /// A request about one socket, or with [`DUMP`] about all of its protocol.
-pub(super) fn request(kind: u16, flags: u16, family: Family, socket: &Socket) -> Vec<u8> {
-    let mut body = vec![family.number(), socket.protocol, 0, 0];
-    body.extend(u32::MAX.to_ne_bytes());
+pub(super) fn request(ask: Ask, family: Family, socket: &Socket) -> Vec<u8> {
+    let Ask { kind, flags, states, extensions } = ask;
+    let mut body = vec![family.number(), socket.protocol, extensions, 0];
+    body.extend(states.to_ne_bytes());
     let port = |end: Option<SocketAddr>| end.map_or(0, |end| end.port()).to_be_bytes();
     body.extend(port(socket.local));
     body.extend(port(socket.remote));
@@ -115,6 +153,12 @@ pub struct Listed {
     pub uid: u32,
     /// Its inode; 0 when no process holds it any more.
     pub inode: u32,
+    /// `TCP_ESTABLISHED` (1) and so on, include/net/tcp_states.h.
+    pub state: u8,
+    /// Its cgroup; 0 where the kernel does not tell (before 5.9).
+    pub cgroup: u64,
+    /// What has passed through it, for TCP and where it was asked for.
+    pub traffic: Option<Traffic>,
 }
 
 /// The messages in one datagram; what is cut or unknown is left out.
@@ -149,13 +193,31 @@ fn listed(body: &[u8]) -> Option<Listed> {
         let ip = if family == Family::V4.number() { IpAddr::from(v4) } else { IpAddr::from(v6) };
         Some(SocketAddr::new(ip.to_canonical(), port))
     };
+    let attribute = |kind| attributes(body.get(BODY..).unwrap_or_default(), kind);
+    let cgroup = attribute(CGROUP_ID).and_then(|value| value.first_chunk().copied());
     Some(Listed {
+        state: *body.get(1)?,
+        cgroup: cgroup.map_or(0, u64::from_ne_bytes),
+        traffic: attribute(u16::from(INFO)).and_then(Traffic::read),
         local: end(4, 8)?,
         remote: end(6, 24)?,
         cookie: u64::from(ne_u32(body, 44)?) | u64::from(ne_u32(body, 48)?) << 32,
         uid: ne_u32(body, 64)?,
         inode: ne_u32(body, 68)?,
     })
+}
+
+/// The value of an attribute (include/uapi/linux/netlink.h `nlattr`).
+fn attributes(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let length = u16::from_ne_bytes(*bytes.first_chunk()?);
+        let kind = u16::from_ne_bytes(*bytes.get(2..)?.first_chunk()?);
+        let value = bytes.get(4..usize::from(length))?;
+        if kind & ATTRIBUTE == wanted {
+            return Some(value);
+        }
+        bytes = bytes.get(usize::from(length).next_multiple_of(4)..)?;
+    }
 }
 
 fn ne_u32(bytes: &[u8], offset: usize) -> Option<u32> {
@@ -177,16 +239,29 @@ mod tests {
 
     #[test]
     fn a_request_has_the_kernels_layout() {
-        let v4 = request(DESTROY, REQUEST | ACK, Family::V4, &socket());
+        let v4 = request(Ask::new(DESTROY, REQUEST | ACK), Family::V4, &socket());
         assert_eq!(v4.len(), 72);
         assert_eq!(v4[16..18], [2, 6]);
         assert_eq!(v4[24..28], [4000_u16.to_be_bytes(), 3333_u16.to_be_bytes()].concat());
         assert_eq!(v4[28..32], [10, 0, 0, 1]);
         assert_eq!(v4[44..48], [192, 0, 2, 1]);
         assert_eq!(v4[64..72], [2_u32.to_ne_bytes(), 1_u32.to_ne_bytes()].concat());
-        let v6 = request(DESTROY, REQUEST | ACK, Family::V6, &socket());
+        let v6 = request(Ask::new(DESTROY, REQUEST | ACK), Family::V6, &socket());
         assert_eq!(v6[16], 10);
         assert_eq!(v6[28..44], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1]);
+    }
+
+    #[test]
+    fn attributes_are_found_and_never_read_past_their_end() {
+        let mut bytes = vec![5, 0, 1, 0, 9, 0, 0, 0];
+        bytes.extend([12, 0, 21, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(attributes(&bytes, 1), Some([9].as_slice()));
+        assert_eq!(attributes(&bytes, CGROUP_ID), Some([1, 2, 3, 4, 5, 6, 7, 8].as_slice()));
+        assert_eq!(attributes(&bytes, 3), None);
+        for end in 0..bytes.len() {
+            assert_eq!(attributes(&bytes[..end], CGROUP_ID), None, "{end}");
+        }
+        assert_eq!(attributes(&[0; 8], 1), None, "a length of nothing ends the walk");
     }
 
     #[test]

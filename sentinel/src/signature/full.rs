@@ -104,8 +104,9 @@ fn long_key(name: &str, count: usize) -> String {
     name.chars().cycle().take(count.saturating_sub(OTHER_STATES)).collect()
 }
 
-/// Classes besides those of single bytes: bytes that no pattern names, keys of each level, and so on.
-const OTHER_CLASSES: usize = 12;
+/// Classes besides those of single bytes: bytes that no pattern names, keys of each level, the letters
+/// of the lines that every set knows, and so on.
+const OTHER_CLASSES: usize = 36;
 
 /// A set that tells this many classes of symbols apart: one text of so many different bytes.
 #[must_use]

@@ -54,6 +54,19 @@ impl Tree {
         self.known.path(id).map(str::to_owned)
     }
 
+    /// The path of a folder of this tree, from its root; `/` is the root itself.
+    #[must_use]
+    pub fn relative(&self, folder: &Path) -> Option<String> {
+        let below = folder.strip_prefix(&self.root).ok()?;
+        Some(format!("/{}", below.to_str()?))
+    }
+
+    /// The id of a cgroup, by its path.
+    #[must_use]
+    pub fn id(&self, path: &str) -> Option<u64> {
+        inode(&self.folder(path))
+    }
+
     /// Processes of a cgroup, no more than a few.
     #[must_use]
     pub fn processes(&self, path: &str) -> Vec<u32> {
@@ -61,7 +74,9 @@ impl Tree {
         list.lines().filter_map(|line| line.parse().ok()).take(PROCESSES).collect()
     }
 
-    fn folder(&self, path: &str) -> PathBuf {
+    /// The folder of a cgroup.
+    #[must_use]
+    pub fn folder(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
     }
 
@@ -116,6 +131,9 @@ mod tests {
         assert_eq!(tree.path(id, Some("/system.slice/nginx.service")), path);
         assert_eq!(tree.path(0, None), None);
         assert_eq!(tree.path(u64::MAX, None), None);
+        assert_eq!(tree.relative(&service).as_deref(), path.as_deref());
+        assert_eq!(tree.relative(root.path()).as_deref(), Some("/"));
+        assert_eq!(tree.id("/system.slice/nginx.service"), Some(id));
         assert_eq!(tree.processes("/system.slice/nginx.service"), [12, 13]);
         assert!(tree.processes("/none").is_empty());
     }

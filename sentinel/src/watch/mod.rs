@@ -3,7 +3,11 @@
 
 pub mod cgroupfs;
 pub mod clock;
+pub mod facts;
 pub mod files;
+pub mod holders;
+pub mod inventory;
 pub mod procfs;
 pub mod resolver;
+pub mod scope;
 pub mod sockets;

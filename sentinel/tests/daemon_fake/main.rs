@@ -12,6 +12,7 @@ mod signatures;
 use std::io::{self, Read, Write};
 use std::mem::offset_of;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,12 +20,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sentinel::config::{Config, ConfigFile};
 use sentinel::daemon::{Agent, Parts, Records, prepare};
-use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet};
+use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet, ServerName};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
 use sentinel::feed::FeedSet;
 use sentinel_common::event::{Event, Kind};
-use sentinel_common::flow::Owner;
+use sentinel_common::flow::{Flow, Owner};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode, Reason, Verdict, outcome_counter};
 use serde_json::Value;
@@ -62,6 +63,14 @@ impl Datapath for Fake {
     fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError> {
         self.0.lock().unwrap().feeds.push(Arc::clone(feeds));
         Ok(())
+    }
+
+    fn resume(&mut self, _: BorrowedFd<'_>, _: &Flow) -> Result<bool, DatapathError> {
+        Ok(true)
+    }
+
+    fn server_name(&self, _: u64) -> Result<Option<ServerName>, DatapathError> {
+        Ok(None)
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

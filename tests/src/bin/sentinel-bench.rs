@@ -1,10 +1,12 @@
-//! `sentinel-bench kernel`: what the hooks cost, interleaved with an empty program in one run.
+//! `sentinel-bench kernel`: what the hooks cost, interleaved with an empty program in one run;
+//! `sentinel-bench score`: how well mining that cannot be read is told from other traffic.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use sentinel_tests::bench;
+use sentinel_tests::score::{self, Options, Set};
 
 /// Benchmarks of sentinel's kernel programs. Figures are medians of interleaved rounds; compare
 /// ratios and differences within one run, never nanoseconds of two runs.
@@ -28,10 +30,36 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// The score for encrypted mining, on TLS sessions in compressed time; needs no root.
+    Score {
+        /// Sessions of each pattern.
+        #[arg(long, default_value_t = 12)]
+        sessions: u32,
+        /// Whose seeds and patterns.
+        #[arg(long, value_enum, default_value_t = Set::HeldOut)]
+        set: Set,
+        /// Seconds of a session that pass in one.
+        #[arg(long, default_value_t = 60.0)]
+        scale: f64,
+        /// How long sessions are watched, in seconds of theirs.
+        #[arg(long, default_value_t = 1200.0)]
+        seconds: f64,
+    },
 }
 
 fn main() -> Result<ExitCode> {
-    let What::Kernel { rounds, repeat, check } = Cli::parse().what;
+    match Cli::parse().what {
+        What::Kernel { rounds, repeat, check } => kernel(rounds, repeat, check),
+        What::Score { sessions, set, scale, seconds } => {
+            eprintln!("{sessions} sessions of each pattern; about {:.0} s", seconds / scale + 2.0);
+            let outcomes = score::run(&Options { set, sessions, scale, seconds })?;
+            print!("{}", score::table(&outcomes));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn kernel(rounds: usize, repeat: u32, check: bool) -> Result<ExitCode> {
     eprintln!("{rounds} rounds of {repeat} runs a case; about {} s", rounds / 3 + 1);
     let rows = bench::run(rounds, repeat)?;
     print!("{}", bench::table(&rows));

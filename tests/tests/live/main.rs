@@ -8,6 +8,7 @@ mod honest;
 mod lifecycle;
 mod loss;
 mod names;
+mod older;
 mod stage;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
     trials.extend(names::trials());
+    trials.extend(older::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();

@@ -31,7 +31,7 @@ fn a_set_is_measured_against_its_room() {
     assert_eq!((set.tokens.added, set.rules.added), (2, 1));
     assert!(set.states.added > 0 && set.states.used < set.states.room);
     let text = report.text();
-    assert!(text.contains(" of 64 (+1), states "), "{text}");
+    assert!(text.contains(" of 64 (+2), states "), "{text}");
     assert!(text.contains(" of 4,096 (+"), "{text}");
     assert!(text.ends_with("1 policy files, 1 signature files, nothing wrong\n"), "{text}");
 }

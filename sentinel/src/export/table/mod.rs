@@ -5,7 +5,11 @@
 
 use std::fmt::Write;
 
-use crate::event::line::{Flow, Line, Losses, Policy, Signatures, Suppressed};
+use sentinel_common::verdict::Verdict;
+
+use crate::event::line::{Flow, Line, Losses, Policy, Process, Signatures, Suppressed, Workload};
+use crate::event::socket::OpenSocket;
+use crate::event::suspicion::Suspicion;
 use crate::event::word::{Word, Words};
 
 /// From this width on a row fits one line.
@@ -54,6 +58,8 @@ impl Table {
             // The set that the agent began with is no news.
             Line::Signatures(line) if line.set.set == 1 && line.error.is_none() => String::new(),
             Line::Signatures(line) => self.note(&line.time, &new_set(line)),
+            Line::Socket(open) => self.open_socket(open),
+            Line::Suspicion(suspicion) => self.suspicion(suspicion),
         }
     }
 
@@ -81,12 +87,43 @@ impl Table {
             time: clock(&flow.time),
             verdict,
             reason: flow.reason.0.word(),
-            who: &who(flow),
+            who: &who(flow.process.as_ref()),
             place: flow.dst.as_deref().or(flow.src.as_deref()).unwrap_or("-"),
             why: &why(flow),
-            workload: &workload(flow),
+            workload: &workload(flow.workload.as_ref()),
         };
         self.row(&row, colour, "")
+    }
+
+    /// Only those that something speaks against: the rest is in the journal.
+    fn open_socket(&self, open: &OpenSocket) -> String {
+        if open.verdict.0 == Verdict::Allowed {
+            return String::new();
+        }
+        let row = Row {
+            time: clock(&open.time),
+            verdict: open.verdict.0.word(),
+            reason: open.reason.0.word(),
+            who: &who(open.process.as_ref()),
+            place: open.dst.as_deref().or(open.src.as_deref()).unwrap_or("-"),
+            why: open.feed.as_deref().unwrap_or("open since before the start"),
+            workload: &workload(open.workload.as_ref()),
+        };
+        self.row(&row, YELLOW, "")
+    }
+
+    fn suspicion(&self, suspicion: &Suspicion) -> String {
+        let is_cut = suspicion.verdict.0 == Verdict::Blocked;
+        let row = Row {
+            time: clock(&suspicion.time),
+            verdict: suspicion.verdict.0.word(),
+            reason: suspicion.reason.0.word(),
+            who: &who(suspicion.process.as_ref()),
+            place: &suspicion.dst,
+            why: &score(suspicion),
+            workload: &workload(suspicion.workload.as_ref()),
+        };
+        self.row(&row, if is_cut { RED } else { YELLOW }, "")
     }
 
     fn row(&self, row: &Row<'_>, colour: &str, rest: &str) -> String {
@@ -132,10 +169,8 @@ struct Row<'a> {
     workload: &'a str,
 }
 
-fn who(flow: &Flow) -> String {
-    flow.process
-        .as_ref()
-        .map_or_else(|| "-".to_owned(), |process| format!("{}[{}]", process.comm, process.pid))
+fn who(process: Option<&Process>) -> String {
+    process.map_or_else(|| "-".to_owned(), |process| format!("{}[{}]", process.comm, process.pid))
 }
 
 /// The pool by its name or its feed; dialect and rule, then who it works for.
@@ -162,6 +197,15 @@ fn why(flow: &Flow) -> String {
     text
 }
 
+/// The score and what counted most in it.
+fn score(suspicion: &Suspicion) -> String {
+    let mut terms: Vec<_> = suspicion.terms.iter().collect();
+    terms.sort_by(|one, other| (other.value * other.weight).total_cmp(&(one.value * one.weight)));
+    let words =
+        terms.iter().take(3).map(|term| format!("{} {:.1}", term.name.0.word(), term.value));
+    format!("score {:.2}: {}", suspicion.score, words.collect::<Vec<_>>().join(", "))
+}
+
 /// A wallet is known by its ends.
 fn shortened(login: &str) -> String {
     let letters: Vec<char> = login.chars().collect();
@@ -173,8 +217,8 @@ fn shortened(login: &str) -> String {
     }
 }
 
-fn workload(flow: &Flow) -> String {
-    let Some(workload) = &flow.workload else { return "-".to_owned() };
+fn workload(workload: Option<&Workload>) -> String {
+    let Some(workload) = workload else { return "-".to_owned() };
     let container = workload.container.as_deref().map(|id| id.get(..12).unwrap_or(id));
     let name = workload.unit.as_deref().or(container).or(workload.cgroup.as_deref());
     name.map_or_else(|| format!("cgroup {}", workload.cgroup_id), str::to_owned)
