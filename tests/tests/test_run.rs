@@ -1,6 +1,8 @@
 //! The fixtures through the real program by BPF_PROG_TEST_RUN: what the kernel's reader says of a
 //! packet is what the host's says, packet by packet.
 
+mod million;
+
 use std::process::ExitCode;
 use std::sync::{LazyLock, Mutex};
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     trials.push(trial("quotations_pass".into(), quotations_pass));
     trials.push(trial("a_gap_resets_honestly".into(), a_gap_resets_honestly));
     trials.push(trial("random_streams_agree".into(), random_streams_agree));
+    trials.push(trial("a_million_packets_agree".into(), million::a_million_packets_agree));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -29,6 +29,12 @@ impl<'a> HostEngine<'a> {
         let switch = Switch::new(1, Mode::Off, stratum, 0, 0);
         Self { signatures, switch, flows: HashMap::new() }
     }
+
+    /// What is known of a flow, whole; `None` before its first packet.
+    #[must_use]
+    pub fn state(&self, flow: FlowId) -> Option<&Flow> {
+        self.flows.get(&flow)
+    }
 }
 
 impl Engine for HostEngine<'_> {
