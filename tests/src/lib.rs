@@ -9,6 +9,7 @@ pub mod bench;
 pub mod cgroup;
 pub mod cli;
 pub mod demo;
+pub mod detect;
 pub mod errno;
 pub mod honest;
 pub mod miner;

@@ -1,10 +1,11 @@
-//! `sentinel-bench kernel`: what the hooks cost, interleaved with an empty program in one run.
+//! `sentinel-bench kernel`: what the hooks cost; `sentinel-bench detect`: what the reader catches.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sentinel_tests::bench;
+use sentinel_tests::{bench, detect};
 
 /// Benchmarks of sentinel's kernel programs. Figures are medians of interleaved rounds; compare
 /// ratios and differences within one run, never nanoseconds of two runs.
@@ -28,13 +29,50 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// Recall, false positives and bytes read, as Markdown; nDPI beside it where it is installed.
+    Detect {
+        /// The folder with the captures (mining, synthetic, evasion, lookalikes, benign).
+        #[arg(long, default_value = "../shared/corpus")]
+        corpus: PathBuf,
+        /// Put the tables between `<!-- bench detect -->` and `<!-- /bench detect -->` in this file.
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        /// Leave nDPI out.
+        #[arg(long)]
+        without_peer: bool,
+        /// Leave the captures out.
+        #[arg(long)]
+        only_generated: bool,
+    },
 }
 
+/// The place of the tables in a document.
+const MARKER: &str = "bench detect";
+
 fn main() -> Result<ExitCode> {
-    let What::Kernel { rounds, repeat, check } = Cli::parse().what;
-    eprintln!("{rounds} rounds of {repeat} runs a case; about {} s", rounds / 3 + 1);
-    let rows = bench::run(rounds, repeat)?;
-    print!("{}", bench::table(&rows));
-    let over = check && rows.iter().any(|row| !row.within());
-    Ok(if over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    match Cli::parse().what {
+        What::Kernel { rounds, repeat, check } => {
+            eprintln!("{rounds} rounds of {repeat} runs a case; about {} s", rounds / 3 + 1);
+            let rows = bench::run(rounds, repeat)?;
+            print!("{}", bench::table(&rows));
+            let over = check && rows.iter().any(|row| !row.within());
+            Ok(if over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+        What::Detect { corpus, write, without_peer, only_generated } => {
+            let text = detect::run(&detect::Options { corpus, without_peer, only_generated })?;
+            println!("{text}");
+            if let Some(document) = write {
+                let written = detect::write_between_markers(&document, MARKER, &text)?;
+                let name = document.display();
+                if written {
+                    eprintln!("{name} has the tables");
+                } else {
+                    eprintln!(
+                        "{name} has no lines <!-- {MARKER} --> and <!-- /{MARKER} -->: nothing written"
+                    );
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
