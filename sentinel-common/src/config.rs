@@ -2,12 +2,31 @@
 
 use crate::verdict::Mode;
 
+/// What each kind of finding leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modes {
+    /// A destination that the allowlist does not name; `Off` without an allowlist.
+    pub egress: Mode,
+    /// A mining-pool message.
+    pub stratum: Mode,
+    /// A name or an address that a feed gives to mining pools.
+    pub names: Mode,
+    /// A coin's peer-to-peer protocol.
+    pub peer_to_peer: Mode,
+}
+
+impl Modes {
+    /// Nothing is looked at.
+    pub const OFF: Self =
+        Self { egress: Mode::Off, stratum: Mode::Off, names: Mode::Off, peer_to_peer: Mode::Off };
+}
+
 /// What is in force, in one word: userspace replaces it in one aligned store and a program loads it
 /// once, so no packet is judged by half of one policy and half of another.
 ///
-/// Bits 0..32 the generation, 32..40 the [`Mode`] of the allowlist, 40..48 that of mining-pool
-/// messages, 48..56 the allowlist's slot, 56..64 the number of the signature set, whose slot is its
-/// lowest bit.
+/// Bits 0..32 the generation, 32..48 four bits for each of [`Modes`] in the order of its fields,
+/// 48..56 the allowlist's slot, 56..64 the number of the signature set, whose slot is its lowest
+/// bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Switch(pub u64);
 
@@ -15,17 +34,13 @@ impl Switch {
     /// Packs what is to be in force.
     #[inline(always)]
     #[must_use]
-    pub const fn new(
-        generation: u32,
-        egress: Mode,
-        stratum: Mode,
-        policy_slot: u8,
-        signatures: u8,
-    ) -> Self {
+    pub const fn new(generation: u32, modes: Modes, policy_slot: u8, signatures: u8) -> Self {
         Self(
             generation as u64
-                | (egress as u64) << 32
-                | (stratum as u64) << 40
+                | (modes.egress as u64) << 32
+                | (modes.stratum as u64) << 36
+                | (modes.names as u64) << 40
+                | (modes.peer_to_peer as u64) << 44
                 | (policy_slot as u64) << 48
                 | (signatures as u64) << 56,
         )
@@ -38,18 +53,44 @@ impl Switch {
         self.0 as u32
     }
 
+    /// What each kind of finding leads to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn modes(self) -> Modes {
+        Modes {
+            egress: self.egress(),
+            stratum: self.stratum(),
+            names: self.names(),
+            peer_to_peer: self.peer_to_peer(),
+        }
+    }
+
     /// Whether destinations are judged.
     #[inline(always)]
     #[must_use]
     pub const fn egress(self) -> Mode {
-        mode((self.0 >> 32) as u8)
+        mode((self.0 >> 32) as u8 & 15)
     }
 
     /// Whether payload is read.
     #[inline(always)]
     #[must_use]
     pub const fn stratum(self) -> Mode {
-        mode((self.0 >> 40) as u8)
+        mode((self.0 >> 36) as u8 & 15)
+    }
+
+    /// Whether names are looked up.
+    #[inline(always)]
+    #[must_use]
+    pub const fn names(self) -> Mode {
+        mode((self.0 >> 40) as u8 & 15)
+    }
+
+    /// Whether a coin's peer-to-peer protocol is told of.
+    #[inline(always)]
+    #[must_use]
+    pub const fn peer_to_peer(self) -> Mode {
+        mode((self.0 >> 44) as u8 & 15)
     }
 
     /// Slot of the allowlist, 0 or 1.
@@ -98,8 +139,14 @@ pub struct Config {
     /// Id of the cgroup to which the probes keep, 0 for all: unlike the cgroup hooks they see every
     /// task.
     pub cgroup: u64,
+    /// 1 while a feed holds prefixes: a trie is dear to ask, and mostly empty.
+    pub feed_prefixes: u32,
+    /// Keeps what follows aligned; zero.
+    pub reserved: u32,
     /// Where kernel structures keep what the probes read.
     pub offsets: Offsets,
+    /// The secret of the names' hashes.
+    pub name_key: crate::names::NameKey,
 }
 
 impl Config {
@@ -149,4 +196,4 @@ pub struct OwnerSlot {
     pub owner: crate::flow::Owner,
 }
 
-const _: () = assert!(size_of::<Config>() == 24 + 40);
+const _: () = assert!(size_of::<Config>() == 24 + 8 + 40 + 16);

@@ -7,7 +7,7 @@ use crate::limits::EXCERPT;
 use crate::verdict::wire_enum;
 
 /// Changes whenever a record or a map's layout does: a loader refuses an object of another number.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 wire_enum! {
     /// What an event tells of.
@@ -20,6 +20,14 @@ wire_enum! {
         Listen = 3 => "listen",
         /// A connection that no cgroup hook has seen.
         Connect = 4 => "connect",
+        /// A DNS question.
+        Dns = 5 => "dns",
+        /// A TLS handshake's server name.
+        Tls = 6 => "tls",
+        /// A coin's peer-to-peer protocol.
+        PeerToPeer = 7 => "peer_to_peer",
+        /// What may be mining and cannot be read.
+        Suspicion = 8 => "suspicion",
     }
 }
 
@@ -91,7 +99,8 @@ pub struct Event {
     pub direction: u8,
     /// Bytes of `excerpt` in use.
     pub excerpt_len: u16,
-    /// The payload that completed the match, from its first byte on.
+    /// The payload that completed the match, from its first byte on; of a `Dns` or `Tls` event the
+    /// name, lower-case and dotted.
     pub excerpt: [u8; EXCERPT],
 }
 

@@ -46,15 +46,15 @@ pub struct Flow {
     pub settled: u8,
     /// 1 once `owner` was looked for.
     pub owned: u8,
-    /// Number of the rule that made the verdict, or [`NO_RULE`].
-    pub rule: u32,
-    /// Number of the signature table the readers walk.
-    pub signatures: u32,
     /// Sum over the last destination that was told of as denied: one event for each, not for each
     /// datagram.
     pub told: u32,
+    /// Number of the rule that made the verdict, or [`Flow::NO_RULE`].
+    pub rule: u16,
+    /// Number of the signature table the readers walk.
+    pub signatures: u8,
     /// 1 when this host opened the connection.
-    pub outbound: u32,
+    pub outbound: u8,
     /// Who opened the socket.
     pub owner: Owner,
     /// What was read, by [`Direction`].
@@ -62,6 +62,9 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// No rule: [`NO_RULE`] as a flow keeps it.
+    pub const NO_RULE: u16 = NO_RULE as u16;
+
     /// A flow that nothing is known of.
     pub const NEW: Self = Self {
         generation: 0,
@@ -69,9 +72,9 @@ impl Flow {
         reason: Reason::Unremarkable as u8,
         settled: 0,
         owned: 0,
-        rule: NO_RULE,
-        signatures: 0,
         told: 0,
+        rule: Self::NO_RULE,
+        signatures: 0,
         outbound: 0,
         owner: Owner { cgroup: 0, start_time: 0, tgid: 0, uid: 0, comm: [0; COMM] },
         readers: [Reader::STOPPED; 2],
@@ -89,9 +92,9 @@ impl Flow {
     pub const fn settle(&mut self, verdict: Verdict, reason: Reason, rule: u32) {
         self.verdict = verdict as u8;
         self.reason = reason as u8;
-        self.rule = rule;
+        self.rule = rule as u16;
         self.settled = 3;
     }
 }
 
-const _: () = assert!(size_of::<Flow>() == 144);
+const _: () = assert!(size_of::<Flow>() == 152);

@@ -9,7 +9,15 @@
 //! white space, a byte order mark and NUL padding between them are skipped. Any other byte there
 //! ends inspection: it opens no message that a mining pool would read. The grammar is RFC 8259's,
 //! read leniently: what is illegal must not lose the reader's place.
+//!
+//! A capital letter there opens the head of an HTTP message (RFC 9112), or the one line of a PROXY
+//! preamble: its lines are strings too, in lower case and without white space. What follows a head
+//! is not the lexer's to say: it stops at [`FRAMED`] and leaves that to `frame.rs`.
 
+/// Opens what an HTTP request's first line says behind its method, or a status line behind its version.
+pub const REQUEST: u8 = 0xf6;
+/// Stands between two lines of an HTTP head: closes the one and opens the other.
+pub const HEAD: u8 = 0xf7;
 /// Opens the string that is a member's value in an object.
 pub const VALUE: u8 = 0xf8;
 /// Opens a key at depth 1; `KEY + 1` at depth 2, `KEY + 2` at depth 3 and below.
@@ -42,6 +50,7 @@ const ESCAPE_LETTER: u8 = 11;
 const LETTER_U: u8 = 12;
 const PADDING: u8 = 13;
 const CONTROL: u8 = 14;
+const CAPITAL: u8 = 15;
 
 /// States: the rows of the table.
 pub const STATES: usize = 64;
@@ -68,6 +77,20 @@ const ELEMENT_STRING: u8 = 21;
 pub const DEEP: u8 = 27;
 const DEEP_STRING: u8 = 28;
 const DEEP_ESCAPE: u8 = 29;
+/// In the first word of an HTTP head: what it is called nobody asks.
+const HEAD_METHOD: u8 = 30;
+const REQUEST_LINE: u8 = 31;
+/// Behind the first line; a message may begin here too, since PROXY's preamble is one line only.
+const HEAD_FIRST: u8 = 32;
+const HEAD_LINE: u8 = 33;
+const HEAD_START: u8 = 34;
+/// The same two for a head that follows another one, where no preamble can be any more.
+const NEXT_METHOD: u8 = 35;
+const NEXT_REQUEST: u8 = 36;
+/// Behind a head, where a body may begin with a message.
+pub const BODY: u8 = 37;
+/// A head has ended: what the bytes are now is for `frame.rs` to say.
+pub const FRAMED: u8 = 38;
 
 /// What a table cell asks for besides the next state and a symbol.
 pub mod action {
@@ -89,6 +112,12 @@ pub mod action {
     pub const PUSH_DEEP: u64 = 7;
     /// A container closes below `KIND_DEPTH`.
     pub const POP_DEEP: u64 = 8;
+    /// The head of an HTTP message begins: message tokens forgotten.
+    pub const HEAD: u64 = 9;
+    /// The same behind another head: the inspection budget may end reading here.
+    pub const NEXT_HEAD: u64 = 10;
+    /// The head ends.
+    pub const HEAD_END: u64 = 11;
 }
 
 /// One cell, packed: bits 0..6 next state, 6..8 mask of the level, 8..16 mask of the raw byte (or,
@@ -109,6 +138,10 @@ impl Cell {
     }
     const fn raw(self) -> Self {
         Self(self.0 | 0xff << 8)
+    }
+    /// The byte in lower case: bit 5 is taken out and added again, bit 7 is dropped.
+    const fn folded(self) -> Self {
+        Self(self.0 | 0x5f << 8 | 0x20 << 16)
     }
     const fn action(self, action: u64) -> Self {
         Self(self.0 | action << 24)
@@ -189,7 +222,8 @@ const fn byte_classes() -> [u8; 256] {
             b'u' => LETTER_U,
             // NUL padding, and the three bytes of a UTF-8 byte order mark.
             0x00 | 0xef | 0xbb | 0xbf => PADDING,
-            0x01..=0x1f | VALUE..=END => CONTROL,
+            0x01..=0x1f | REQUEST..=END => CONTROL,
+            b'A'..=b'Z' => CAPITAL,
             _ => OTHER,
         };
         byte += 1;
@@ -214,6 +248,9 @@ const fn table() -> [u32; STATES * CLASSES] {
 
 const fn cell(state: u8, class: u8) -> Cell {
     match state {
+        BETWEEN if class == CAPITAL => {
+            Cell::to(HEAD_METHOD).action(action::HEAD).symbol(BEGIN).with_reset()
+        }
         BETWEEN => between(class, STOPPED, BETWEEN),
         RESYNC if class == NEWLINE => Cell::to(RESYNC_LINE),
         RESYNC => Cell::to(RESYNC),
@@ -223,6 +260,11 @@ const fn cell(state: u8, class: u8) -> Cell {
         VALUE_STRING..ELEMENT_STRING => string(VALUE_STRING, state, class, OBJECT_AFTER),
         ELEMENT_STRING..DEEP => string(ELEMENT_STRING, state, class, ARRAY),
         DEEP..=DEEP_ESCAPE => deep(state, class),
+        HEAD_METHOD..=NEXT_REQUEST => head(state, class),
+        BODY if class == CAPITAL => {
+            Cell::to(NEXT_METHOD).action(action::NEXT_HEAD).symbol(BEGIN).with_reset()
+        }
+        BODY => between(class, STOPPED, BODY),
         _ => Cell::to(STOPPED),
     }
 }
@@ -271,6 +313,23 @@ const fn string(inside: u8, state: u8, class: u8, after: u8) -> Cell {
     }
 }
 
+/// HTTP's lines. White space feeds nothing: `Upgrade: websocket` is `upgrade:websocket`.
+const fn head(state: u8, class: u8) -> Cell {
+    match (state, class) {
+        (HEAD_FIRST | HEAD_START, NEWLINE) => Cell::to(FRAMED).action(action::HEAD_END),
+        (HEAD_METHOD | REQUEST_LINE, NEWLINE) => Cell::to(HEAD_FIRST).symbol(HEAD),
+        (_, NEWLINE) => Cell::to(HEAD_START).symbol(HEAD),
+        (HEAD_METHOD, SPACE) => Cell::to(REQUEST_LINE).symbol(REQUEST),
+        (NEXT_METHOD, SPACE) => Cell::to(NEXT_REQUEST).symbol(REQUEST),
+        (HEAD_FIRST, BRACE_OPEN) => Cell::message(),
+        (HEAD_METHOD | NEXT_METHOD, _) | (_, SPACE) => Cell::to(state),
+        (HEAD_FIRST | HEAD_START, CONTROL | PADDING) => Cell::to(HEAD_LINE).symbol(UNNAMED),
+        (HEAD_FIRST | HEAD_START, _) => Cell::to(HEAD_LINE).folded(),
+        (_, CONTROL | PADDING) => Cell::to(state).symbol(UNNAMED),
+        (_, _) => Cell::to(state).folded(),
+    }
+}
+
 const fn deep(state: u8, class: u8) -> Cell {
     match (state, class) {
         (DEEP, QUOTE) => Cell::to(DEEP_STRING),
@@ -284,16 +343,17 @@ const fn deep(state: u8, class: u8) -> Cell {
     }
 }
 
-/// Whether these first payload bytes can open a message: the gate that spares every other flow
-/// its state. Padding alone cannot tell yet, so it passes; a payload of fewer than four bytes is
-/// filled up with spaces.
+/// Whether these first payload bytes can open a JSON message. Padding alone cannot tell yet, so it
+/// passes; a payload of fewer than four bytes is filled up with spaces.
 #[inline(always)]
 #[must_use]
 pub fn can_open_message(first: [u8; 4]) -> bool {
     for byte in first {
         let cell = Cell::at(BETWEEN as u64, byte);
-        if cell.get_action() == action::MESSAGE {
-            return true;
+        match cell.get_action() {
+            action::MESSAGE => return true,
+            action::HEAD => return false,
+            _ => {}
         }
         if cell.next() == STOPPED as u64 {
             return false;
@@ -302,4 +362,4 @@ pub fn can_open_message(first: [u8; 4]) -> bool {
     true
 }
 
-const _: () = assert!((DEEP_ESCAPE as usize) < STATES);
+const _: () = assert!((FRAMED as usize) < STATES);

@@ -8,12 +8,15 @@ pub mod address;
 pub mod config;
 pub mod event;
 pub mod flow;
+pub mod frame;
 pub mod inspect;
 pub mod lexer;
 pub mod limits;
+pub mod names;
 pub mod packet;
 pub mod place;
 pub mod policy;
+pub mod segment;
 pub mod signature;
 pub mod stream;
 #[cfg(feature = "user")]

@@ -33,6 +33,10 @@ pub const MAX_EXTENSION_HEADERS: usize = 8;
 pub const MAX_PORT_RANGES: usize = 16;
 /// Prefixes an allowlist may hold; two sets are resident while one replaces the other.
 pub const MAX_PREFIXES: usize = 131_072;
+/// Domains that feeds may hold, all together.
+pub const MAX_FEED_DOMAINS: usize = 131_072;
+/// Addresses that feeds may hold, all together; and prefixes, likewise.
+pub const MAX_FEED_ADDRESSES: usize = 1_048_576;
 /// Sockets whose owner is remembered between `connect(2)` and the first byte.
 pub const OWNER_SLOTS: usize = 65_536;
 /// Flows whose state a replay may hold at a time.

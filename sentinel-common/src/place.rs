@@ -1,8 +1,8 @@
 //! The lexer's place in a message: how deep, in what, and in which state.
 
 use crate::lexer::{
-    ARRAY, BETWEEN, Cell, DEEP, OBJECT_AFTER, OBJECT_KEY, RESYNC, RESYNC_LINE, STOPPED, UNNAMED,
-    action,
+    ARRAY, BETWEEN, Cell, DEEP, FRAMED, OBJECT_AFTER, OBJECT_KEY, RESYNC, RESYNC_LINE, STOPPED,
+    UNNAMED, action,
 };
 use crate::limits::KIND_DEPTH;
 
@@ -137,6 +137,10 @@ pub const fn act(place: u64, cell: u64, byte: u64) -> u64 {
         action::POP => place.leave(),
         action::PUSH_DEEP => place.deeper(),
         action::POP_DEEP => place.leave_deep(),
+        action::HEAD => Place::new(cell.next(), 0, 0, 0),
+        action::NEXT_HEAD if place.is_last() => Place::new(STOPPED as u64, 0, 0, 0),
+        action::NEXT_HEAD => Place::new(cell.next(), 0, 0, 0),
+        action::HEAD_END => Place::new(FRAMED as u64, 0, 0, 0),
         action::HEX => place.digit(byte, cell.next(), false),
         _ => place.digit(byte, cell.next(), true),
     }

@@ -14,6 +14,18 @@ pub const ACCEPTS: u16 = 0x8000;
 /// Cells of the automaton's table.
 pub const CELLS: usize = MAX_STATES * SYMBOL_CLASSES;
 
+/// Tokens that every set has: what the lines of an HTTP head say of the bytes behind it.
+pub mod token {
+    /// The first line is HTTP's.
+    pub const HTTP: u64 = 1 << 0;
+    /// `Upgrade: websocket`
+    pub const WEBSOCKET: u64 = 1 << 1;
+    /// `Transfer-Encoding: chunked`
+    pub const CHUNKED: u64 = 1 << 2;
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
 /// What must have been said for a verdict. All three sets must be there.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! the same function in the kernel, in replay and in the fuzzer; whatever the split, the answer is
 //! that of the whole stream.
 
+use crate::frame::Frame;
 use crate::lexer::{self, Cell};
 use crate::limits::{CHUNK, INSPECTION_BUDGET, MAX_STATES, MESSAGE_BUDGET, SYMBOL_CLASSES};
 use crate::place::Place;
@@ -19,15 +20,28 @@ pub struct Reader {
     pub said: u64,
     /// The lexer's [`Place`].
     place: u64,
+    /// The [`Frame`] around messages.
+    frame: u64,
+    /// The last four header bytes of the frame, the newest lowest; of a masked websocket frame the
+    /// key.
+    pub last: u32,
     /// TCP sequence number of the next byte to read.
     pub next_sequence: u32,
     /// Bytes read so far.
     pub bytes: u32,
     /// State of the signature automaton.
-    automaton: u32,
-    /// 1 once a first byte was placed in the sequence.
-    pub started: u32,
+    automaton: u16,
+    /// 0 before the first byte, [`STARTED`] once one was placed in the sequence, [`WAITING`] while
+    /// the next one is to be.
+    pub started: u8,
+    /// Keeps the size a multiple of eight; zero.
+    reserved: u8,
 }
+
+/// A first byte was placed in the sequence.
+pub const STARTED: u8 = 1;
+/// Whichever byte comes next takes its place from its segment.
+pub const WAITING: u8 = 2;
 
 /// What [`read`] calls out for: in the kernel each is a function that the verifier checks once.
 pub trait Calls {
@@ -43,18 +57,81 @@ impl Reader {
         message: 0,
         said: 0,
         place: 0,
+        frame: 0,
+        last: 0,
         next_sequence: 0,
         bytes: 0,
         automaton: 0,
         started: 0,
+        reserved: 0,
     };
 
-    /// A direction whose next byte is the stream's first.
+    /// A direction whose next byte is the first of its messages.
     #[inline(always)]
     #[must_use]
     pub const fn at_start(next_sequence: u32) -> Self {
+        Self::framed(next_sequence, Frame(0))
+    }
+
+    /// A direction whose next byte is the first of this frame.
+    #[inline(always)]
+    #[must_use]
+    pub const fn framed(next_sequence: u32, frame: Frame) -> Self {
         let place = Place(0).in_state(lexer::BETWEEN as u64).0;
-        Self { next_sequence, place, started: 1, ..Self::STOPPED }
+        Self { next_sequence, place, frame: frame.0, started: STARTED, ..Self::STOPPED }
+    }
+
+    /// A direction that began before anyone was there to read it: read from the next line on,
+    /// wherever that stands.
+    #[must_use]
+    pub const fn waiting() -> Self {
+        let mut reader = Self::at_start(0);
+        reader.lose_place(0);
+        reader.started = WAITING;
+        reader
+    }
+
+    /// The frame around messages.
+    #[inline(always)]
+    #[must_use]
+    pub const fn frame(&self) -> Frame {
+        Frame(self.frame)
+    }
+
+    /// Sets the frame around messages.
+    #[inline(always)]
+    pub const fn set_frame(&mut self, frame: Frame) {
+        self.frame = frame.0;
+    }
+
+    /// Whether a head has ended and nobody has said yet what follows it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_behind_head(&self) -> bool {
+        Place(self.place).state() == lexer::FRAMED as u64
+    }
+
+    /// What follows a head: a body, read by what this frame says of it.
+    #[inline(always)]
+    pub const fn enter_body(&mut self, frame: Frame) {
+        self.place = Place(self.place).in_state(lexer::BODY as u64).0;
+        self.frame = frame.0;
+    }
+
+    /// Reading begins anew behind this, with all of its budget.
+    #[inline(always)]
+    pub const fn enter_messages(&mut self, frame: Frame) {
+        self.place = Place(0).in_state(lexer::BETWEEN as u64).0;
+        self.frame = frame.0;
+        self.bytes = 0;
+    }
+
+    /// Whether the bytes read so far are part of a message that has not ended.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_in_message(&self) -> bool {
+        let state = Place(self.place).state();
+        state > lexer::BETWEEN as u64 && self.started != 0
     }
 
     /// Whether nothing more will be read in this direction.
@@ -68,6 +145,7 @@ impl Reader {
     #[inline(always)]
     pub const fn stop(&mut self) {
         self.place = 0;
+        self.frame = 0;
     }
 
     /// Bytes were not seen: nothing is believed until the next line begins.
@@ -75,17 +153,19 @@ impl Reader {
     pub const fn lose_place(&mut self, next_sequence: u32) {
         self.next_sequence = next_sequence;
         self.place = Place(0).in_state(lexer::RESYNC as u64).0;
+        self.frame = 0;
         self.automaton = 0;
         self.message = 0;
     }
 
     /// Ends inspection where the bytes read so far say so: at the end of the message under way
-    /// from [`INSPECTION_BUDGET`] on, anywhere from [`MESSAGE_BUDGET`] on.
+    /// from [`INSPECTION_BUDGET`] on, anywhere from [`MESSAGE_BUDGET`] on. A handshake or preamble
+    /// under way counts as a message, but what a websocket frame carries does not.
     #[inline(always)]
     pub const fn keep_to_budget(&mut self) {
         if self.bytes >= MESSAGE_BUDGET {
             self.stop();
-        } else if self.bytes >= INSPECTION_BUDGET {
+        } else if self.bytes >= INSPECTION_BUDGET && !self.frame().is_header() {
             self.place = Place(self.place).at_last_message().0;
         }
     }
@@ -102,7 +182,8 @@ impl Reader {
 
 /// Reads `chunk[..len]` on, and returns the rule that a byte of it completed, or [`NO_RULE`].
 ///
-/// `peer` is what the other side has said. Reading stops at the completing byte.
+/// `peer` is what the other side has said. Reading stops at the completing byte, and behind a head
+/// ([`Reader::is_behind_head`]).
 #[inline(always)]
 #[expect(
     clippy::indexing_slicing,
@@ -134,6 +215,9 @@ pub fn read(
             state = place.state();
             level = place.level();
             reader.message &= cell.keeps_message();
+            if state == u64::from(lexer::FRAMED) {
+                break;
+            }
             cell.get_symbol(place.escaped(), 0)
         } else {
             state = cell.next();
@@ -153,9 +237,9 @@ pub fn read(
         }
     }
     reader.place = place.in_state(state).0;
-    reader.automaton = automaton as u32;
+    reader.automaton = automaton as u16;
     reader.bytes = reader.bytes.wrapping_add(position as u32);
     found
 }
 
-const _: () = assert!(size_of::<Reader>() == 40);
+const _: () = assert!(size_of::<Reader>() == 48);

@@ -30,6 +30,7 @@ pod!(
     crate::config::Config,
     crate::config::OwnerSlot,
     crate::flow::Flow,
+    crate::names::NameSlot,
     crate::policy::PrefixKey,
     crate::policy::PrefixRules,
     Signatures,

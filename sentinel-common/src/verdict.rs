@@ -89,6 +89,16 @@ wire_enum! {
         UnseenConnect = 8 => "unseen_connect",
         /// A socket began to listen.
         Listen = 9 => "listen",
+        /// A mining pool's name was asked for, in a DNS question or a TLS handshake.
+        PoolName = 10 => "pool_name",
+        /// The destination is a mining pool's address, by a feed.
+        PoolAddress = 11 => "pool_address",
+        /// A coin's nodes talk among themselves: no pool mining, but a node that may mine.
+        PeerToPeer = 12 => "peer_to_peer",
+        /// The sizes and order of stratum V2's Noise handshake: a suspicion, no proof.
+        NoiseHandshake = 13 => "noise_handshake",
+        /// A flow that cannot be read behaves like a miner's: a score, no proof.
+        EncryptedMining = 14 => "encrypted_mining",
     }
 }
 

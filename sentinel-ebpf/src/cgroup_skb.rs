@@ -9,16 +9,16 @@ use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use sentinel_common::config::Switch;
 use sentinel_common::flow::Direction;
-use sentinel_common::inspect::{self, Start};
+use sentinel_common::inspect::{self, Facts, Opening, Start};
 use sentinel_common::packet::{Packet, parse};
-use sentinel_common::policy::TCP;
+use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
 use crate::destination::judge_packet;
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
-use crate::payload::read_payload;
+use crate::payload::{gate, read_payload, way};
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
@@ -46,12 +46,14 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     };
     let switch = config.switch();
     let mut open = false;
+    let mut in_message = false;
     if let Some(flow) = skb.flow() {
         if flow.is_settled(direction, switch.generation()) {
             count_wire(flow.reason, flow.verdict);
             return outcome(flow.verdict);
         }
         open = inspect::is_open(flow);
+        in_message = flow.readers[direction as usize].is_in_message();
     }
     let Some(packet) = parse(&skb) else {
         return unreadable(switch);
@@ -61,16 +63,37 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     {
         return DROP;
     }
-    if matches!(switch.stratum(), Mode::Off) || packet.protocol != TCP || packet.payload_len() == 0
-    {
+    if !reads(switch) || packet.payload_len() == 0 {
         return PASS;
     }
-    let sequence = packet.payload_sequence();
-    if !open && !opens(skb, &packet, direction, sequence) {
+    let is_tcp = packet.protocol == TCP;
+    if !is_tcp && packet.protocol != UDP {
         return PASS;
     }
-    let verdict = read_payload(skb.0, packet.brief().0, u64::from(sequence), direction as u64);
-    outcome(verdict as u8)
+    // On an open stream every segment is read; of datagrams each may open something.
+    let mut opening = Opening::Closed as u32;
+    if !is_tcp || !open {
+        let start = skb.start(direction, packet.payload_sequence());
+        if matches!(start, Start::Later) {
+            return PASS;
+        }
+        let first = skb.first_bytes(packet.payload, packet.payload_len());
+        opening = gate(u64::from(first), Facts::of(&packet, direction, start).0);
+        if opening == Opening::Closed as u32 && !in_message {
+            return PASS;
+        }
+    }
+    let sequence = u64::from(packet.payload_sequence());
+    outcome(read_payload(skb.0, packet.brief().0, sequence, way(direction, opening)) as u8)
+}
+
+/// Whether payload is looked at, for anything.
+#[inline(always)]
+fn reads(switch: Switch) -> bool {
+    !matches!(
+        (switch.stratum(), switch.names(), switch.peer_to_peer()),
+        (Mode::Off, Mode::Off, Mode::Off)
+    )
 }
 
 /// Headers that cannot be read cannot be judged: the mode of the allowlist decides.
@@ -89,12 +112,4 @@ fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Directi
     matches!(direction, Direction::Egress)
         && !matches!(switch.egress(), Mode::Off)
         && (packet.opens_connection() || !skb.socket().is_some_and(|socket| socket.is_tcp()))
-}
-
-/// The gate that spares most flows their state: one look at the socket, one at four bytes.
-#[inline(always)]
-fn opens(skb: Skb, packet: &Packet, direction: Direction, sequence: u32) -> bool {
-    let start = skb.start(direction, sequence);
-    !matches!(start, Start::Later)
-        && inspect::opens(start, skb.first_bytes(packet.payload, packet.payload_len()))
 }

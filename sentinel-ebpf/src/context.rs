@@ -12,7 +12,9 @@ use sentinel_common::address::{Address, from_v4, from_words};
 use sentinel_common::event::Event;
 use sentinel_common::flow::{Flow, Owner};
 use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
+use sentinel_common::names::{NAME_ROOM, NameSlot};
 use sentinel_common::policy::TCP;
+use sentinel_common::segment::PIECE;
 
 use crate::maps::{FLOWS, REPLAY};
 
@@ -101,14 +103,27 @@ impl Skb {
         if failed == 0 { Some(len as usize) } else { None }
     }
 
-    /// The first four payload bytes; of a shorter payload the first, and spaces.
+    /// Loads a piece of at most `PIECE` bytes to its place in a name; both numbers are masked.
     #[inline(always)]
-    pub fn first_bytes(self, payload: u32, len: u32) -> [u8; 4] {
+    pub fn name_piece(self, offset: u32, len: u32, name: &mut [u8; NAME_ROOM], at: u32) -> bool {
+        let len = (len.wrapping_sub(1) & (PIECE - 1)) + 1;
+        // SAFETY: `at` is below 256 and a piece 64 at most: together within the room of 320.
+        unsafe {
+            let to = name.as_mut_ptr().add(at as usize & 255);
+            generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0
+        }
+    }
+
+    /// The first four payload bytes as they stand in memory; of a shorter payload the first, and
+    /// spaces.
+    #[inline(always)]
+    pub fn first_bytes(self, payload: u32, len: u32) -> u32 {
         if len >= 4 {
-            return self.header(payload).unwrap_or([0xff; 4]);
+            let [word] = self.header(payload).unwrap_or([u32::MAX]);
+            return word;
         }
         let [first] = self.load(payload).unwrap_or([0xff]);
-        [first, b' ', b' ', b' ']
+        u32::from_ne_bytes([first, b' ', b' ', b' '])
     }
 
     /// Copies bytes of the packet to where they are wanted; leaves it as it is if they are missing.
@@ -249,12 +264,19 @@ impl Socket {
     }
 }
 
+/// A map's value, if there is one, to be changed in place.
+#[inline(always)]
+pub fn value<T>(slot: Option<*mut T>) -> Option<&'static mut T> {
+    // SAFETY: a pointer that a map of `T` has just given out. The value lives at least as long as
+    // the program runs (RCU); what several CPUs write at once is integers and bytes, of which any
+    // mixture is a value.
+    unsafe { slot.and_then(|slot| slot.as_mut()) }
+}
+
 /// State of a replayed flow.
 #[inline(always)]
 pub fn replayed(number: u32) -> Option<&'static mut Flow> {
-    // SAFETY: a value of a hash map lives at least as long as the program runs; userspace replays
-    // one packet at a time.
-    unsafe { REPLAY.get_ptr_mut(number).and_then(|flow| flow.as_mut()) }
+    value(REPLAY.get_ptr_mut(number))
 }
 
 /// The caller of `connect(2)` and `sendmsg(2)`, and where to.
@@ -334,15 +356,6 @@ pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     value
 }
 
-/// Writes a map's value, if there is one.
-#[inline(always)]
-pub fn store<T: Copy>(slot: Option<*mut T>, value: T) {
-    if let Some(slot) = slot {
-        // SAFETY: a value of an array map of `T`.
-        unsafe { slot.write(value) };
-    }
-}
-
 /// Adds one to a per-CPU counter of outcomes. Plain load and store, because this is on the path of
 /// every packet: a softirq that interrupts a program on the same CPU between the two loses one.
 #[inline(always)]
@@ -375,6 +388,20 @@ pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
     zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
     // SAFETY: integers and byte arrays, all written.
     unsafe { entry.assume_init_mut() }
+}
+
+/// Copies a name into an event.
+#[inline(always)]
+pub fn name(slot: &NameSlot, event: &mut Event) {
+    let (from, to) = (slot.name.as_ptr().cast::<u64>(), event.excerpt.as_mut_ptr().cast::<u64>());
+    let mut index = 0;
+    while index < EXCERPT / 8 {
+        // SAFETY: both rooms have the words and begin at a multiple of eight. Volatile for the same
+        // reason as in `zero`.
+        unsafe { to.add(index).write_volatile(from.add(index).read()) };
+        index += 1;
+    }
+    event.excerpt_len = (slot.len & 0xff) as u16;
 }
 
 /// Copies the payload's beginning into an event.

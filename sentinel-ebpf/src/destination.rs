@@ -69,7 +69,7 @@ fn deny(
     if flow.told != sum {
         flow.told = sum;
         let told = Told {
-            kind: Kind::Egress,
+            kind: Kind::Egress as u8,
             verdict: decision.verdict as u8,
             reason: decision.reason as u8,
             direction: Direction::Egress,

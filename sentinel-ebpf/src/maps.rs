@@ -4,11 +4,14 @@ use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use sentinel_common::address::Address;
 use sentinel_common::config::{Config, OwnerSlot};
 use sentinel_common::flow::Flow;
 use sentinel_common::limits::{
-    MAX_PREFIXES, OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
+    MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES,
+    SIGNATURE_SLOTS,
 };
+use sentinel_common::names::{NAME_SLOTS, NameSlot};
 use sentinel_common::policy::{PrefixKey, PrefixRules};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
@@ -47,6 +50,27 @@ pub static REPLAY: HashMap<u32, Flow> = HashMap::with_max_entries(REPLAY_FLOWS a
 /// array costs a few nanoseconds where creating socket storage at every connect costs a thousand.
 #[map]
 pub static OWNERS: Array<OwnerSlot> = Array::with_max_entries(OWNER_SLOTS as u32, 0);
+
+/// Domains of the feeds: the hash of each, and the number of the feed it is from. Userspace writes,
+/// one entry at a time; full (`E2BIG`), the feed is refused. Empty, it costs nothing but its buckets.
+#[map]
+pub static FEED_DOMAINS: HashMap<u64, u32> =
+    HashMap::with_max_entries(MAX_FEED_DOMAINS as u32, NO_PREALLOC);
+
+/// Addresses of the feeds, v4-mapped, and the number of the feed; likewise.
+#[map]
+pub static FEED_ADDRESSES: HashMap<Address, u32> =
+    HashMap::with_max_entries(MAX_FEED_ADDRESSES as u32, NO_PREALLOC);
+
+/// Prefixes of the feeds, likewise; looked up only when `Config` says that there are some.
+#[map]
+pub static FEED_PREFIXES: LpmTrie<Address, u32> =
+    LpmTrie::with_max_entries(MAX_FEED_ADDRESSES as u32, NO_PREALLOC);
+
+/// Names on their way from a socket, in slot `cookie % NAME_SLOTS`. The packet hooks write; userspace
+/// reads the name a connection's TLS handshake asked for. Never full: an older socket's is overwritten.
+#[map]
+pub static NAMES: Array<NameSlot> = Array::with_max_entries(NAME_SLOTS as u32, 0);
 
 /// Outcomes and losses, the truth for the metrics. Written by every program, read by userspace.
 /// Never full: one slot for each.

@@ -20,7 +20,9 @@ pub fn caller(config: &Config) -> Owner {
 pub fn remember(cookie: u64, outbound: bool, owner: &Owner) {
     let index = cookie as u32 & (OWNER_SLOTS as u32 - 1);
     let slot = OwnerSlot { cookie, outbound: u64::from(outbound), owner: *owner };
-    context::store(OWNERS.get_ptr_mut(index), slot);
+    if let Some(place) = context::value(OWNERS.get_ptr_mut(index)) {
+        *place = slot;
+    }
 }
 
 /// Fills in a flow's owner, once.
@@ -34,7 +36,7 @@ pub fn recall(cookie: u64, flow: &mut Flow) {
     match OWNERS.get(index) {
         Some(slot) if slot.cookie == cookie => {
             flow.owner = slot.owner;
-            flow.outbound = slot.outbound as u32;
+            flow.outbound = slot.outbound as u8;
         }
         _ => lose(Loss::Owner),
     }

@@ -6,19 +6,28 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use sentinel_common::flow::Flow;
-use sentinel_common::inspect::STOP;
-use sentinel_common::limits::{CHUNK, MESSAGE_BUDGET};
+use sentinel_common::frame;
+use sentinel_common::limits::CHUNK;
 use sentinel_common::place;
+use sentinel_common::segment::{self, Part, Piece, Segment, Source, Step, outcome};
 use sentinel_common::signature::NO_RULE;
-use sentinel_common::stream::{self, Calls};
+use sentinel_common::stream::Calls;
 use sentinel_common::verdict::Loss;
 
 use crate::context::{self, Chunk, Skb};
 use crate::emit::lose;
 use crate::maps::SIGNATURES;
+use crate::name::{gather_name, judge_name};
+
+/// Steps through one segment at most. A step takes a chunk, a run or a few header bytes, so this is
+/// more than a message may be long.
+const STEPS: usize = 256;
 
 struct InKernel {
+    skb: Skb,
     slot: u64,
+    /// Whether names are gathered: a replayed packet has no socket to keep them by.
+    names: bool,
 }
 
 impl Calls for InKernel {
@@ -32,11 +41,54 @@ impl Calls for InKernel {
     }
 }
 
+impl Segment for InKernel {
+    #[inline(always)]
+    fn feed(&self, frame: u64, last: u64) -> u64 {
+        frame_feed(frame, last)
+    }
+    #[inline(always)]
+    fn advance(&self, frame: u64, taken: u64) -> u64 {
+        frame_advance(frame, taken)
+    }
+    #[inline(always)]
+    fn fill(&self, offset: u32, end: u32, chunk: &mut [u8; CHUNK]) -> Option<usize> {
+        let len = self.skb.chunk(u64::from(offset), u64::from(end), chunk);
+        if len.is_none() {
+            lose(Loss::Payload);
+        }
+        len
+    }
+    #[inline(always)]
+    fn name(&self, offset: u32, len: u32, piece: Piece) {
+        if self.names {
+            gather_name(self.skb.0, u64::from(offset), u64::from(len), piece as u64);
+        }
+    }
+    #[inline(always)]
+    fn judge_name(&self, source: Source) -> u32 {
+        if self.names { judge_name(self.skb.0, source as u64) } else { NO_RULE }
+    }
+}
+
+/// [`frame::feed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn frame_feed(frame: u64, last: u64) -> u64 {
+    frame::feed(frame, last)
+}
+
 /// [`place::act`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lexer_act(place: u64, cell: u64, byte: u64) -> u64 {
     place::act(place, cell, byte)
+}
+
+/// [`frame::advance`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn frame_advance(frame: u64, taken: u64) -> u64 {
+    frame::advance(frame, taken)
 }
 
 /// The rule of the signature set in `slot` that these tokens satisfy.
@@ -49,102 +101,153 @@ pub extern "C" fn rule_matching(message: u64, said: u64, peer: u64, slot: u64) -
     }
 }
 
-/// Reads the chunk at `offset` of a packet that ends at `end`, for the flow on its socket.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn read_chunk(
-    ctx: *mut __sk_buff,
-    offset: u64,
-    end: u64,
-    direction: u64,
-    slot: u64,
-) -> u32 {
-    match Skb(ctx).socket().and_then(|socket| socket.flow()) {
-        Some(flow) => chunk_into(Skb(ctx), flow, offset, end, direction, slot),
-        None => STOP,
+/// Where a function of this module finds a flow: on the packet's socket, or among the replayed ones
+/// by the control buffer's first word.
+trait Place {
+    const REPLAYED: bool;
+    fn flow(skb: Skb) -> Option<&'static mut Flow>;
+}
+
+struct OnSocket;
+struct Replayed;
+
+impl Place for OnSocket {
+    const REPLAYED: bool = false;
+    #[inline(always)]
+    fn flow(skb: Skb) -> Option<&'static mut Flow> {
+        skb.socket().and_then(|socket| socket.flow())
     }
 }
 
-/// The same for a replayed flow, whose number is the control buffer's first word.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn read_chunk_replay(
-    ctx: *mut __sk_buff,
-    offset: u64,
-    end: u64,
-    direction: u64,
-    slot: u64,
-) -> u32 {
-    match context::replayed(Skb(ctx).control(0)) {
-        Some(flow) => chunk_into(Skb(ctx), flow, offset, end, direction, slot),
-        None => STOP,
+impl Place for Replayed {
+    const REPLAYED: bool = true;
+    #[inline(always)]
+    fn flow(skb: Skb) -> Option<&'static mut Flow> {
+        context::replayed(skb.control(0))
     }
 }
+
+/// Declares the steps through a segment as functions that the verifier checks once each, for flows
+/// in one place. Offsets are into the packet; each returns a [`Step`].
+macro_rules! steps {
+    ($place:ty, $messages:ident, $run:ident, $header:ident, $segment:ident) => {
+        /// [`segment::messages`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $messages(
+            ctx: *mut __sk_buff,
+            offset: u64,
+            end: u64,
+            direction: u64,
+            slot: u64,
+        ) -> u32 {
+            messages::<$place>(Skb(ctx), offset, end, direction, slot).0
+        }
+
+        /// [`segment::run`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $run(ctx: *mut __sk_buff, offset: u64, end: u64, direction: u64) -> u32 {
+            run::<$place>(Skb(ctx), offset, end, direction).0
+        }
+
+        /// [`segment::header`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $header(
+            ctx: *mut __sk_buff,
+            offset: u64,
+            end: u64,
+            direction: u64,
+        ) -> u32 {
+            header::<$place>(Skb(ctx), offset, end, direction).0
+        }
+
+        /// Reads a segment's payload, the packet's bytes from `from` to `end`; returns one of
+        /// [`outcome`].
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $segment(
+            ctx: *mut __sk_buff,
+            from: u64,
+            end: u64,
+            direction: u64,
+            slot: u64,
+        ) -> u32 {
+            let first = match <$place>::flow(Skb(ctx)) {
+                Some(flow) => Part::of(flow.readers[(direction & 1) as usize].frame()) as u32,
+                None => return outcome::STOP,
+            };
+            steps(from, end, first, |part, offset| {
+                if part == Part::Messages as u32 {
+                    $messages(ctx, offset, end, direction, slot)
+                } else if part == Part::Run as u32 {
+                    $run(ctx, offset, end, direction)
+                } else {
+                    $header(ctx, offset, end, direction)
+                }
+            })
+        }
+    };
+}
+
+steps!(OnSocket, read_messages, read_run, read_header, read_segment);
+steps!(Replayed, replay_messages, replay_run, replay_header, replay_segment);
 
 #[inline(always)]
-fn chunk_into(skb: Skb, flow: &mut Flow, offset: u64, end: u64, direction: u64, slot: u64) -> u32 {
-    let Some(signatures) = SIGNATURES.get(slot as u32) else {
-        return STOP;
+fn messages<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64, slot: u64) -> Step {
+    let (Some(flow), Some(signatures)) = (P::flow(skb), SIGNATURES.get(slot as u32)) else {
+        return Step::FAILED;
     };
     let mut room = Chunk::new();
-    let chunk = room.zeroed();
-    let Some(len) = skb.chunk(offset, end, chunk) else {
-        lose(Loss::Payload);
-        return STOP;
-    };
     let index = (direction & 1) as usize;
-    let peer = flow.readers[index ^ 1].said;
+    let said = flow.readers[index ^ 1].said;
     let reader = &mut flow.readers[index];
-    let found = stream::read(reader, signatures, peer, chunk, len, &InKernel { slot });
-    if found != NO_RULE {
-        return found;
-    }
-    reader.keep_to_budget();
-    if reader.is_stopped() { STOP } else { NO_RULE }
-}
-
-/// Reads a segment's payload, the packet's bytes from `from` to `end`, for the flow on its socket:
-/// a rule, [`STOP`], or [`NO_RULE`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn read_segment(
-    ctx: *mut __sk_buff,
-    from: u64,
-    end: u64,
-    direction: u64,
-    slot: u64,
-) -> u32 {
-    chunks(from, end, |offset| read_chunk(ctx, offset, end, direction, slot))
-}
-
-/// The same for a replayed flow.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn read_segment_replay(
-    ctx: *mut __sk_buff,
-    from: u64,
-    end: u64,
-    direction: u64,
-    slot: u64,
-) -> u32 {
-    chunks(from, end, |offset| read_chunk_replay(ctx, offset, end, direction, slot))
+    let surroundings = InKernel { skb, slot, names: !P::REPLAYED };
+    let place = (offset as u32, end as u32);
+    segment::messages(reader, said, signatures, place, room.zeroed(), &surroundings)
 }
 
 #[inline(always)]
-fn chunks(from: u64, end: u64, read: impl Fn(u64) -> u32) -> u32 {
+fn run<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64) -> Step {
+    let Some(flow) = P::flow(skb) else {
+        return Step::FAILED;
+    };
+    let index = (direction & 1) as usize;
+    let peer = flow.readers[index ^ 1].bytes;
+    let reader = &mut flow.readers[index];
+    let surroundings = InKernel { skb, slot: 0, names: !P::REPLAYED };
+    segment::run(reader, peer, (offset as u32, end as u32), &surroundings)
+}
+
+#[inline(always)]
+fn header<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64) -> Step {
+    let Some(flow) = P::flow(skb) else {
+        return Step::FAILED;
+    };
+    let mut room = Chunk::new();
+    let reader = &mut flow.readers[(direction & 1) as usize];
+    let surroundings = InKernel { skb, slot: 0, names: !P::REPLAYED };
+    segment::header(reader, (offset as u32, end as u32), room.zeroed(), &surroundings)
+}
+
+#[inline(always)]
+fn steps(from: u64, end: u64, first: u32, read: impl Fn(u32, u64) -> u32) -> u32 {
     let mut offset = from;
+    let mut part = first;
     let mut count = 0;
-    while count < MESSAGE_BUDGET as usize / CHUNK {
+    while count < STEPS {
         if offset >= end {
-            return NO_RULE;
+            return outcome::NONE;
         }
-        let outcome = read(offset);
-        if outcome != NO_RULE {
-            return outcome;
+        let step = Step(read(part, offset));
+        if step.outcome() != outcome::NONE {
+            return step.outcome();
         }
-        offset += CHUNK as u64;
+        offset += u64::from(step.taken());
+        part = step.next();
         count += 1;
     }
     lose(Loss::LongMessage);
-    STOP
+    outcome::STOP
 }

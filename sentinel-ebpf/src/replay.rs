@@ -6,15 +6,16 @@
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use sentinel_common::flow::Direction;
-use sentinel_common::inspect::{self, Admission, Start};
+use sentinel_common::inspect::{self, Admission, Arrival, Facts, Opening, Start};
 use sentinel_common::packet::parse;
-use sentinel_common::policy::TCP;
+use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Loss, Verdict};
 
 use crate::context::{self, Skb};
 use crate::emit::lose;
 use crate::maps::CONFIG;
-use crate::reading::read_segment_replay;
+use crate::payload::gate;
+use crate::reading::replay_segment;
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
@@ -42,17 +43,27 @@ fn run(skb: Skb) -> Option<Verdict> {
         return Verdict::from_wire(flow.verdict);
     }
     let packet = parse(&skb)?;
-    let len = packet.payload_len();
-    if len == 0 || packet.protocol != TCP {
+    if packet.payload_len() == 0 || (packet.protocol != TCP && packet.protocol != UDP) {
         return None;
     }
     inspect::refresh(flow, switch);
-    let sequence = packet.payload_sequence();
-    if !inspect::is_open(flow) && !opens_replayed(skb, packet.payload, len, start) {
-        return None;
+    let goes_on = inspect::goes_on(flow, direction, packet.protocol);
+    let mut opening = Opening::Closed as u32;
+    if !goes_on || packet.protocol != TCP {
+        let first = skb.first_bytes(packet.payload, packet.payload_len());
+        opening = gate(u64::from(first), Facts::of(&packet, direction, start).0);
+        if opening == Opening::Closed as u32 && !goes_on {
+            return None;
+        }
     }
-    let reader = &mut flow.readers[direction as usize];
-    let skip = match inspect::admit(reader, sequence, len, start) {
+    let arrival = Arrival {
+        sequence: packet.payload_sequence(),
+        len: packet.payload_len(),
+        start,
+        opening: Opening::from_wire(opening as u8),
+        protocol: packet.protocol,
+    };
+    let skip = match inspect::admit(flow, direction, &arrival) {
         Admission::Nothing => return None,
         Admission::Read(skip) => skip,
         Admission::Gap => {
@@ -60,15 +71,9 @@ fn run(skb: Skb) -> Option<Verdict> {
             0
         }
     };
-    let from = u64::from(packet.payload + skip);
+    let from = u64::from(packet.payload.wrapping_add(skip));
     let slot = u64::from(switch.signature_slot());
-    let found = read_segment_replay(skb.0, from, u64::from(packet.end), direction as u64, slot);
-    inspect::conclude(flow, direction, sequence.wrapping_add(len), found, switch.stratum());
+    let found = replay_segment(skb.0, from, u64::from(packet.end), direction as u64, slot);
+    inspect::conclude(flow, direction, &arrival, found, switch);
     Verdict::from_wire(flow.verdict)
-}
-
-#[inline(always)]
-fn opens_replayed(skb: Skb, payload: u32, len: u32, start: Start) -> bool {
-    let first = skb.first_bytes(payload, len);
-    inspect::opens(start, first)
 }

@@ -9,10 +9,12 @@ use sentinel_common::stream::Reader;
 use crate::context::{self, Skb};
 use crate::emit::tell;
 use crate::maps::CONFIG;
+use crate::name;
 
 /// What an event says beyond its packet and its flow, in one word.
 pub struct Told {
-    pub kind: Kind,
+    /// A [`Kind`].
+    pub kind: u8,
     pub verdict: u8,
     pub reason: u8,
     pub direction: Direction,
@@ -26,7 +28,7 @@ impl Told {
             | (self.direction as u64) << 24
             | u64::from(self.reason) << 16
             | u64::from(self.verdict) << 8
-            | self.kind as u64
+            | u64::from(self.kind)
     }
 }
 
@@ -68,7 +70,11 @@ pub extern "C" fn tell_packet(ctx: *mut __sk_buff, told: u64, brief: u64) -> u32
             (event.remote_port, event.local_port) = skb.ports(brief);
         }
         let payload = brief.payload();
-        if payload < skb.len() {
+        if event.kind == Kind::Dns as u8 || event.kind == Kind::Tls as u8 {
+            if let Some(slot) = name::slot(event.cookie) {
+                context::name(slot, event);
+            }
+        } else if payload < skb.len() {
             context::excerpt(skb, payload, skb.len() - payload, event);
         }
     });

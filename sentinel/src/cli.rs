@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{ConfigFile, EnforcementMode, LogLevel, STATE_DIR, StratumAction};
+use crate::config::{ConfigFile, EnforcementMode, FindingAction, LogLevel, STATE_DIR};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,7 +79,14 @@ pub struct RunArgs {
     pub mode: Option<EnforcementMode>,
     /// What becomes of a mining session [default: what the policies say, else block]
     #[arg(long, value_name = "ACTION")]
-    pub stratum: Option<StratumAction>,
+    pub stratum: Option<FindingAction>,
+    /// What becomes of a question for a mining pool's name, or a connection to its address
+    /// [default: alert]
+    #[arg(long, value_name = "ACTION")]
+    pub names: Option<FindingAction>,
+    /// What becomes of a coin's peer-to-peer protocol [default: alert]
+    #[arg(long, value_name = "ACTION")]
+    pub peer_to_peer: Option<FindingAction>,
     /// Serve /metrics, /healthz and /readyz here; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
@@ -102,6 +109,8 @@ impl RunArgs {
         ConfigFile {
             mode: self.mode,
             stratum: self.stratum,
+            names: self.names,
+            peer_to_peer: self.peer_to_peer,
             policies: self.policies.clone(),
             cgroup: self.cgroup.clone(),
             listen: self.listen,
@@ -199,7 +208,7 @@ mod tests {
         let typed = args.typed();
         assert_eq!(typed.policies, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(typed.mode, Some(EnforcementMode::Enforce));
-        assert_eq!(typed.stratum, Some(StratumAction::Alert));
+        assert_eq!(typed.stratum, Some(FindingAction::Alert));
         assert_eq!(typed.events, Some("-".into()));
     }
 }

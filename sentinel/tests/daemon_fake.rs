@@ -224,8 +224,8 @@ async fn a_miners_record_becomes_a_line_with_everything_in_it() {
         _ => panic!("{line}"),
     }
     let told = Arc::clone(&bench.told);
-    assert_eq!(told.lock().unwrap().policies[0].stratum, Mode::Enforce);
-    assert_eq!(told.lock().unwrap().policies[0].egress, Mode::Off);
+    assert_eq!(told.lock().unwrap().policies[0].modes.stratum, Mode::Enforce);
+    assert_eq!(told.lock().unwrap().policies[0].modes.egress, Mode::Off);
     assert!(told.lock().unwrap().rules > 0);
     bench.agent.stop().await;
     assert!(told.lock().unwrap().detached);
@@ -286,7 +286,7 @@ async fn a_bad_policy_leaves_the_one_before() {
         };
         Config::new(ConfigFile::default(), file)
     };
-    assert_eq!(bench.told.lock().unwrap().policies[0].egress, Mode::Enforce);
+    assert_eq!(bench.told.lock().unwrap().policies[0].modes.egress, Mode::Enforce);
     std::fs::write(&path, good.replace("toCIDRs", "toCIDR")).unwrap();
     bench.agent.reload(config()).await;
     assert_eq!(bench.agent.status().generation, 1);

@@ -9,11 +9,11 @@ use std::sync::{LazyLock, Mutex};
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use sentinel::datapath::KernelEngine;
-use sentinel::replay::{Engine, FlowId, HostEngine};
+use sentinel::replay::{Engine, FlowId, HostEngine, MODES};
 use sentinel::signature::Compiled;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
-use sentinel_common::verdict::{Mode, Verdict};
+use sentinel_common::verdict::Verdict;
 use sentinel_tests::packets::Segment;
 use sentinel_tests::transcript::{self, Dialect, Escapes, Ids, Leading, Spacing, Variant};
 
@@ -85,7 +85,7 @@ fn verdicts(segments: &[(u32, &[u8])], wrap: Wrap) -> Result<Vec<Verdict>> {
     let mut guard = KERNEL.lock().map_err(|_| anyhow::anyhow!("another test panicked"))?;
     let (kernel, flow) = guard.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
     *flow += 1;
-    let mut host = HostEngine::new(&COMPILED.signatures, Mode::Enforce);
+    let mut host = HostEngine::new(&COMPILED.signatures, MODES);
     let mut verdicts = Vec::new();
     for (index, &(sequence, payload)) in segments.iter().enumerate() {
         let packet = wrap(&Segment::data(sequence, payload));

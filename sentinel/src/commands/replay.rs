@@ -3,12 +3,10 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
-use sentinel_common::verdict::Mode;
-
 use super::{FAILED, fail};
 use crate::cli::{EngineKind, Format, ReplayArgs};
 use crate::datapath::KernelEngine;
-use crate::replay::{self, Engine, HostEngine, Options, Progress, ReplayError};
+use crate::replay::{self, Engine, HostEngine, MODES, Options, Progress, ReplayError};
 use crate::signature;
 
 pub(super) fn replay(arguments: &ReplayArgs) -> ExitCode {
@@ -18,7 +16,7 @@ pub(super) fn replay(arguments: &ReplayArgs) -> ExitCode {
     };
     match arguments.engine {
         EngineKind::Host => {
-            let mut engine = HostEngine::new(&compiled.signatures, Mode::Enforce);
+            let mut engine = HostEngine::new(&compiled.signatures, MODES);
             through(&mut engine, arguments, &compiled)
         }
         EngineKind::Kernel => match KernelEngine::new(&compiled.signatures) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use sentinel_common::verdict::Mode;
 use serde::{Deserialize, Deserializer};
 
 use crate::signature::suggest;
@@ -18,7 +19,11 @@ pub struct ConfigFile {
     /// `audit` or `enforce`.
     pub mode: Option<EnforcementMode>,
     /// `block`, `alert` or `off`.
-    pub stratum: Option<StratumAction>,
+    pub stratum: Option<FindingAction>,
+    /// `block`, `alert` or `off`: a mining pool's name or address, by the feeds.
+    pub names: Option<FindingAction>,
+    /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
+    pub peer_to_peer: Option<FindingAction>,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
     /// The cgroup2 folder to attach to.
@@ -44,16 +49,29 @@ pub enum EnforcementMode {
     Enforce,
 }
 
-/// What becomes of a mining-pool session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+/// What becomes of a finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum StratumAction {
+pub enum FindingAction {
     /// Cut it (under --mode enforce)
     Block,
     /// Report it
+    #[default]
     Alert,
     /// Do not look for it
     Off,
+}
+
+impl FindingAction {
+    /// The most that this action does.
+    #[must_use]
+    pub const fn mode(self) -> Mode {
+        match self {
+            Self::Block => Mode::Enforce,
+            Self::Alert => Mode::Audit,
+            Self::Off => Mode::Off,
+        }
+    }
 }
 
 /// How much is told on standard error.
@@ -174,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let text = "mode: enforce\nstratum: alert\npolicies: [a.yaml, b]\ncgroup: /sys/fs/cgroup/x\n\
+        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\npolicies: [a.yaml, b]\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let file = parse(text).unwrap();
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));

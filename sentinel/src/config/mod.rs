@@ -5,7 +5,7 @@ mod file;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use file::{ConfigError, ConfigFile, EnforcementMode, LogLevel, StratumAction};
+pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel};
 use sentinel_common::verdict::Mode;
 
 /// Where the agent keeps its socket when nothing else is said.
@@ -18,6 +18,10 @@ pub struct Config {
     pub mode: Mode,
     /// What a mining-pool message leads to; `None` leaves it to the policies.
     pub stratum: Option<Mode>,
+    /// What a mining pool's name or address leads to.
+    pub names: Mode,
+    /// What a coin's peer-to-peer protocol leads to.
+    pub peer_to_peer: Mode,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
     /// The cgroup2 folder to attach to; `None` is the root.
@@ -42,11 +46,9 @@ impl Config {
                 Some(EnforcementMode::Enforce) => Mode::Enforce,
                 Some(EnforcementMode::Audit) | None => Mode::Audit,
             },
-            stratum: typed.stratum.or(file.stratum).map(|action| match action {
-                StratumAction::Block => Mode::Enforce,
-                StratumAction::Alert => Mode::Audit,
-                StratumAction::Off => Mode::Off,
-            }),
+            stratum: typed.stratum.or(file.stratum).map(FindingAction::mode),
+            names: typed.names.or(file.names).unwrap_or_default().mode(),
+            peer_to_peer: typed.peer_to_peer.or(file.peer_to_peer).unwrap_or_default().mode(),
             policies,
             cgroup: typed.cgroup.or(file.cgroup),
             listen: typed.listen.or(file.listen),
@@ -80,7 +82,7 @@ mod tests {
     fn the_command_line_wins() {
         let file = ConfigFile {
             mode: Some(EnforcementMode::Enforce),
-            stratum: Some(StratumAction::Off),
+            stratum: Some(FindingAction::Off),
             policies: vec!["a".into()],
             ..ConfigFile::default()
         };

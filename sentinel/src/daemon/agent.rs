@@ -87,8 +87,8 @@ impl Agent {
         let about = About {
             started: rfc3339(unix),
             mode: config.mode,
-            stratum: prepared.set.stratum,
-            egress: prepared.set.egress,
+            stratum: prepared.set.modes.stratum,
+            egress: prepared.set.modes.egress,
             prefixes: prepared.set.prefixes.len(),
             policies: policy_names(&config),
             policy_error: None,
@@ -146,8 +146,8 @@ impl Agent {
     async fn applied(&mut self, config: Config, prepared: Prepared, generation: u32) {
         self.shared.tell(|about| {
             about.mode = config.mode;
-            about.stratum = prepared.set.stratum;
-            about.egress = prepared.set.egress;
+            about.stratum = prepared.set.modes.stratum;
+            about.egress = prepared.set.modes.egress;
             about.prefixes = prepared.set.prefixes.len();
             about.policies = policy_names(&config);
             about.policy_error = None;

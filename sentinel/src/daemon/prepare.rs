@@ -1,5 +1,6 @@
 //! Policies from disk to what the kernel takes, with the names that go with the numbers.
 
+use sentinel_common::config::Modes;
 use sentinel_common::verdict::Mode;
 
 use crate::config::Config;
@@ -42,11 +43,13 @@ pub struct Prepared {
 pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     let sources = policy::load(&config.policies)?;
     let policy = policy::compile(&sources).map_err(PrepareError::Invalid)?;
-    let set = PolicySet {
-        stratum: config.capped(config.stratum.unwrap_or(policy.stratum)),
+    let modes = Modes {
         egress: config.capped(policy.egress),
-        prefixes: policy.allowlist.entries(),
+        stratum: config.capped(config.stratum.unwrap_or(policy.stratum)),
+        names: config.capped(config.names),
+        peer_to_peer: config.capped(config.peer_to_peer),
     };
+    let set = PolicySet { modes, prefixes: policy.allowlist.entries() };
     let held_back = policy.egress == Mode::Enforce && config.mode != Mode::Enforce;
     let warning = held_back.then(|| {
         "a policy asks for enforcement, but the agent only audits: add --mode enforce".to_owned()

@@ -9,12 +9,14 @@ use aya::maps::{Array, LpmTrie, MapData, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
 use ipnet::IpNet;
-use sentinel_common::config::{Config, Switch};
+use rustix::rand::GetRandomFlags;
+use sentinel_common::config::{Config, Modes, Switch};
 use sentinel_common::event::ABI_VERSION;
 use sentinel_common::limits::MAX_PREFIXES;
+use sentinel_common::names::NameKey;
 use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
 use sentinel_common::signature::Signatures;
-use sentinel_common::verdict::{COUNTERS, Mode};
+use sentinel_common::verdict::COUNTERS;
 
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, object, offsets,
@@ -39,8 +41,12 @@ impl Kernel {
     pub fn load() -> Result<Self, OpenError> {
         platform::check()?;
         let ebpf = object::create()?;
-        let config =
-            Config { abi_version: ABI_VERSION, offsets: offsets::find(), ..Config::default() };
+        let config = Config {
+            abi_version: ABI_VERSION,
+            offsets: offsets::find(),
+            name_key: name_key()?,
+            ..Config::default()
+        };
         let mut kernel = Self {
             ebpf,
             cgroup: PathBuf::new(),
@@ -48,7 +54,7 @@ impl Kernel {
             config,
             resident: [Vec::new(), Vec::new()],
         };
-        let off = Switch::new(0, Mode::Off, Mode::Off, 0, 0);
+        let off = Switch::new(0, Modes::OFF, 0, 0);
         kernel
             .switch_to(off)
             .map_err(|error| OpenError::refused("the first configuration", &error))?;
@@ -181,6 +187,17 @@ impl Kernel {
     }
 }
 
+/// A secret for this run.
+fn name_key() -> Result<NameKey, OpenError> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())
+        .map_err(|error| OpenError::refused("randomness", &error))?;
+    let (words, _) = bytes.as_chunks::<8>();
+    let [seed, multiplier] = [words.first(), words.last()]
+        .map(|word| u64::from_ne_bytes(word.copied().unwrap_or_default()));
+    Ok(NameKey::new(seed, multiplier))
+}
+
 fn absent(name: &'static str) -> DatapathError {
     DatapathError::Map {
         map: name,
@@ -204,14 +221,7 @@ impl Datapath for Kernel {
         let mut map: Array<_, Signatures> = self.map("SIGNATURES")?;
         map.set(u32::from(next & 1), signatures, 0)
             .map_err(|error| DatapathError::map("SIGNATURES", "a signature set", &error))?;
-        let generation = now.generation();
-        self.switch_to(Switch::new(
-            generation,
-            now.egress(),
-            now.stratum(),
-            now.policy_slot(),
-            next,
-        ))
+        self.switch_to(Switch::new(now.generation(), now.modes(), now.policy_slot(), next))
     }
 
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
@@ -226,7 +236,7 @@ impl Datapath for Kernel {
         self.write_prefixes(usize::from(slot), &policy.prefixes)?;
         let generation = now.generation().wrapping_add(1).max(1);
         let signatures = now.signatures() as u8;
-        self.switch_to(Switch::new(generation, policy.egress, policy.stratum, slot, signatures))?;
+        self.switch_to(Switch::new(generation, policy.modes, slot, signatures))?;
         Ok(generation)
     }
 

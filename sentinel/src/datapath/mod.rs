@@ -16,9 +16,9 @@ mod ring;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use sentinel_common::config::Modes;
 use sentinel_common::policy::PrefixRules;
 use sentinel_common::signature::Signatures;
-use sentinel_common::verdict::Mode;
 use serde::Serialize;
 
 pub use error::{DatapathError, OpenError};
@@ -61,10 +61,8 @@ pub trait Datapath: Send {
 /// A policy as the kernel takes it.
 #[derive(Clone, Debug)]
 pub struct PolicySet {
-    /// What a mining-pool message leads to.
-    pub stratum: Mode,
-    /// What a destination outside the allowlist leads to; `Off` without an allowlist.
-    pub egress: Mode,
+    /// What each kind of finding leads to.
+    pub modes: Modes,
     /// The allowlist, each prefix with what it and the prefixes around it allow.
     pub prefixes: Vec<(IpNet, PrefixRules)>,
 }

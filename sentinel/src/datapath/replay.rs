@@ -7,10 +7,9 @@ use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::Signatures;
-use sentinel_common::verdict::Mode;
 
 use super::{Datapath as _, DatapathError, Kernel, OpenError, PolicySet};
-use crate::replay::{Engine, EngineError, FlowId, Outcome};
+use crate::replay::{Engine, EngineError, FlowId, MODES, Outcome};
 
 /// `struct __sk_buff` as far as the control buffer (include/uapi/linux/bpf.h).
 const CONTEXT: usize = 192;
@@ -34,7 +33,7 @@ impl KernelEngine {
     pub fn new(signatures: &Signatures) -> Result<Self, OpenError> {
         let mut kernel = Kernel::load()?;
         kernel.load_program(PROGRAM)?;
-        let policy = PolicySet { stratum: Mode::Enforce, egress: Mode::Off, prefixes: Vec::new() };
+        let policy = PolicySet { modes: MODES, prefixes: Vec::new() };
         kernel
             .set_signatures(signatures)
             .and_then(|()| kernel.set_policy(&policy))
@@ -125,13 +124,8 @@ fn frame(packet: &[u8]) -> Vec<u8> {
 }
 
 fn context(flow: u32, direction: Direction, start: Start) -> [u8; CONTEXT] {
-    let start = match start {
-        Start::First => 0_u32,
-        Start::Later => 1,
-        Start::Unknown => 2,
-    };
     let mut context = [0; CONTEXT];
-    let words = [flow, direction as u32, start];
+    let words = [flow, direction as u32, start as u32];
     let (_, control) = context.split_at_mut(CONTROL);
     for (slot, word) in control.chunks_exact_mut(4).zip(words) {
         slot.copy_from_slice(&word.to_ne_bytes());

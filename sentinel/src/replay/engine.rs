@@ -1,9 +1,10 @@
 //! What judges the packets of a replay.
 
+use sentinel_common::config::Modes;
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::NO_RULE;
-use sentinel_common::verdict::{Reason, Verdict};
+use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 /// A flow's number, its own within one [`super::run`].
 pub type FlowId = u32;
@@ -11,6 +12,9 @@ pub type FlowId = u32;
 /// Payload bytes of a packet handed to an engine, at most: `BPF_PROG_TEST_RUN` takes a page less
 /// what the kernel keeps for itself (net/bpf/test_run.c, `bpf_test_init`).
 pub const MAX_PAYLOAD: usize = 3000;
+
+/// What a replay looks for: what payload tells, but names, which only feeds give a meaning.
+pub const MODES: Modes = Modes { stratum: Mode::Enforce, peer_to_peer: Mode::Audit, ..Modes::OFF };
 
 /// Whatever an engine may fail with.
 pub type EngineError = Box<dyn std::error::Error + Send + Sync>;
@@ -37,7 +41,7 @@ impl Outcome {
         Self {
             verdict: Verdict::from_wire(flow.verdict).unwrap_or(Verdict::Allowed),
             reason: Reason::from_wire(flow.reason).unwrap_or(Reason::Unremarkable),
-            rule: flow.rule,
+            rule: if flow.rule == Flow::NO_RULE { NO_RULE } else { u32::from(flow.rule) },
         }
     }
 }
@@ -47,7 +51,7 @@ pub trait Engine {
     /// What to call it in messages.
     fn name(&self) -> &'static str;
 
-    /// Judges one packet, from its IP header on: TCP, whole, at most [`MAX_PAYLOAD`] bytes of
+    /// Judges one packet, from its IP header on: TCP or UDP, whole, at most [`MAX_PAYLOAD`] bytes of
     /// payload, in the order of its direction's stream where the capture tells. `start` says whether
     /// its first payload byte is the stream's first.
     ///

@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 
-use sentinel_common::config::Switch;
+use sentinel_common::config::{Modes, Switch};
 use sentinel_common::flow::{Direction, Flow};
-use sentinel_common::inspect::{self, Admission, STOP, Start};
-use sentinel_common::limits::CHUNK;
+use sentinel_common::inspect::{self, Admission, Arrival, Facts, Opening, Start};
 use sentinel_common::packet::{self, Source as _};
-use sentinel_common::policy::TCP;
-use sentinel_common::signature::{NO_RULE, Signatures};
-use sentinel_common::stream;
-use sentinel_common::verdict::Mode;
+use sentinel_common::policy::{TCP, UDP};
+use sentinel_common::signature::Signatures;
 
 use super::engine::{Engine, EngineError, FlowId, Outcome};
 use crate::signature::reading::Direct;
@@ -23,10 +20,10 @@ pub struct HostEngine<'a> {
 }
 
 impl<'a> HostEngine<'a> {
-    /// An engine that reads by these signatures and acts by this mode.
+    /// An engine that reads by these signatures and acts by these modes.
     #[must_use]
-    pub fn new(signatures: &'a Signatures, stratum: Mode) -> Self {
-        let switch = Switch::new(1, Mode::Off, stratum, 0, 0);
+    pub fn new(signatures: &'a Signatures, modes: Modes) -> Self {
+        let switch = Switch::new(1, modes, 0, 0);
         Self { signatures, switch, flows: HashMap::new() }
     }
 
@@ -71,48 +68,35 @@ fn inspect(
     start: Start,
 ) {
     let Some(packet) = packet::parse(&bytes) else { return };
-    let (len, sequence) = (packet.payload_len(), packet.payload_sequence());
-    if len == 0 || packet.protocol != TCP || matches!(switch.stratum(), Mode::Off) {
+    let (len, protocol) = (packet.payload_len(), packet.protocol);
+    if len == 0 || (protocol != TCP && protocol != UDP) {
         return;
     }
     inspect::refresh(flow, switch);
     let payload = bytes.get(packet.payload as usize..).unwrap_or(&[]);
-    if !inspect::is_open(flow) && !inspect::opens(start, first_bytes(payload)) {
-        return;
+    let goes_on = inspect::goes_on(flow, direction, protocol);
+    let mut opening = Opening::Closed;
+    if !goes_on || protocol != TCP {
+        let facts = Facts::of(&packet, direction, start);
+        opening = inspect::opening(facts, first_bytes(payload), switch);
+        if opening == Opening::Closed && !goes_on {
+            return;
+        }
     }
-    let [egress, ingress] = &mut flow.readers;
-    let (reader, peer) = match direction {
-        Direction::Egress => (egress, ingress),
-        Direction::Ingress => (ingress, egress),
-    };
-    let skip = match inspect::admit(reader, sequence, len, start) {
+    let arrival = Arrival { sequence: packet.payload_sequence(), len, start, opening, protocol };
+    let skip = match inspect::admit(flow, direction, &arrival) {
         Admission::Nothing => return,
         Admission::Read(skip) => skip,
         Admission::Gap => 0,
     };
-    let unread = payload.get(skip as usize..).unwrap_or(&[]);
-    let found = read(reader, signatures, peer.said, unread);
-    inspect::conclude(flow, direction, sequence.wrapping_add(len), found, switch.stratum());
-}
-
-/// A segment's unread bytes, chunk by chunk: a rule, [`STOP`] or [`NO_RULE`].
-fn read(reader: &mut stream::Reader, signatures: &Signatures, peer: u64, unread: &[u8]) -> u32 {
-    for piece in unread.chunks(CHUNK) {
-        let mut chunk = [0; CHUNK];
-        for (slot, &byte) in chunk.iter_mut().zip(piece) {
-            *slot = byte;
-        }
-        let found =
-            stream::read(reader, signatures, peer, &chunk, piece.len(), &Direct(signatures));
-        if found != NO_RULE {
-            return found;
-        }
-        reader.keep_to_budget();
-        if reader.is_stopped() {
-            return STOP;
-        }
-    }
-    NO_RULE
+    let [egress, ingress] = &mut flow.readers;
+    let (reader, peer) = match direction {
+        Direction::Egress => (egress, &*ingress),
+        Direction::Ingress => (ingress, &*egress),
+    };
+    let direct = Direct { signatures, bytes: payload };
+    let found = direct.read(reader, (peer.said, peer.bytes), skip);
+    inspect::conclude(flow, direction, &arrival, found, switch);
 }
 
 /// The first four payload bytes; of a shorter payload the first, and spaces: as the kernel does it.

@@ -28,7 +28,7 @@ mod view;
 use std::io::Write;
 use std::path::PathBuf;
 
-pub use engine::{Engine, EngineError, FlowId, MAX_PAYLOAD, Outcome};
+pub use engine::{Engine, EngineError, FlowId, MAX_PAYLOAD, MODES, Outcome};
 pub use error::ReplayError;
 pub use host::HostEngine;
 pub use report::{FlowReport, Summary};

@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use sentinel_common::address::Address;
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::{ICMPV6, TCP, UDP};
+use sentinel_common::verdict::Reason;
 use serde::Serialize;
 
+use super::engine::Outcome;
 use super::error::ReplayError;
 use super::flows::Flow;
 use crate::signature::Catalogue;
@@ -48,8 +50,9 @@ pub struct FlowReport {
 impl FlowReport {
     pub(super) fn new(file: &str, flow: &Flow, catalogue: &Catalogue) -> Self {
         let finding = flow.finding.as_ref();
-        let outcome = finding.map_or(super::Outcome::UNREMARKABLE, |finding| finding.outcome);
-        let rule = finding.and_then(|finding| catalogue.rule(finding.rule));
+        let outcome = finding.map_or(Outcome::UNREMARKABLE, |finding| finding.outcome);
+        let is_stratum = outcome.reason == Reason::Stratum;
+        let rule = finding.filter(|_| is_stratum).and_then(|finding| catalogue.rule(finding.rule));
         Self {
             file: file.to_owned(),
             proto: match flow.protocol {
@@ -65,7 +68,9 @@ impl FlowReport {
             dst_port: flow.responder.1,
             verdict: outcome.verdict.label(),
             reason: outcome.reason.label(),
-            dialect: rule.map(|rule| rule.dialect.clone()),
+            dialect: rule
+                .map(|rule| rule.dialect.clone())
+                .or_else(|| finding.and_then(|_| unruled(outcome)).map(str::to_owned)),
             rule: rule.map(|rule| rule.name.clone()),
             packet: finding.map(|finding| finding.packet),
             direction: finding.map(|finding| match finding.direction {
@@ -87,11 +92,21 @@ impl fmt::Display for FlowReport {
         };
         let (src, dst) = (end(&self.src, self.src_port), end(&self.dst, self.dst_port));
         write!(out, "{}: {} {} {src} -> {dst}", self.file, self.verdict, self.proto)?;
-        if let (Some(dialect), Some(rule), Some(packet)) = (&self.dialect, &self.rule, self.packet)
-        {
-            write!(out, ", {dialect} ({rule}) at packet {packet}")?;
+        if let (Some(dialect), Some(packet)) = (&self.dialect, self.packet) {
+            let why = self.rule.as_deref().unwrap_or(self.reason);
+            write!(out, ", {dialect} ({why}) at packet {packet}")?;
         }
         Ok(())
+    }
+}
+
+/// What speaks on a flow whose verdict no signature made.
+fn unruled(outcome: Outcome) -> Option<&'static str> {
+    match (outcome.reason, outcome.rule) {
+        (Reason::PeerToPeer, 0) => Some("bitcoin-peer"),
+        (Reason::PeerToPeer, _) => Some("monero-peer"),
+        (Reason::NoiseHandshake, _) => Some("stratum-v2"),
+        _ => None,
     }
 }
 

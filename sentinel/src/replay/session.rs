@@ -6,12 +6,12 @@ use std::path::Path;
 use pcap_parser::Linktype;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
-use sentinel_common::policy::TCP;
+use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::Reason;
 
 use super::capture::{self, Frame};
 use super::checksum::{self, Checksum};
-use super::engine::{Engine, EngineError};
+use super::engine::{Engine, EngineError, MAX_PAYLOAD};
 use super::error::ReplayError;
 use super::flows::{Finding, Flow, Flows, Found};
 use super::fragment::Fragments;
@@ -151,6 +151,12 @@ impl Session<'_> {
                 }
             }
         }
+        if headers.protocol == UDP && headers.payload_len() > 0 && flow.finding.is_none() {
+            let most = headers.payload as usize + MAX_PAYLOAD;
+            let bytes = packet.bytes.get(..most).unwrap_or(packet.bytes).to_vec();
+            let (number, sequence) = (frame.number, 0);
+            due.push(Segment { number, sequence, len: headers.payload_len(), bytes });
+        }
         let judge = Judge { options: self.options, file: self.file };
         judge.all(self.engine, flow, direction, due)?;
         self.summary.evicted_flows += u64::from(evicted);
@@ -241,7 +247,10 @@ impl Judge<'_> {
             let outcome = engine.packet(flow.id, direction, piece, start)?;
             if flow.finding.is_none() && outcome.reason != Reason::Unremarkable {
                 let signatures = &self.options.signatures.signatures;
-                let rule = most_specific(signatures, outcome.rule, packet.payload());
+                let rule = match outcome.reason {
+                    Reason::Stratum => most_specific(signatures, outcome.rule, packet.payload()),
+                    _ => outcome.rule,
+                };
                 flow.finding = Some(Finding { outcome, packet: segment.number, direction, rule });
             }
             Ok(())

@@ -15,6 +15,7 @@ mod automaton;
 mod catalogue;
 mod error;
 mod file;
+mod framing;
 mod minimise;
 mod pattern;
 pub mod reading;

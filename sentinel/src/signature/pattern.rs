@@ -2,11 +2,11 @@
 
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind, Repetition};
-use sentinel_common::lexer::{SILENT, VALUE};
+use sentinel_common::lexer::{REQUEST, SILENT};
 
 /// The symbols that stand for a string's bytes: below the first that opens or closes one.
 pub(super) fn content() -> ClassBytes {
-    ClassBytes::new([ClassBytesRange::new(SILENT + 1, VALUE - 1)])
+    ClassBytes::new([ClassBytesRange::new(SILENT + 1, REQUEST - 1)])
 }
 
 /// Any of these texts, exactly.
@@ -43,8 +43,8 @@ fn hold_to_content(hir: Hir) -> Result<Hir, String> {
             return Err("an expression is for the whole string: no ^, $ or \\b in it".to_owned());
         }
         HirKind::Literal(literal) => {
-            if literal.0.iter().any(|byte| !(SILENT + 1..VALUE).contains(byte)) {
-                return Err("the bytes 00 and f8 to ff stand in no readable string".to_owned());
+            if literal.0.iter().any(|byte| !(SILENT + 1..REQUEST).contains(byte)) {
+                return Err("the bytes 00 and f6 to ff stand in no readable string".to_owned());
             }
             Hir::literal(literal.0)
         }

@@ -1,19 +1,84 @@
 //! The kernel's reader, called from here: for replay, for naming a finding, for tests.
 
+use sentinel_common::frame::{self, Frame, state};
 use sentinel_common::limits::CHUNK;
 use sentinel_common::place;
+use sentinel_common::segment::{self, Part, Piece, Segment, Source, Step, outcome};
 use sentinel_common::signature::{NO_RULE, Signatures};
-use sentinel_common::stream::{self, Calls, Reader};
+use sentinel_common::stream::{Calls, Reader};
 
-/// Calls the shared functions directly; the kernel has them as functions of their own.
-pub struct Direct<'a>(pub &'a Signatures);
+/// Steps through one segment at most, as in sentinel-ebpf/src/reading.rs.
+const STEPS: usize = 256;
+
+/// A segment in memory: calls the shared functions directly, where the kernel has them as functions
+/// of their own. Names are not gathered: they are looked up in the kernel only.
+pub struct Direct<'a> {
+    /// The set to read by.
+    pub signatures: &'a Signatures,
+    /// The segment's payload.
+    pub bytes: &'a [u8],
+}
 
 impl Calls for Direct<'_> {
     fn act(&self, place: u64, cell: u64, byte: u64) -> u64 {
         place::act(place, cell, byte)
     }
     fn rule_matching(&self, message: u64, said: u64, peer: u64) -> u32 {
-        self.0.rule_matching(message, said, peer)
+        self.signatures.rule_matching(message, said, peer)
+    }
+}
+
+impl Segment for Direct<'_> {
+    fn feed(&self, frame: u64, last: u64) -> u64 {
+        frame::feed(frame, last)
+    }
+    fn advance(&self, frame: u64, taken: u64) -> u64 {
+        frame::advance(frame, taken)
+    }
+    fn fill(&self, offset: u32, end: u32, chunk: &mut [u8; CHUNK]) -> Option<usize> {
+        let bytes = self.bytes.get(offset as usize..end as usize)?;
+        let len = bytes.len().min(CHUNK);
+        for (slot, &byte) in chunk.iter_mut().zip(bytes) {
+            *slot = byte;
+        }
+        Some(len)
+    }
+    fn name(&self, _: u32, _: u32, _: Piece) {}
+    fn judge_name(&self, _: Source) -> u32 {
+        NO_RULE
+    }
+}
+
+impl Direct<'_> {
+    /// One step from `offset` on, in the direction that `reader` reads; `peer` is what the other one
+    /// has said, and its bytes.
+    pub fn step(&self, reader: &mut Reader, peer: (u64, u32), offset: u32) -> Step {
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        let place = (offset, end);
+        let (said, bytes) = peer;
+        let mut chunk = [0; CHUNK];
+        match Part::of(reader.frame()) {
+            Part::Messages => {
+                segment::messages(reader, said, self.signatures, place, &mut chunk, self)
+            }
+            Part::Run => segment::run(reader, bytes, place, self),
+            Part::Header => segment::header(reader, place, &mut chunk, self),
+        }
+    }
+
+    /// The whole segment from `offset` on: one of [`outcome`], as the kernel's `read_segment`.
+    pub fn read(&self, reader: &mut Reader, peer: (u64, u32), mut offset: u32) -> u32 {
+        for _ in 0..STEPS {
+            if offset as usize >= self.bytes.len() {
+                return outcome::NONE;
+            }
+            let step = self.step(reader, peer, offset);
+            if step.outcome() != outcome::NONE {
+                return step.outcome();
+            }
+            offset += step.taken();
+        }
+        outcome::STOP
     }
 }
 
@@ -33,19 +98,17 @@ pub fn read_on(
     peer: u64,
     bytes: &[u8],
 ) -> Option<Found> {
-    let mut before = 0;
-    for piece in bytes.chunks(CHUNK) {
-        let mut chunk = [0; CHUNK];
-        for (slot, &byte) in chunk.iter_mut().zip(piece) {
-            *slot = byte;
+    let direct = Direct { signatures, bytes };
+    let mut offset = 0;
+    while offset < bytes.len() {
+        reader.bytes = 0;
+        let step = direct.step(reader, (peer, 0), u32::try_from(offset).ok()?);
+        offset += step.taken() as usize;
+        match step.outcome() {
+            outcome::NONE => {}
+            rule if rule < outcome::NAMES => return Some(Found { rule, bytes: offset }),
+            _ => return None,
         }
-        let start = reader.bytes;
-        let rule = stream::read(reader, signatures, peer, &chunk, piece.len(), &Direct(signatures));
-        if rule != NO_RULE {
-            let bytes = before + reader.bytes.wrapping_sub(start) as usize;
-            return Some(Found { rule, bytes });
-        }
-        before += piece.len();
     }
     None
 }
@@ -55,7 +118,7 @@ pub fn read_all<'a>(
     signatures: &Signatures,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<Found> {
-    let mut reader = Reader::at_start(0);
+    let mut reader = opening();
     let mut before = 0;
     for piece in pieces {
         if let Some(found) = read_on(&mut reader, signatures, 0, piece) {
@@ -66,6 +129,12 @@ pub fn read_all<'a>(
     None
 }
 
+/// A direction before its first byte.
+#[must_use]
+pub fn opening() -> Reader {
+    Reader::framed(0, Frame::new(state::OPENING, 0))
+}
+
 /// The most specific rule that a message completes, read to the end of `bytes`.
 ///
 /// The datapath stops at the first rule that holds, which a more specific one may share its first
@@ -73,13 +142,15 @@ pub fn read_all<'a>(
 /// the completing packet can still tell: `found` unless a better one holds.
 #[must_use]
 pub fn most_specific(signatures: &Signatures, found: u32, bytes: &[u8]) -> u32 {
-    let mut best = found;
-    let mut reader = Reader::at_start(0);
-    let mut rest = bytes;
-    while let Some(Found { rule, bytes }) = read_on(&mut reader, signatures, 0, rest) {
-        // Rules are ordered from the most specific on.
-        best = best.min(rule);
-        rest = rest.get(bytes..).unwrap_or(&[]);
-    }
-    best
+    let websocket = Reader::framed(0, Frame::new(state::WEBSOCKET, 0));
+    [opening(), websocket].into_iter().fold(found, |best, mut reader| {
+        let mut best = best;
+        let mut rest = bytes;
+        while let Some(Found { rule, bytes }) = read_on(&mut reader, signatures, 0, rest) {
+            // Rules are ordered from the most specific on.
+            best = best.min(rule);
+            rest = rest.get(bytes..).unwrap_or(&[]);
+        }
+        best
+    })
 }

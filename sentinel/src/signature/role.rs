@@ -4,9 +4,13 @@
 //! string that is the value of `login` in the object under `params`. A path is told from its keys
 //! alone, since numbers and brackets feed nothing: a key of level 1 opens a context that holds
 //! until the next key of level 1, and so on below.
+//!
+//! Two roles stand outside messages: `head` is a line of an HTTP head, `request` what its first line
+//! says behind the method (of an answer, behind the version); both in lower case and without white
+//! space. A message forgets the tokens before it, so a rule names these under `said`.
 
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, Repetition};
-use sentinel_common::lexer::{BEGIN, ELEMENT, END, KEY, VALUE};
+use sentinel_common::lexer::{BEGIN, ELEMENT, END, HEAD, KEY, REQUEST, VALUE};
 
 use super::pattern::content;
 
@@ -23,6 +27,10 @@ enum Kind {
     Key,
     Value,
     Element,
+    /// A line of an HTTP head.
+    Head,
+    /// Its first line, behind the method or the version.
+    Request,
 }
 
 /// A string's role.
@@ -39,9 +47,12 @@ impl Role {
         if text == "method" {
             return Self::parse("value:method");
         }
+        if let Some(kind) = line(text) {
+            return Ok(Self { kind, path: Vec::new(), nested: false });
+        }
         let Some((kind, path)) = text.split_once(':') else {
             return Err(format!(
-                "\"{text}\" is no role: write key:, value: or element: and a path"
+                "\"{text}\" is no role: write key:, value: or element: and a path, or head, or request"
             ));
         };
         let kind = match kind {
@@ -81,6 +92,10 @@ impl Role {
             parts.push(symbol(END));
         }
         match self.kind {
+            Kind::Head | Kind::Request => {
+                let open = if self.kind == Kind::Head { HEAD } else { REQUEST };
+                return Hir::concat(vec![symbol(open), text, symbol(HEAD)]);
+            }
             Kind::Key => return Hir::concat(parts),
             Kind::Value => parts.push(symbol(VALUE)),
             Kind::Element => {
@@ -94,6 +109,15 @@ impl Role {
         parts.push(text);
         parts.push(symbol(END));
         Hir::concat(parts)
+    }
+}
+
+/// The roles without a path.
+fn line(text: &str) -> Option<Kind> {
+    match text {
+        "head" => Some(Kind::Head),
+        "request" => Some(Kind::Request),
+        _ => None,
     }
 }
 
@@ -128,6 +152,7 @@ mod tests {
         assert_eq!(Role::parse("method"), Role::parse("value:method"));
         assert!(Role::parse("key:params.login").unwrap().is_key());
         assert!(Role::parse("element:result.[]").is_ok());
+        assert!(Role::parse("head").is_ok() && Role::parse("request").is_ok());
         for wrong in ["params", "word:params", "key:", "key:a..b", "key:a.b.c.d", "key:a.[]"] {
             assert!(Role::parse(wrong).is_err(), "{wrong}");
         }

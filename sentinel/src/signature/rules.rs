@@ -10,7 +10,7 @@ use super::catalogue::RuleInfo;
 use super::error::SignatureError;
 use super::file::{self, File};
 use super::role::Role;
-use super::{pattern, suggest};
+use super::{framing, pattern, suggest};
 
 /// All files, resolved against each other.
 pub(super) struct Resolved {
@@ -29,8 +29,8 @@ pub(super) struct Resolved {
 /// Files stand alone: a token's name means something in its own file only, and the same pattern in
 /// the same role takes one bit however many files define it.
 pub(super) fn resolve(files: &[File]) -> Result<Resolved, SignatureError> {
-    let mut patterns: Vec<Hir> = Vec::new();
-    let mut tokens = Vec::new();
+    let framing = framing::tokens().map_err(|message| SignatureError::Automaton { message })?;
+    let (mut tokens, mut patterns): (Vec<String>, Vec<Hir>) = framing.into_iter().unzip();
     let mut dialects = Vec::new();
     let mut rules: Vec<(Rule, RuleInfo)> = Vec::new();
     for file in files {

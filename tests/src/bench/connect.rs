@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
+use sentinel_common::config::Modes;
 use sentinel_common::limits::MAX_PORT_RANGES;
 use sentinel_common::policy::{PortRange, PrefixRules};
 use sentinel_common::verdict::Mode;
@@ -60,7 +61,8 @@ fn policy(network: &str) -> Result<PolicySet> {
     });
     let mut prefixes = others.collect::<Result<Vec<_>>>()?;
     prefixes.push((network.parse()?, rules));
-    Ok(PolicySet { stratum: Mode::Enforce, egress: Mode::Enforce, prefixes })
+    let modes = Modes { stratum: Mode::Enforce, egress: Mode::Enforce, ..Modes::OFF };
+    Ok(PolicySet { modes, prefixes })
 }
 
 fn nanoseconds(target: SocketAddr, repeat: u32) -> Result<f64> {

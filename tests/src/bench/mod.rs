@@ -6,6 +6,7 @@ mod table;
 
 use anyhow::{Context as _, Result};
 use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
+use sentinel_common::config::Modes;
 use sentinel_common::verdict::Mode;
 
 pub use cases::Case;
@@ -23,7 +24,8 @@ pub fn run(rounds: usize, repeat: u32) -> Result<Vec<Row>> {
         kernel.load_program(program)?;
     }
     kernel.set_signatures(&compiled.signatures)?;
-    let policy = PolicySet { stratum: Mode::Enforce, egress: Mode::Off, prefixes: Vec::new() };
+    let policy =
+        PolicySet { modes: Modes { stratum: Mode::Enforce, ..Modes::OFF }, prefixes: Vec::new() };
     kernel.set_policy(&policy)?;
     let cases = cases::all();
     let mut samples: Vec<Vec<(f64, f64)>> = vec![Vec::new(); cases.len()];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
+use sentinel_common::config::Modes;
 use sentinel_common::verdict::{Loss, Mode, Reason, Verdict, loss_counter, outcome_counter};
 use sentinel_tests::cgroup::{self, TestCgroup};
 use sentinel_tests::netlab::{Lab, Subnet};
@@ -25,8 +26,7 @@ fn exact() -> Result<()> {
     let mut kernel = Kernel::load()?;
     kernel.attach(Some(group.path()))?;
     kernel.set_policy(&PolicySet {
-        stratum: Mode::Off,
-        egress: Mode::Enforce,
+        modes: Modes { egress: Mode::Enforce, ..Modes::OFF },
         prefixes: Vec::new(),
     })?;
     let target = SocketAddr::new(lab.subnet().v4(2).into(), 7001);

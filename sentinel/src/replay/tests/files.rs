@@ -2,7 +2,7 @@
 
 use super::wire::{Order, ethernet, pcap, pcapng, session};
 use super::{replay_bytes, run};
-use crate::replay::{Format, HostEngine, Options, ReplayError};
+use crate::replay::{Format, HostEngine, MODES, Options, ReplayError};
 
 const LINE: &[u8] = br#"{"id": 1, "method": "mining.subscribe", "params": ["cpuminer/2.5.1"]}"#;
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
@@ -151,12 +151,12 @@ fn people_get_a_sentence() {
     let file = room.path().join("a.pcap");
     std::fs::write(&file, pcap(Order::Little, MICROSECONDS, 1, &frames(ethernet))).unwrap();
     let set = &super::BUILT_IN;
-    let mut engine = HostEngine::new(&set.signatures, sentinel_common::verdict::Mode::Audit);
+    let mut engine = HostEngine::new(&set.signatures, MODES);
     let files = [file];
     let options = Options { files: &files, format: Format::Text, signatures: set, progress: None };
     let mut out = Vec::new();
     run(&options, &mut engine, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("a.pcap: audited tcp 10.1.0.2:40000 -> 10.2.0.3:3333, bitcoin-v1 (subscribe) at packet 3"), "{text}");
+    assert!(text.contains("a.pcap: blocked tcp 10.1.0.2:40000 -> 10.2.0.3:3333, bitcoin-v1 (subscribe) at packet 3"), "{text}");
     assert!(text.ends_with("3 packets, 1 flow, 1 flow with a verdict\n"), "{text}");
 }

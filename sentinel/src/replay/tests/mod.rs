@@ -8,16 +8,14 @@ mod wire;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use sentinel_common::verdict::Mode;
-
-use super::{Format, HostEngine, Options, Summary, run};
+use super::{Format, HostEngine, MODES, Options, Summary, run};
 use crate::signature::{Compiled, embedded};
 
 static BUILT_IN: LazyLock<Compiled> = LazyLock::new(|| embedded().unwrap());
 
 /// Replays files; returns the flows' JSON objects and the summary.
 fn replay(files: &[PathBuf]) -> (Vec<serde_json::Value>, Summary) {
-    let mut engine = HostEngine::new(&BUILT_IN.signatures, Mode::Enforce);
+    let mut engine = HostEngine::new(&BUILT_IN.signatures, MODES);
     let options = Options { files, format: Format::Json, signatures: &BUILT_IN, progress: None };
     let mut out = Vec::new();
     let summary = run(&options, &mut engine, &mut out).unwrap();

@@ -170,7 +170,7 @@ proptest! {
         let log = json!({ "level": "info", "text": String::from_utf8_lossy(&inner), "methods": [] });
         let (bytes, _) = stream(&[log], &mut Choices::new(&numbers));
         prop_assert_eq!(read_all(&BUILT_IN.signatures, [bytes.as_slice()]), None);
-        for prefix in [b"2026-11-23 pool said: ".as_slice(), b"GET / HTTP/1.1\r\n\r\n", b"x"] {
+        for prefix in [b"2026-11-23 pool said: ".as_slice(), b"GET / HTTP/1.1\r\n\r\nsee ", b"x"] {
             let text = [prefix, &inner].concat();
             prop_assert_eq!(read_all(&BUILT_IN.signatures, [text.as_slice()]), None);
         }
