@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use sentinel::replay::{Engine as _, HostEngine};
+use sentinel::replay::{Engine as _, HostEngine, MODES};
 use sentinel_common::flow::Flow;
-use sentinel_common::verdict::Mode;
 use sentinel_tests::traffic::wild;
 
 use super::{COMPILED, KERNEL};
@@ -23,7 +22,7 @@ pub fn a_million_packets_agree() -> Result<()> {
     let (seed, packets) = (setting("SENTINEL_SEED", SEED)?, setting("SENTINEL_PACKETS", PACKETS)?);
     let mut guard = KERNEL.lock().map_err(|_| anyhow::anyhow!("another test panicked"))?;
     let (kernel, last_flow) = guard.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    let mut host = HostEngine::new(&COMPILED.signatures, Mode::Enforce);
+    let mut host = HostEngine::new(&COMPILED.signatures, MODES);
     let start = Instant::now();
     let mut endings: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut judged, mut number) = (0, 0);

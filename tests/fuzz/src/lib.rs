@@ -1,6 +1,7 @@
 //! What must hold for any bytes from outside, as functions that panic when it does not.
 //!
-//! One module is one target: [`packet`], [`stream`], [`pcap`], [`signature_file`], [`decode`].
+//! One module is one target: [`packet`], [`stream`], [`pcap`], [`signature_file`], [`name`],
+//! [`decode`].
 //! `cargo xtask fuzz` lets libFuzzer look for bytes that break one; `tests/corpus.rs` runs the
 //! committed corpora and every crash that was ever found as plain tests.
 #![allow(
@@ -12,6 +13,7 @@
 
 pub mod decode;
 mod naive;
+pub mod name;
 pub mod packet;
 pub mod pcap;
 mod reference;
@@ -41,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "stream", run: stream::run, max_len: 1024 },
     Target { name: "pcap", run: pcap::run, max_len: 4096 },
     Target { name: "signature-file", run: signature_file::run, max_len: 2048 },
+    Target { name: "name", run: name::run, max_len: 512 },
     Target { name: "decode", run: decode::run, max_len: 512 },
 ];
 

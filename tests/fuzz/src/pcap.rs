@@ -8,8 +8,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use sentinel::replay::{self, Format, HostEngine, Options};
-use sentinel_common::verdict::Mode;
+use sentinel::replay::{self, Format, HostEngine, MODES, Options};
 use serde_json::Value;
 
 use crate::BUILT_IN;
@@ -20,7 +19,7 @@ pub fn run(data: &[u8]) {
     let mut file = File::from(memfd_create("capture", MemfdFlags::CLOEXEC).unwrap());
     file.write_all(data).unwrap();
     let files = [PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))];
-    let mut engine = HostEngine::new(&BUILT_IN.signatures, Mode::Enforce);
+    let mut engine = HostEngine::new(&BUILT_IN.signatures, MODES);
     let options =
         Options { files: &files, format: Format::Json, signatures: &BUILT_IN, progress: None };
     let mut out = Vec::new();

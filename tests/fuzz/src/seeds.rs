@@ -6,6 +6,7 @@ use sentinel_common::event::{Event, Hook, Kind};
 use sentinel_common::limits::EXCERPT;
 use sentinel_common::verdict::{Reason, Verdict};
 use sentinel_tests::packets::{Segment, framed};
+use sentinel_tests::traffic::{Turn, speech, transport::Transport};
 use sentinel_tests::transcript::{self, Dialect, Escapes, Leading, Spacing, Variant};
 
 use crate::stream::TURN;
@@ -18,6 +19,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "stream" => streams(),
         "pcap" => captures(),
         "signature-file" => signature_files(),
+        "name" => names(),
         "decode" => records(),
         _ => Vec::new(),
     }
@@ -94,6 +96,12 @@ fn streams() -> Vec<Vec<u8>> {
         b"\xef\xbb\xbf{",
     ];
     seeds.extend(other.map(seeded));
+    for transport in Transport::ALL {
+        let turns = transport.carry(&speech::session(Dialect::ALL[0], &Variant::default()));
+        let said: Vec<Vec<u8>> = turns.iter().map(Turn::whole).collect();
+        // What holds the byte that ends a turn cannot be told from two turns: it is a seed all the same.
+        seeds.push(seeded(&said.join(&TURN)));
+    }
     seeds
 }
 
@@ -197,6 +205,43 @@ said = ["m"]
         r#"{"params":["abcx"]}"#,
     ];
     said.map(|said| [small.as_bytes(), &[0], said.as_bytes()].concat()).to_vec()
+}
+
+/// TLS handshakes and DNS questions.
+fn names() -> Vec<Vec<u8>> {
+    let extension = |kind: u8, body: &[u8]| [&[0, kind, 0, body.len() as u8], body].concat();
+    let host = b"pool.example.com";
+    let entry = [&[0, 0, host.len() as u8], host.as_slice()].concat();
+    let list = [&[0, entry.len() as u8], entry.as_slice()].concat();
+    let hello = |extensions: &[Vec<u8>]| {
+        let extensions = extensions.concat();
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([2, 9, 9, 0, 4, 0x13, 1, 0x13, 2, 1, 0]);
+        body.extend((extensions.len() as u16).to_be_bytes());
+        body.extend(extensions);
+        let handshake = [&[1, 0, 0, body.len() as u8], body.as_slice()].concat();
+        [&[22, 3, 1, 0, handshake.len() as u8], handshake.as_slice()].concat()
+    };
+    let question = |labels: &[&str]| {
+        let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in labels {
+            message.push(label.len() as u8);
+            message.extend(label.as_bytes());
+        }
+        message.extend([0, 0, 1, 0, 1]);
+        [&(message.len() as u16).to_be_bytes(), message.as_slice()].concat()
+    };
+    let two = [question(&["a"]), question(&["Pool", "B", "c", "d", "e", "f", "example"])].concat();
+    vec![
+        hello(&[extension(0, &list)]),
+        hello(&[extension(43, &[2, 3, 4]), extension(0, &list), extension(16, &[0, 0])]),
+        hello(&[extension(43, &[2, 3, 4])]),
+        hello(&[]),
+        question(&["pool", "example", "com"]),
+        two,
+        b"a.b..c.D.e.f.g.h".to_vec(),
+    ]
 }
 
 /// Records of every kind, with an excerpt.

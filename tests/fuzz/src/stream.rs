@@ -3,12 +3,13 @@
 //! The input is what two sides say by turns, the turns set apart by [`TURN`]; its first four bytes
 //! choose cuts and repetitions. Each variant runs through the host's engine, packet by packet.
 
-use sentinel::replay::{Engine as _, HostEngine, MAX_PAYLOAD, Outcome};
+use sentinel::replay::{Engine as _, HostEngine, MAX_PAYLOAD, MODES, Outcome};
 use sentinel::signature::reading::{Found, read_all};
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
 use sentinel_common::limits::INSPECTION_BUDGET;
-use sentinel_common::verdict::{Mode, Reason};
+use sentinel_common::segment::NOISE_FIRST;
+use sentinel_common::verdict::Reason;
 
 use crate::BUILT_IN;
 
@@ -36,6 +37,10 @@ pub fn run(data: &[u8]) {
     one_side(said, seed);
     let whole = converse(&turns, Cut::Whole, seed);
     let finest = converse(&turns, Cut::Bytes, seed);
+    // Noise is known by the sizes of segments alone, so there the cut is what is said.
+    if turns.first().is_some_and(|first| first.len() == NOISE_FIRST as usize) {
+        return;
+    }
     let side = |first: usize| turns.iter().skip(first).step_by(2).map(|turn| turn.len()).sum();
     let longest = usize::max(side(0), side(1));
     for cut in [Cut::Whole, Cut::Random, Cut::Repeated] {
@@ -74,7 +79,7 @@ struct Ended {
 }
 
 fn converse(turns: &[&[u8]], cut: Cut, seed: u32) -> Ended {
-    let mut engine = HostEngine::new(&BUILT_IN.signatures, Mode::Enforce);
+    let mut engine = HostEngine::new(&BUILT_IN.signatures, MODES);
     let mut random = Random::new(seed);
     let mut sequences = [1u32, 0xffff_ff00];
     let mut begun = [false; 2];

@@ -53,6 +53,11 @@ fn signature_file() {
 }
 
 #[test]
+fn name() {
+    holds("name");
+}
+
+#[test]
 fn decode() {
     holds("decode");
 }

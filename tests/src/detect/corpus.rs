@@ -130,7 +130,7 @@ fn false_positives(folder: &Path, readers: &Readers<'_>, peer: Option<&Peer>) ->
         let mut row = vec![kind.to_owned(), number(files.len() as u64), number(flows)];
         row.push(number(found));
         if let Some(peer) = peer {
-            row.push(number(peer.labelled(&files)?.0 as u64));
+            row.push(number(peer.labelled(&files) as u64));
         }
         rows.push(row);
     }

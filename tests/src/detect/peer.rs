@@ -5,9 +5,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// Files that one call reads at most (`MAX_NUM_READER_THREADS`, a thread each).
-const BATCH: usize = 16;
-
 /// The program and a folder for what it writes.
 pub(super) struct Peer {
     scratch: tempfile::TempDir,
@@ -34,42 +31,45 @@ impl Peer {
 
     /// The ports of the flows of a capture that it labels mining.
     pub(super) fn mining(&self, file: &Path) -> Result<Vec<(u16, u16)>> {
-        self.ask(&[file.to_path_buf()]).map(Option::unwrap_or_default)
+        self.ask(0, file)
     }
 
-    /// How many flows of these captures it labels mining, and in which.
-    pub(super) fn labelled(&self, files: &[PathBuf]) -> Result<(usize, Vec<PathBuf>)> {
-        let (mut flows, mut named) = (0, Vec::new());
-        for batch in files.chunks(BATCH) {
-            // A batch with a file that it cannot open ends early: then each alone.
-            if self.ask(batch)?.is_some_and(|found| found.is_empty()) {
-                continue;
-            }
-            for file in batch {
-                let found = self.mining(file)?.len();
-                flows += found;
-                named.extend((found > 0).then(|| file.clone()));
-            }
-        }
-        Ok((flows, named))
+    /// How many flows of these captures it labels mining. (Given several files at once it writes down
+    /// the flows of one.)
+    pub(super) fn labelled(&self, files: &[PathBuf]) -> usize {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = files.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let count = |(number, files): (usize, &[PathBuf])| {
+                let ask = |file: &PathBuf| self.ask(number, file).map_or(0, |found| found.len());
+                files.iter().map(ask).sum::<usize>()
+            };
+            let asking: Vec<_> = files
+                .chunks(share)
+                .enumerate()
+                .map(|files| scope.spawn(move || count(files)))
+                .collect();
+            asking.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()
+        })
     }
 
-    /// Asks once; `None` when it failed.
-    fn ask(&self, files: &[PathBuf]) -> Result<Option<Vec<(u16, u16)>>> {
-        let table = self.scratch.path().join("flows.csv");
+    /// The rows of one file; `number` keeps calls at the same time apart. A file that it cannot open
+    /// has none.
+    fn ask(&self, number: usize, file: &Path) -> Result<Vec<(u16, u16)>> {
+        let table = self.scratch.path().join(format!("flows-{number}.csv"));
         // It adds to what is there.
         let _ = std::fs::remove_file(&table);
-        let list: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        let status = Command::new("ndpiReader")
-            .args(["-q", "-i", &list.join(","), "-C"])
+        Command::new("ndpiReader")
+            .args(["-q", "-i"])
+            .arg(file)
+            .arg("-C")
             .arg(&table)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
             .context("cannot start ndpiReader")?;
         let text = std::fs::read(&table).unwrap_or_default();
-        let found = mining_rows(&String::from_utf8_lossy(&text));
-        Ok(status.success().then_some(found))
+        Ok(mining_rows(&String::from_utf8_lossy(&text)))
     }
 }
 

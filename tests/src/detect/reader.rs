@@ -6,11 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use sentinel::datapath::KernelEngine;
-use sentinel::replay::{self, Engine, EngineError, FlowId, Format, HostEngine, Options, Outcome};
+use sentinel::replay::{
+    self, Engine, EngineError, FlowId, Format, HostEngine, MODES, Options, Outcome,
+};
 use sentinel::signature::Compiled;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
-use sentinel_common::verdict::{Mode, Reason};
+use sentinel_common::verdict::Reason;
 use serde_json::Value;
 
 use crate::packets::Segment;
@@ -55,7 +57,7 @@ impl<'a> Readers<'a> {
 
     /// Reads a file.
     pub(super) fn read(&self, file: &Path) -> Result<Replayed> {
-        let inner = HostEngine::new(&self.compiled.signatures, Mode::Enforce);
+        let inner = HostEngine::new(&self.compiled.signatures, MODES);
         let mut engine = Metered { inner, told: HashSet::new(), bytes: Vec::new() };
         let mut replayed = self.replay(file, &mut engine)?;
         replayed.bytes = engine.bytes;
@@ -102,7 +104,7 @@ impl<'a> Readers<'a> {
     /// Whether a message is caught on a socket of which nothing was seen before, and which knows that
     /// there was something.
     pub(super) fn catches_late(&self, message: &[u8]) -> bool {
-        let mut engine = HostEngine::new(&self.compiled.signatures, Mode::Enforce);
+        let mut engine = HostEngine::new(&self.compiled.signatures, MODES);
         let packet = Segment::data(70_000, message).over_v4();
         let outcome = engine.packet(0, Direction::Egress, &packet, Start::Later);
         outcome.is_ok_and(|outcome| outcome.reason != Reason::Unremarkable)
