@@ -19,10 +19,15 @@ pub const TURN: u8 = 0x1e;
 /// Bytes by which the gate judges a direction's first segment.
 const GATE: usize = 4;
 
+/// Bytes of a segment of a framed stream, at most: a step takes one at least, and a segment is read in
+/// 256 steps. `known/stream/many-short-chunks` is what happens above.
+const FRAMED: usize = 240;
+
 /// How a turn is put into segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cut {
-    Whole,
+    /// Not at all, below this many bytes.
+    Whole(usize),
     Bytes,
     Random,
     /// Random, and some segments come again with other bytes, whole or overlapping.
@@ -35,7 +40,9 @@ pub fn run(data: &[u8]) {
     let seed = u32::from_le_bytes(*seed);
     let turns: Vec<&[u8]> = said.split(|byte| *byte == TURN).collect();
     one_side(said, seed);
-    let whole = converse(&turns, Cut::Whole, seed);
+    let plain = turns.iter().all(|turn| matches!(turn.first(), None | Some(b'{' | b'[' | b' ')));
+    let longest_segment = if plain { MAX_PAYLOAD } else { FRAMED };
+    let whole = converse(&turns, Cut::Whole(longest_segment), seed);
     let finest = converse(&turns, Cut::Bytes, seed);
     // Noise is known by the sizes of segments alone, so there the cut is what is said.
     if turns.first().is_some_and(|first| first.len() == NOISE_FIRST as usize) {
@@ -43,8 +50,8 @@ pub fn run(data: &[u8]) {
     }
     let side = |first: usize| turns.iter().skip(first).step_by(2).map(|turn| turn.len()).sum();
     let longest = usize::max(side(0), side(1));
-    for cut in [Cut::Whole, Cut::Random, Cut::Repeated] {
-        let other = if cut == Cut::Whole { whole } else { converse(&turns, cut, seed) };
+    let others = [Cut::Random, Cut::Repeated].map(|cut| (cut, converse(&turns, cut, seed)));
+    for (cut, other) in [(Cut::Whole(longest_segment), whole)].into_iter().chain(others) {
         if longest <= INSPECTION_BUDGET as usize {
             assert_eq!(other, finest, "{cut:?}");
         } else if finest.outcome.reason == Reason::Stratum {
@@ -53,6 +60,14 @@ pub fn run(data: &[u8]) {
             assert_eq!(other, finest, "{cut:?}: what the finest cut catches, every cut does");
         }
     }
+}
+
+/// Whether a conversation is caught byte by byte and not in whole segments: what is not to be.
+#[must_use]
+pub fn hides_in_whole_segments(data: &[u8]) -> bool {
+    let turns: Vec<&[u8]> = data.get(4..).unwrap_or(&[]).split(|byte| *byte == TURN).collect();
+    let caught = |cut| converse(&turns, cut, 1).outcome.reason == Reason::Stratum;
+    caught(Cut::Bytes) && !caught(Cut::Whole(MAX_PAYLOAD))
 }
 
 /// Without a budget, one side alone: the reader's answer is that of the whole stream, to the byte.
@@ -90,8 +105,8 @@ fn converse(turns: &[&[u8]], cut: Cut, seed: u32) -> Ended {
         // The gate's answer belongs to the first segment, so its four bytes stay together.
         let together = if begun[side] { 0 } else { said.len().min(GATE) };
         let (first, rest) = said.split_at(together);
-        let first = (together > 0 && cut != Cut::Whole).then_some(first);
-        let rest = if cut == Cut::Whole { said } else { rest };
+        let first = (together > 0 && !matches!(cut, Cut::Whole(_))).then_some(first);
+        let rest = if matches!(cut, Cut::Whole(_)) { said } else { rest };
         for piece in first.into_iter().chain(pieces(rest, cut, &mut random)) {
             let mut send = |sequence: u32, payload: &[u8], start: Start| {
                 let packet = packet(sequence, payload);
@@ -124,7 +139,7 @@ fn packet(sequence: u32, payload: &[u8]) -> Vec<u8> {
 
 fn pieces<'a>(said: &'a [u8], cut: Cut, random: &mut Random) -> Vec<&'a [u8]> {
     match cut {
-        Cut::Whole => said.chunks(MAX_PAYLOAD).collect(),
+        Cut::Whole(longest) => said.chunks(longest).collect(),
         Cut::Bytes => said.chunks(1).collect(),
         Cut::Random | Cut::Repeated => random.cut(said),
     }

@@ -4,6 +4,7 @@
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
 
+use super::capture::Ends;
 use super::speech;
 use crate::packets::Segment;
 use crate::random::Random;
@@ -54,6 +55,8 @@ enum Shape {
     V6Extensions,
     /// Each packet has its own.
     Any,
+    /// Datagrams, over IPv4 or IPv6.
+    Udp,
 }
 
 impl Writer {
@@ -66,7 +69,8 @@ impl Writer {
             _ => None,
         };
         let shapes = [Shape::V4, Shape::V4Options, Shape::V6, Shape::V6Extensions, Shape::Any];
-        let shape = random.pick(&shapes).copied().unwrap_or(Shape::V4);
+        let tcp = random.pick(&shapes).copied().unwrap_or(Shape::V4);
+        let shape = if random.one_in(12) { Shape::Udp } else { tcp };
         let next = [first, random.word() as u32];
         Self { random, packets: Vec::new(), next, begun: [false; 2], start, shape }
     }
@@ -136,7 +140,13 @@ impl Writer {
         let flags =
             self.random.pick(&[0x18, 0x18, 0x18, 0x10, 0x02, 0x11]).copied().unwrap_or(0x18);
         let segment = Segment { flags, ..Segment::data(sequence, payload) };
-        let mut bytes = shaped(&segment, self.shape, &mut self.random);
+        let mut bytes = match self.shape {
+            Shape::Udp => {
+                let ends = Ends { v6: self.random.one_in(2), client: 40_000, server: 443 };
+                ends.udp(direction, payload)
+            }
+            shape => shaped(&segment, shape, &mut self.random),
+        };
         if self.random.one_in(200) {
             let at = self.random.below(bytes.len());
             if let Some(byte) = bytes.get_mut(at) {
@@ -155,7 +165,7 @@ impl Writer {
 
 fn shaped(segment: &Segment<'_>, shape: Shape, random: &mut Random) -> Vec<u8> {
     match shape {
-        Shape::V4 => segment.over_v4(),
+        Shape::V4 | Shape::Udp => segment.over_v4(),
         Shape::V6 => segment.over_v6(),
         Shape::V4Options => with_options(segment.over_v4(), random),
         Shape::V6Extensions => with_extensions(segment.over_v6(), random),
