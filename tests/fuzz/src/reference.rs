@@ -84,7 +84,7 @@ pub(crate) fn addresses(data: &[u8]) -> Option<(Address, Address)> {
 /// RFC 791: the header's length in words, the fragment's offset in the low 13 bits.
 fn inner_of_v4(data: &[u8]) -> Option<Inner> {
     let offset = 4 * usize::from(data[0] % 16);
-    let is_later_fragment = number(&data[6..8]) % (1 << 13) != 0;
+    let is_later_fragment = number(&data[6..8]) & 0x1fff != 0;
     (offset >= 20).then_some(Inner { protocol: data[9], offset, is_later_fragment })
 }
 

@@ -119,7 +119,7 @@ fn captures() -> Vec<Vec<u8>> {
     for (index, piece) in body.chunks(24).enumerate() {
         let mut fragment = [head, piece].concat();
         let more = if (index + 1) * 24 < body.len() { 0x2000 } else { 0 };
-        fragment[6..8].copy_from_slice(&(index as u16 * 3 | more).to_be_bytes());
+        fragment[6..8].copy_from_slice(&((index as u16 * 3) | more).to_be_bytes());
         fragments.push(fragment);
     }
     vec![
