@@ -121,6 +121,8 @@ pub mod flag {
 
 use state::*;
 
+use crate::limits::{INSPECTION_BUDGET, MESSAGE_BUDGET, WEBSOCKET_BUDGET};
+
 impl Frame {
     /// A frame in this state, with these flags.
     #[inline(always)]
@@ -149,15 +151,16 @@ impl Frame {
     pub const fn left(self) -> u32 {
         self.0 as u32
     }
-    /// Whether header bytes or bytes passed over come next: no message can end there.
+    /// Bytes after which reading ends where a message does: more in a websocket, whose head may be
+    /// longer than what it leads to, and no such place in a preamble or a handshake.
     #[inline(always)]
     #[must_use]
-    pub const fn is_header(self) -> bool {
-        let state = self.state();
-        state != PLAIN
-            && (state < WEBSOCKET || state > CHUNK_END)
-            && state != WEBSOCKET_PAYLOAD
-            && state != CHUNK_DATA
+    pub const fn budget(self) -> u32 {
+        match self.state() {
+            PLAIN | CHUNK..=CHUNK_END | CHUNK_DATA => INSPECTION_BUDGET,
+            WEBSOCKET..=WEBSOCKET_MASK | WEBSOCKET_PAYLOAD | TO_WEBSOCKET => WEBSOCKET_BUDGET,
+            _ => MESSAGE_BUDGET,
+        }
     }
     /// The flags.
     #[inline(always)]
@@ -253,11 +256,12 @@ impl Frame {
     }
 }
 
-/// What `taken` bytes of a run leave of it: the frame after them. Without frames, nothing changes.
+/// What a run's bytes leave of it, given the reader's count before and after them. Without frames,
+/// nothing changes.
 #[inline(always)]
 #[must_use]
-pub const fn advance(frame: u64, taken: u64) -> u64 {
-    Frame(frame).after(taken as u32).0
+pub const fn advance(frame: u64, before: u64, now: u64) -> u64 {
+    Frame(frame).after((now as u32).wrapping_sub(before as u32)).0
 }
 
 /// Takes a header byte: the frame after it. `last` is the last four header bytes, the newest lowest.

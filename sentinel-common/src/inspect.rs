@@ -106,14 +106,27 @@ impl Facts {
                 | (len as u64) << 32,
         )
     }
+    /// Which way the packet goes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        if self.is_egress() { Direction::Egress } else { Direction::Ingress }
+    }
+    /// Where its payload stands.
+    #[inline(always)]
+    #[must_use]
+    pub const fn start(self) -> Start {
+        match self.0 >> 9 & 3 {
+            0 => Start::First,
+            1 => Start::Later,
+            _ => Start::Unknown,
+        }
+    }
     const fn protocol(self) -> u8 {
         self.0 as u8
     }
     const fn is_egress(self) -> bool {
         self.0 >> 8 & 1 == Direction::Egress as u64
-    }
-    const fn starts(self, start: Start) -> bool {
-        self.0 >> 9 & 3 == start as u64
     }
     const fn port(self) -> u16 {
         (self.0 >> 16) as u16
@@ -141,7 +154,7 @@ pub fn opening(facts: Facts, first: [u8; 4], switch: Switch) -> Opening {
             (false, false) => Opening::Closed,
         };
     }
-    if facts.starts(Start::Later) {
+    if matches!(facts.start(), Start::Later) {
         return Opening::Closed;
     }
     if to_dns {
@@ -154,7 +167,7 @@ pub fn opening(facts: Facts, first: [u8; 4], switch: Switch) -> Opening {
     {
         return Opening::Stream;
     }
-    let fits = facts.payload_len() == NOISE_FIRST && facts.starts(Start::First);
+    let fits = facts.payload_len() == NOISE_FIRST && matches!(facts.start(), Start::First);
     if reads && facts.is_egress() && fits { Opening::Noise } else { Opening::Closed }
 }
 
@@ -332,7 +345,7 @@ pub enum Conclusion {
     /// The flow has a verdict now.
     Verdict,
     /// A question's name is in this feed: a verdict on this packet alone, its socket may ask for
-    /// others.
+    /// others; but where a stream is blocked, on all of it.
     Question(u32),
 }
 
@@ -364,6 +377,11 @@ pub fn conclude(
         outcome::NAMES..outcome::NAMES_END => {
             let feed = found & (outcome::DNS - 1);
             if found & outcome::DNS != 0 {
+                // A datagram that is dropped is gone. A segment comes again, and is not read twice:
+                // of a stream the verdict must stand.
+                if arrival.protocol == TCP && matches!(switch.names(), Mode::Enforce) {
+                    flow.settle(Verdict::Blocked, Reason::PoolName, feed);
+                }
                 return Conclusion::Question(feed);
             }
             (switch.names(), Reason::PoolName, feed)

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod config;
 pub mod event;
+pub mod feed;
 pub mod flow;
 pub mod frame;
 pub mod inspect;

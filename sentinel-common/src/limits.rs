@@ -16,10 +16,12 @@ pub const SIGNATURE_SLOTS: usize = 2;
 
 /// Bytes of one direction that are read before a flow that has said nothing yet is let go.
 pub const INSPECTION_BUDGET: u32 = 512;
+/// The same once a flow has become a websocket, its HTTP head included.
+pub const WEBSOCKET_BUDGET: u32 = 4 * 1024;
 /// Bytes of one direction that are read while a message is under way.
 pub const MESSAGE_BUDGET: u32 = 16 * 1024;
 /// Payload bytes handed to the reader at a time: the kernel keeps them on its 512-byte stack.
-pub const CHUNK: usize = 128;
+pub const CHUNK: usize = 64;
 /// Containers whose kind (object or array) is remembered; deeper ones are only counted.
 pub const KIND_DEPTH: u16 = 30;
 /// Payload bytes copied into an event as evidence.

@@ -14,7 +14,7 @@ pub trait Segment: Calls {
     /// [`crate::frame::feed`].
     fn feed(&self, frame: u64, last: u64) -> u64;
     /// [`crate::frame::advance`].
-    fn advance(&self, frame: u64, taken: u64) -> u64;
+    fn advance(&self, frame: u64, before: u64, now: u64) -> u64;
     /// Copies bytes from `offset` on, up to `end` or the chunk's size, and tells how many;
     /// `offset < end`. `None` when they cannot be had.
     fn fill(&self, offset: u32, end: u32, chunk: &mut [u8; CHUNK]) -> Option<usize>;
@@ -114,19 +114,16 @@ impl Part {
     }
 }
 
-/// What a step came to, in one word: bits 0..16 one of [`outcome`], 16..30 the bytes it took, 30..32
-/// the next [`Part`].
+/// What a step came to, in one word: bits 0..16 one of [`outcome`], 30..32 the next [`Part`]. The
+/// bytes it took are in [`Reader::bytes`]: a number that the verifier knows nothing of, where a count
+/// of our own would be another constant, and another way to follow, at each of a chunk's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step(pub u32);
 
 impl Step {
-    /// Most bytes that one step takes.
-    const MOST: u32 = 0x3fff;
-
     #[inline(always)]
-    const fn new(reader: &Reader, outcome: u32, taken: u32) -> Self {
-        let part = Part::of(reader.frame()) as u32;
-        Self(outcome & 0xffff | (taken & Self::MOST) << 16 | part << 30)
+    const fn new(reader: &Reader, outcome: u32) -> Self {
+        Self(outcome & 0xffff | (Part::of(reader.frame()) as u32) << 30)
     }
     /// A step that could not be taken.
     pub const FAILED: Self = Self(outcome::STOP);
@@ -135,12 +132,6 @@ impl Step {
     #[must_use]
     pub const fn outcome(self) -> u32 {
         self.0 & 0xffff
-    }
-    /// The bytes it took.
-    #[inline(always)]
-    #[must_use]
-    pub const fn taken(self) -> u32 {
-        self.0 >> 16 & Self::MOST
     }
     /// The next [`Part`], as its number.
     #[inline(always)]
@@ -172,16 +163,16 @@ pub fn messages(
     unmask(chunk, reader.frame().key(reader.last));
     let before = reader.bytes;
     let found = stream::read(reader, signatures, said, chunk, len, segment);
-    let taken = reader.bytes.wrapping_sub(before);
     // Looked at anew: a register that lives through the loop multiplies its states.
-    reader.set_frame(Frame(segment.advance(reader.frame().0, u64::from(taken))));
+    let (frame, now) = (reader.frame().0, reader.bytes);
+    reader.set_frame(Frame(segment.advance(frame, u64::from(before), u64::from(now))));
     if found != NO_RULE {
-        return Step::new(reader, found, taken);
+        return Step::new(reader, found);
     }
     if reader.is_behind_head() {
         behind_head(reader);
     }
-    kept(reader, taken)
+    kept(reader)
 }
 
 /// What the lines of a head say of the bytes behind it.
@@ -191,7 +182,7 @@ fn behind_head(reader: &mut Reader) {
     if said & token::HTTP == 0 {
         reader.stop();
     } else if said & token::WEBSOCKET != 0 {
-        reader.enter_messages(Frame::new(state::WEBSOCKET, 0));
+        reader.enter_body(Frame::new(state::WEBSOCKET, 0));
     } else if said & token::CHUNKED != 0 {
         reader.enter_body(Frame::new(state::CHUNK, 0));
     } else {
@@ -222,28 +213,29 @@ pub fn run(
         return noise(reader, peer, rest);
     }
     let is_name = frame.state() <= state::NAME_END;
-    let most = if is_name { PIECE } else { Step::MOST };
     let mine = if frame.left() < rest { frame.left() } else { rest };
-    let taken = if mine < most { mine } else { most };
+    let taken = if is_name && mine > PIECE { PIECE } else { mine };
     if is_name {
         segment.name(offset, taken, Piece::of(frame));
         reader.set_frame(frame.named());
     }
     let was_tls_name = frame.state() == state::TLS_NAME_RUN;
-    reader.bytes = reader.bytes.wrapping_add(taken);
-    reader.set_frame(Frame(segment.advance(reader.frame().0, u64::from(taken))));
+    let before = reader.bytes;
+    reader.bytes = before.wrapping_add(taken);
+    let (frame, now) = (reader.frame().0, reader.bytes);
+    reader.set_frame(Frame(segment.advance(frame, u64::from(before), u64::from(now))));
     if was_tls_name && reader.frame().state() == state::STOP {
         reader.stop();
-        return named(reader, segment.judge_name(Source::Tls), 0, taken);
+        return named(reader, segment.judge_name(Source::Tls), 0);
     }
-    kept(reader, taken)
+    kept(reader)
 }
 
 #[inline(always)]
-fn named(reader: &Reader, feed: u32, kind: u32, taken: u32) -> Step {
+fn named(reader: &Reader, feed: u32, kind: u32) -> Step {
     let silence = if kind == 0 { outcome::STOP } else { outcome::NONE };
     let found = if feed < outcome::DNS { outcome::NAMES | kind | feed } else { silence };
-    Step::new(reader, found, taken)
+    Step::new(reader, found)
 }
 
 /// Header bytes, up to the run or the outcome that they lead to.
@@ -286,37 +278,37 @@ fn ended(reader: &mut Reader, taken: u32, segment: &impl Segment) -> Step {
     match frame.state() {
         state::STOP => {
             reader.stop();
-            Step::new(reader, outcome::STOP, taken)
+            Step::new(reader, outcome::STOP)
         }
         state::PLAIN_FROM_HERE => {
             reader.set_frame(Frame(0));
             reader.bytes = reader.bytes.wrapping_sub(1);
-            Step::new(reader, outcome::NONE, taken.wrapping_sub(1))
+            Step::new(reader, outcome::NONE)
         }
         state::PLAIN_NEXT => {
             reader.enter_body(Frame(0));
-            kept(reader, taken)
+            kept(reader)
         }
         state::DNS_NAME_DONE => {
             reader.set_frame(frame.next_dns());
-            named(reader, segment.judge_name(Source::Dns), outcome::DNS, taken)
+            named(reader, segment.judge_name(Source::Dns), outcome::DNS)
         }
         state::TLS_NAMELESS => {
             reader.stop();
             segment.judge_name(Source::Nameless);
-            Step::new(reader, outcome::STOP, taken)
+            Step::new(reader, outcome::STOP)
         }
-        state::PEER_BITCOIN => Step::new(reader, outcome::PEER_BITCOIN, taken),
-        state::PEER_MONERO => Step::new(reader, outcome::PEER_MONERO, taken),
-        _ => kept(reader, taken),
+        state::PEER_BITCOIN => Step::new(reader, outcome::PEER_BITCOIN),
+        state::PEER_MONERO => Step::new(reader, outcome::PEER_MONERO),
+        _ => kept(reader),
     }
 }
 
 #[inline(always)]
-fn kept(reader: &mut Reader, taken: u32) -> Step {
+fn kept(reader: &mut Reader) -> Step {
     reader.keep_to_budget();
     let outcome = if reader.is_stopped() { outcome::STOP } else { outcome::NONE };
-    Step::new(reader, outcome, taken)
+    Step::new(reader, outcome)
 }
 
 /// Bytes of the initiator's first message: an EllSwift-encoded key.
@@ -349,12 +341,11 @@ fn noise(reader: &mut Reader, peer_bytes: u32, len: u32) -> Step {
             && (bytes == NOISE_ANSWER + NOISE_SETUP_HEADER || bytes == NOISE_ANSWER + NOISE_SUCCESS)
     };
     reader.bytes = bytes;
-    let taken = if len < Step::MOST { len } else { Step::MOST };
     if !fits {
         reader.stop();
-        return Step::new(reader, outcome::STOP, taken);
+        return Step::new(reader, outcome::STOP);
     }
     let complete = answers && bytes == NOISE_ANSWER + NOISE_SUCCESS;
     let outcome = if complete { outcome::NOISE } else { outcome::NONE };
-    Step::new(reader, outcome, taken)
+    Step::new(reader, outcome)
 }

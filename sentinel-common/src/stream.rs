@@ -6,7 +6,7 @@
 
 use crate::frame::Frame;
 use crate::lexer::{self, Cell};
-use crate::limits::{CHUNK, INSPECTION_BUDGET, MAX_STATES, MESSAGE_BUDGET, SYMBOL_CLASSES};
+use crate::limits::{CHUNK, MAX_STATES, MESSAGE_BUDGET, SYMBOL_CLASSES};
 use crate::place::Place;
 use crate::signature::{ACCEPTS, CELLS, NO_RULE, Signatures};
 
@@ -118,14 +118,6 @@ impl Reader {
         self.frame = frame.0;
     }
 
-    /// Reading begins anew behind this, with all of its budget.
-    #[inline(always)]
-    pub const fn enter_messages(&mut self, frame: Frame) {
-        self.place = Place(0).in_state(lexer::BETWEEN as u64).0;
-        self.frame = frame.0;
-        self.bytes = 0;
-    }
-
     /// Whether the bytes read so far are part of a message that has not ended.
     #[inline(always)]
     #[must_use]
@@ -165,7 +157,7 @@ impl Reader {
     pub const fn keep_to_budget(&mut self) {
         if self.bytes >= MESSAGE_BUDGET {
             self.stop();
-        } else if self.bytes >= INSPECTION_BUDGET && !self.frame().is_header() {
+        } else if self.bytes >= self.frame().budget() {
             self.place = Place(self.place).at_last_message().0;
         }
     }

@@ -15,7 +15,7 @@ use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
-use crate::destination::judge_packet;
+use crate::destination::{judge_feed, judge_packet};
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
 use crate::payload::{gate, read_payload, way};
@@ -63,6 +63,11 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     {
         return DROP;
     }
+    if may_reach_a_pool(switch, &packet, direction)
+        && judge_feed(skb.0, packet.brief().0) == Verdict::Blocked as u32
+    {
+        return DROP;
+    }
     if !reads(switch) || packet.payload_len() == 0 {
         return PASS;
     }
@@ -77,8 +82,7 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         if matches!(start, Start::Later) {
             return PASS;
         }
-        let first = skb.first_bytes(packet.payload, packet.payload_len());
-        opening = gate(u64::from(first), Facts::of(&packet, direction, start).0);
+        opening = gate(skb.0, packet.brief().0, Facts::of(&packet, direction, start).0);
         if opening == Opening::Closed as u32 && !in_message {
             return PASS;
         }
@@ -112,4 +116,13 @@ fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Directi
     matches!(direction, Direction::Egress)
         && !matches!(switch.egress(), Mode::Off)
         && (packet.opens_connection() || !skb.socket().is_some_and(|socket| socket.is_tcp()))
+}
+
+/// Whether the feeds are asked about a packet's destination: of a connection once. Datagrams are
+/// judged where they are sent or their socket is connected, and not again for every packet.
+#[inline(always)]
+fn may_reach_a_pool(switch: Switch, packet: &Packet, direction: Direction) -> bool {
+    matches!(direction, Direction::Egress)
+        && !matches!(switch.names(), Mode::Off)
+        && packet.opens_connection()
 }

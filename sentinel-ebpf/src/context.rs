@@ -114,16 +114,25 @@ impl Skb {
         }
     }
 
-    /// The first four payload bytes as they stand in memory; of a shorter payload the first, and
-    /// spaces.
+    /// The first four payload bytes; of a shorter payload the first, and spaces.
     #[inline(always)]
-    pub fn first_bytes(self, payload: u32, len: u32) -> u32 {
-        if len >= 4 {
-            let [word] = self.header(payload).unwrap_or([u32::MAX]);
-            return word;
+    pub fn first_bytes(self, payload: u32) -> [u8; 4] {
+        if self.packet_len().wrapping_sub(payload) < 4 {
+            let [first] = self.load(payload).unwrap_or([0xff]);
+            return [first, b' ', b' ', b' '];
         }
-        let [first] = self.load(payload).unwrap_or([0xff]);
-        u32::from_ne_bytes([first, b' ', b' ', b' '])
+        // In place where headers mostly end; at a place that it does not know as a number the
+        // verifier wants a proof that the compiler takes out again.
+        let word: Option<[u32; 1]> = match payload {
+            40 => self.header(40),
+            52 => self.header(52),
+            60 => self.header(60),
+            72 => self.header(72),
+            28 => self.header(28),
+            _ => self.load(payload),
+        };
+        let [word] = word.unwrap_or([u32::MAX]);
+        word.to_ne_bytes()
     }
 
     /// Copies bytes of the packet to where they are wanted; leaves it as it is if they are missing.
@@ -271,6 +280,14 @@ pub fn value<T>(slot: Option<*mut T>) -> Option<&'static mut T> {
     // the program runs (RCU); what several CPUs write at once is integers and bytes, of which any
     // mixture is a value.
     unsafe { slot.and_then(|slot| slot.as_mut()) }
+}
+
+/// A number in a map as it is now: other functions change it, which the compiler does not see, since
+/// they find their way to it on their own.
+#[inline(always)]
+pub fn look(number: &u32) -> u32 {
+    // SAFETY: a reference is valid for reading.
+    unsafe { core::ptr::from_ref(number).read_volatile() }
 }
 
 /// State of a replayed flow.

@@ -57,7 +57,8 @@ pub static OWNERS: Array<OwnerSlot> = Array::with_max_entries(OWNER_SLOTS as u32
 pub static FEED_DOMAINS: HashMap<u64, u32> =
     HashMap::with_max_entries(MAX_FEED_DOMAINS as u32, NO_PREALLOC);
 
-/// Addresses of the feeds, v4-mapped, and the number of the feed; likewise.
+/// Addresses of the feeds, v4-mapped, and the number of the feed, or 0 for one that is exempt
+/// (`sentinel_common::feed`); likewise.
 #[map]
 pub static FEED_ADDRESSES: HashMap<Address, u32> =
     HashMap::with_max_entries(MAX_FEED_ADDRESSES as u32, NO_PREALLOC);

@@ -21,15 +21,15 @@ pub fn way(direction: Direction, opening: u32) -> u64 {
 }
 
 /// The gate that spares most flows their state: what four bytes of payload open, as an [`Opening`]'s
-/// number. `first` are the bytes as they stand in memory, `facts` is a [`Facts`]. Global: see
-/// `reading`.
+/// number. `brief` is the packet's [`Brief`], `facts` is a [`Facts`]. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gate(first: u64, facts: u64) -> u32 {
+pub extern "C" fn gate(ctx: *mut __sk_buff, brief: u64, facts: u64) -> u32 {
     let Some(config) = CONFIG.get(0) else {
         return Opening::Closed as u32;
     };
-    inspect::opening(Facts(facts), (first as u32).to_ne_bytes(), config.switch()) as u32
+    let first = Skb(ctx).first_bytes(Brief(brief).payload());
+    inspect::opening(Facts(facts), first, config.switch()) as u32
 }
 
 /// Reads a packet's payload for the flow on its socket, which gets its state here if it has none;

@@ -11,7 +11,7 @@ use sentinel_common::limits::CHUNK;
 use sentinel_common::place;
 use sentinel_common::segment::{self, Part, Piece, Segment, Source, Step, outcome};
 use sentinel_common::signature::NO_RULE;
-use sentinel_common::stream::Calls;
+use sentinel_common::stream::{Calls, Reader};
 use sentinel_common::verdict::Loss;
 
 use crate::context::{self, Chunk, Skb};
@@ -47,8 +47,8 @@ impl Segment for InKernel {
         frame_feed(frame, last)
     }
     #[inline(always)]
-    fn advance(&self, frame: u64, taken: u64) -> u64 {
-        frame_advance(frame, taken)
+    fn advance(&self, frame: u64, before: u64, now: u64) -> u64 {
+        frame_advance(frame, before, now)
     }
     #[inline(always)]
     fn fill(&self, offset: u32, end: u32, chunk: &mut [u8; CHUNK]) -> Option<usize> {
@@ -87,8 +87,8 @@ pub extern "C" fn lexer_act(place: u64, cell: u64, byte: u64) -> u64 {
 /// [`frame::advance`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn frame_advance(frame: u64, taken: u64) -> u64 {
-    frame::advance(frame, taken)
+pub extern "C" fn frame_advance(frame: u64, before: u64, now: u64) -> u64 {
+    frame::advance(frame, before, now)
 }
 
 /// The rule of the signature set in `slot` that these tokens satisfy.
@@ -174,11 +174,11 @@ macro_rules! steps {
             direction: u64,
             slot: u64,
         ) -> u32 {
-            let first = match <$place>::flow(Skb(ctx)) {
-                Some(flow) => Part::of(flow.readers[(direction & 1) as usize].frame()) as u32,
-                None => return outcome::STOP,
+            let Some(flow) = <$place>::flow(Skb(ctx)) else {
+                return outcome::STOP;
             };
-            steps(from, end, first, |part, offset| {
+            let reader = &mut flow.readers[(direction & 1) as usize];
+            steps(reader, from, end, |part, offset| {
                 if part == Part::Messages as u32 {
                     $messages(ctx, offset, end, direction, slot)
                 } else if part == Part::Run as u32 {
@@ -232,19 +232,20 @@ fn header<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64) -> Step {
 }
 
 #[inline(always)]
-fn steps(from: u64, end: u64, first: u32, read: impl Fn(u32, u64) -> u32) -> u32 {
+fn steps(reader: &mut Reader, from: u64, end: u64, read: impl Fn(u32, u64) -> u32) -> u32 {
     let mut offset = from;
-    let mut part = first;
+    let mut part = Part::of(reader.frame()) as u32;
     let mut count = 0;
     while count < STEPS {
         if offset >= end {
             return outcome::NONE;
         }
+        let before = context::look(&reader.bytes);
         let step = Step(read(part, offset));
         if step.outcome() != outcome::NONE {
             return step.outcome();
         }
-        offset += u64::from(step.taken());
+        offset += u64::from(context::look(&reader.bytes).wrapping_sub(before));
         part = step.next();
         count += 1;
     }

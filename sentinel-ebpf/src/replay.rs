@@ -3,11 +3,13 @@
 //! The control buffer carries what a socket would know: word 0 the flow's number, word 1 the
 //! direction, word 2 a [`Start`] (0 first, 1 later, 2 unknown).
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
-use sentinel_common::flow::Direction;
+use sentinel_common::config::Switch;
+use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Admission, Arrival, Facts, Opening, Start};
-use sentinel_common::packet::parse;
+use sentinel_common::packet::{Brief, Source as _, parse};
 use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Loss, Verdict};
 
@@ -23,57 +25,73 @@ const PASS: i32 = 1;
 #[cgroup_skb]
 pub fn replay(ctx: SkBuffContext) -> i32 {
     let skb = Skb(ctx.skb.skb);
-    match run(skb) {
-        Some(Verdict::Blocked) => DROP,
-        _ => PASS,
-    }
-}
-
-#[inline(always)]
-fn run(skb: Skb) -> Option<Verdict> {
-    let switch = CONFIG.get(0)?.switch();
-    let flow = context::replayed(skb.control(0))?;
     let direction = if skb.control(1) == 0 { Direction::Egress } else { Direction::Ingress };
     let start = match skb.control(2) {
         0 => Start::First,
         1 => Start::Later,
         _ => Start::Unknown,
     };
-    if flow.is_settled(direction, switch.generation()) {
-        return Verdict::from_wire(flow.verdict);
+    let Some(packet) = parse(&skb) else {
+        return PASS;
+    };
+    let facts = Facts::of(&packet, direction, start).0;
+    let sequence = u64::from(packet.payload_sequence());
+    let verdict = replay_payload(skb.0, packet.brief().0, sequence, facts);
+    if verdict == Verdict::Blocked as u32 { DROP } else { PASS }
+}
+
+/// A replayed packet's payload, given its [`Brief`] and [`Facts`]: what `cgroup_skb` and `payload` do
+/// of a live one. Returns a [`Verdict`]. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn replay_payload(
+    ctx: *mut __sk_buff,
+    brief: u64,
+    sequence: u64,
+    facts: u64,
+) -> u32 {
+    let skb = Skb(ctx);
+    match (CONFIG.get(0), context::replayed(skb.control(0))) {
+        (Some(config), Some(flow)) => {
+            read(skb, flow, config.switch(), (Brief(brief), sequence as u32, Facts(facts)))
+        }
+        _ => Verdict::Allowed as u32,
     }
-    let packet = parse(&skb)?;
-    if packet.payload_len() == 0 || (packet.protocol != TCP && packet.protocol != UDP) {
-        return None;
+}
+
+#[inline(always)]
+fn read(skb: Skb, flow: &mut Flow, switch: Switch, packet: (Brief, u32, Facts)) -> u32 {
+    let (brief, sequence, facts) = packet;
+    let (direction, protocol) = (facts.direction(), brief.protocol());
+    if flow.is_settled(direction, switch.generation()) {
+        return u32::from(flow.verdict);
+    }
+    let (from, end) = (brief.payload(), skb.len());
+    if end <= from || (protocol != TCP && protocol != UDP) {
+        return Verdict::Allowed as u32;
     }
     inspect::refresh(flow, switch);
-    let goes_on = inspect::goes_on(flow, direction, packet.protocol);
+    let goes_on = inspect::goes_on(flow, direction, protocol);
     let mut opening = Opening::Closed as u32;
-    if !goes_on || packet.protocol != TCP {
-        let first = skb.first_bytes(packet.payload, packet.payload_len());
-        opening = gate(u64::from(first), Facts::of(&packet, direction, start).0);
+    if !goes_on || protocol != TCP {
+        opening = gate(skb.0, brief.0, facts.0);
         if opening == Opening::Closed as u32 && !goes_on {
-            return None;
+            return Verdict::Allowed as u32;
         }
     }
-    let arrival = Arrival {
-        sequence: packet.payload_sequence(),
-        len: packet.payload_len(),
-        start,
-        opening: Opening::from_wire(opening as u8),
-        protocol: packet.protocol,
-    };
+    let opening = Opening::from_wire(opening as u8);
+    let arrival = Arrival { sequence, len: end - from, start: facts.start(), opening, protocol };
     let skip = match inspect::admit(flow, direction, &arrival) {
-        Admission::Nothing => return None,
+        Admission::Nothing => return Verdict::Allowed as u32,
         Admission::Read(skip) => skip,
         Admission::Gap => {
             lose(Loss::SequenceGap);
             0
         }
     };
-    let from = u64::from(packet.payload.wrapping_add(skip));
+    let from = u64::from(from.wrapping_add(skip));
     let slot = u64::from(switch.signature_slot());
-    let found = replay_segment(skb.0, from, u64::from(packet.end), direction as u64, slot);
+    let found = replay_segment(skb.0, from, u64::from(end), direction as u64, slot);
     inspect::conclude(flow, direction, &arrival, found, switch);
-    Verdict::from_wire(flow.verdict)
+    u32::from(flow.verdict)
 }

@@ -2,13 +2,14 @@
 
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
+use sentinel_common::config::Config;
 use sentinel_common::event::{Hook, Kind};
 use sentinel_common::flow::Direction;
-use sentinel_common::policy::Request;
-use sentinel_common::verdict::{Mode, Verdict};
+use sentinel_common::policy::{Request, TCP};
+use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::{self, Destination};
-use crate::destination::judge;
+use crate::destination::{judge, listed};
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
 use crate::owner::{caller, remember};
@@ -37,6 +38,13 @@ pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     call(context::destination(&ctx, true), Hook::Sendmsg6)
 }
 
+/// What speaks against a call.
+struct Finding {
+    verdict: Verdict,
+    reason: Reason,
+    rule: u32,
+}
+
 #[inline(always)]
 fn call(to: Destination, hook: Hook) -> i32 {
     let Some(config) = CONFIG.get(0) else {
@@ -44,33 +52,48 @@ fn call(to: Destination, hook: Hook) -> i32 {
     };
     let owner = caller(config);
     remember(to.cookie, true, &owner);
+    let Some(found) = finding(config, &to) else {
+        return PROCEED;
+    };
+    count(found.reason, found.verdict);
+    tell(|event| {
+        event.kind = Kind::Egress as u8;
+        event.hook = hook as u8;
+        event.verdict = found.verdict as u8;
+        event.reason = found.reason as u8;
+        event.rule = found.rule;
+        event.generation = config.switch().generation();
+        event.cookie = to.cookie;
+        event.cgroup = owner.cgroup;
+        event.owner = owner;
+        event.remote = to.remote;
+        event.remote_port = to.port;
+        event.protocol = to.protocol;
+        event.direction = Direction::Egress as u8;
+    });
+    if matches!(found.verdict, Verdict::Blocked) { REFUSE } else { PROCEED }
+}
+
+/// The allowlist first, then the feeds. What goes on is counted and told of by its packets, and here
+/// only what ends here; but for datagrams to a pool, whose packets are not looked up again.
+#[inline(always)]
+fn finding(config: &Config, to: &Destination) -> Option<Finding> {
     let switch = config.switch();
     let mode = switch.egress();
-    if matches!(mode, Mode::Off) {
-        return PROCEED;
+    if !matches!(mode, Mode::Off) {
+        let request =
+            Request { remote: to.remote, protocol: to.protocol, port: Some(to.port), icmp_type: 0 };
+        let decision = judge(&request, mode, switch.policy_slot());
+        if matches!(decision.verdict, Verdict::Blocked) {
+            let (reason, rule) = (decision.reason, u32::from(decision.rule));
+            return Some(Finding { verdict: Verdict::Blocked, reason, rule });
+        }
     }
-    let request =
-        Request { remote: to.remote, protocol: to.protocol, port: Some(to.port), icmp_type: 0 };
-    let decision = judge(&request, mode, switch.policy_slot());
-    // What goes on is counted by its packets: only what ends here is counted here.
-    if matches!(decision.verdict, Verdict::Blocked) {
-        count(decision.reason, decision.verdict);
-        tell(|event| {
-            event.kind = Kind::Egress as u8;
-            event.hook = hook as u8;
-            event.verdict = decision.verdict as u8;
-            event.reason = decision.reason as u8;
-            event.rule = u32::from(decision.rule);
-            event.generation = switch.generation();
-            event.cookie = to.cookie;
-            event.cgroup = owner.cgroup;
-            event.owner = owner;
-            event.remote = to.remote;
-            event.remote_port = to.port;
-            event.protocol = to.protocol;
-            event.direction = Direction::Egress as u8;
-        });
-        return REFUSE;
+    let verdict = switch.names().verdict();
+    if matches!(verdict, Verdict::Allowed) {
+        return None;
     }
-    PROCEED
+    let rule = listed(config, &to.remote)?;
+    let ends_here = matches!(verdict, Verdict::Blocked) || to.protocol != TCP;
+    ends_here.then_some(Finding { verdict, reason: Reason::PoolAddress, rule })
 }

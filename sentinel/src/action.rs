@@ -62,6 +62,8 @@ pub enum Count {
     Suppressed,
     /// An event that could not wait for its answers.
     PendingOverflow,
+    /// A name that only shares its hash with a feed's domain.
+    NameCollision,
     /// An event that could not be told apart from others, for want of room.
     LimiterOverflow,
 }

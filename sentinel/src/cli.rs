@@ -26,8 +26,8 @@ Examples:
   sentinel run --policy /etc/sentinel/policies --cgroup /sys/fs/cgroup/system.slice
       Hold one subtree to an allowlist of destinations.
 
-Signals: TERM or INT detaches and ends; HUP reads the configuration and the policies again and
-opens the journal's file anew. A policy that is wrong leaves the one before in force.";
+Signals: TERM or INT detaches and ends; HUP reads the configuration, the policies and the feeds again
+and opens the journal's file anew. What is wrong leaves all that was before in force.";
 
 /// Finds and cuts cryptomining traffic on this host, and says whose it was.
 ///
@@ -55,6 +55,9 @@ pub enum Command {
     /// Look at policies without putting them in force
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Look at feeds of mining pools without putting them in force
+    #[command(subcommand)]
+    Feed(FeedCommand),
     /// Read recorded traffic and say what would have been cut
     #[command(
         after_help = "Examples:\n  sentinel replay capture.pcap\n  sentinel replay --engine kernel --format json *.pcapng"
@@ -71,6 +74,12 @@ pub struct RunArgs {
     /// A policy, or a folder of them; may be given several times
     #[arg(long = "policy", value_name = "PATH")]
     pub policies: Vec<PathBuf>,
+    /// A list of mining pools' domains, addresses or prefixes; may be given several times
+    #[arg(long = "feed", value_name = "FILE")]
+    pub feeds: Vec<PathBuf>,
+    /// Leave out the list of pools that comes with the agent
+    #[arg(long)]
+    pub no_builtin_feed: bool,
     /// Watch only what runs in this cgroup2 folder and below [default: the whole host]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
@@ -112,6 +121,8 @@ impl RunArgs {
             names: self.names,
             peer_to_peer: self.peer_to_peer,
             policies: self.policies.clone(),
+            feeds: self.feeds.clone(),
+            builtin_feed: self.no_builtin_feed.then_some(false),
             cgroup: self.cgroup.clone(),
             listen: self.listen,
             events: self.events.clone(),
@@ -166,6 +177,23 @@ pub enum PolicyCommand {
     },
 }
 
+/// What to do with feeds.
+#[derive(Debug, Subcommand)]
+pub enum FeedCommand {
+    /// Say what these feeds hold and everything that is wrong with them; exit code 2 if anything is
+    #[command(
+        after_help = "A line of a feed is a domain (it means everything below it too), an address, a prefix, a URL\nor a line of a hosts file; # begins a comment. Comments at the beginning may say where it is\nfrom: # name: … # source: … # license: … # updated: …\n\nExample:\n  sentinel feed check pools.txt && sentinel run --feed pools.txt"
+    )]
+    Check {
+        /// Feed files; none is the list that comes with the agent
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+}
+
 /// Flags of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
@@ -202,7 +230,7 @@ mod tests {
 
     #[test]
     fn flags_of_run_arrive_in_the_settings() {
-        let line = "sentinel run --policy a --policy b --mode enforce --stratum alert --listen [::1]:0 --events - --state-dir s --log-level warn --cgroup /c";
+        let line = "sentinel run --policy a --policy b --mode enforce --stratum alert --listen [::1]:0 --events - --state-dir s --log-level warn --cgroup /c --feed f --no-builtin-feed";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Command::Run(args) = cli.command else { panic!("not run") };
         let typed = args.typed();
@@ -210,5 +238,6 @@ mod tests {
         assert_eq!(typed.mode, Some(EnforcementMode::Enforce));
         assert_eq!(typed.stratum, Some(FindingAction::Alert));
         assert_eq!(typed.events, Some("-".into()));
+        assert_eq!((typed.feeds, typed.builtin_feed), (vec!["f".into()], Some(false)));
     }
 }

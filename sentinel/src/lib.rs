@@ -17,6 +17,7 @@ pub mod engine;
 pub mod event;
 pub mod executor;
 pub mod export;
+pub mod feed;
 pub mod policy;
 pub mod replay;
 pub mod respond;

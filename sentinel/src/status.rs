@@ -88,15 +88,7 @@ pub fn table(status: &Value) -> String {
             word(status, "started")
         ),
     );
-    row(
-        "mode",
-        format!(
-            "{} (stratum {}, egress {})",
-            word(status, "mode"),
-            word(status, "stratum"),
-            word(status, "egress")
-        ),
-    );
+    row("mode", mode(status));
     row("policy", policy(status));
     row("problem", word(status, "policy_error"));
     row(
@@ -107,6 +99,9 @@ pub fn table(status: &Value) -> String {
             word(status, "dialects")
         ),
     );
+    for one in list(status, "feeds") {
+        row("feed", feed(one));
+    }
     row("cgroup", word(status, "cgroup"));
     for program in list(status, "programs") {
         row(
@@ -136,6 +131,16 @@ pub fn table(status: &Value) -> String {
     text
 }
 
+fn mode(status: &Value) -> String {
+    format!(
+        "{} (stratum {}, egress {}, names {})",
+        word(status, "mode"),
+        word(status, "stratum"),
+        word(status, "egress"),
+        word(status, "names")
+    )
+}
+
 fn policy(status: &Value) -> String {
     let files: Vec<String> = list(status, "policies").iter().map(plain).collect();
     let files = if files.is_empty() { "no policy files".to_owned() } else { files.join(", ") };
@@ -143,6 +148,19 @@ fn policy(status: &Value) -> String {
         "generation {}, {files}, {} prefixes",
         word(status, "generation"),
         word(status, "prefixes")
+    )
+}
+
+fn feed(feed: &Value) -> String {
+    let updated = word(feed, "updated");
+    let updated = if updated.is_empty() { updated } else { format!(", updated {updated}") };
+    format!(
+        "{} ({}): {} domains, {} addresses, {} prefixes{updated}",
+        word(feed, "name"),
+        word(feed, "file"),
+        word(feed, "domains"),
+        word(feed, "addresses"),
+        word(feed, "prefixes"),
     )
 }
 
@@ -175,6 +193,15 @@ mod tests {
         assert!(body(b"HTTP/1.1 404 Not Found\r\n\r\n{}").is_none());
         assert!(body(b"HTTP/1.1 200 OK\r\n\r\n{\"mode\":").is_none());
         assert!(body(b"\xff").is_none());
+    }
+
+    #[test]
+    fn feeds_are_shown_with_their_age() {
+        let feed = serde_json::json!({"name": "pools", "file": "built-in", "updated": "2026-11-23",
+            "domains": 200, "addresses": 1, "prefixes": 0});
+        let text = table(&serde_json::json!({"feeds": [feed]}));
+        let row = "feed         pools (built-in): 200 domains, 1 addresses, 0 prefixes, updated 2026-11-23\n";
+        assert!(text.contains(row), "{text}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use sentinel::daemon::{Agent, Parts, Records, prepare};
 use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
+use sentinel::feed::FeedSet;
 use sentinel_common::event::{Event, Kind};
 use sentinel_common::flow::Owner;
 use sentinel_common::signature::Signatures;
@@ -32,7 +33,9 @@ use tokio::sync::mpsc;
 struct Told {
     rules: u32,
     policies: Vec<PolicySet>,
+    feeds: Vec<Arc<FeedSet>>,
     detached: bool,
+    refuses: bool,
 }
 
 struct Fake(Arc<Mutex<Told>>);
@@ -44,8 +47,16 @@ impl Datapath for Fake {
     }
 
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
+        if self.0.lock().unwrap().refuses {
+            return Err(DatapathError::TooManyPrefixes { found: 2, limit: 1 });
+        }
         self.0.lock().unwrap().policies.push(policy.clone());
         Ok(self.generation())
+    }
+
+    fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError> {
+        self.0.lock().unwrap().feeds.push(Arc::clone(feeds));
+        Ok(())
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {
@@ -316,4 +327,47 @@ async fn the_last_events_are_written_before_the_end() {
     let lines = text.lines().filter(|line| line.contains("\"stratum\"")).count();
     assert_eq!(lines, 50);
     assert!(!folder.path().join("state/sentinel.sock").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_are_taken_together_with_the_policy_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pools.txt");
+    std::fs::write(&path, "# name: mine\npool.example\n203.0.113.0/24\n").unwrap();
+    let mut bench = Bench::start(Vec::new()).await;
+    let config = |builtin_feed| {
+        let feeds = vec![path.clone()];
+        let file = ConfigFile { feeds, builtin_feed: Some(builtin_feed), ..ConfigFile::default() };
+        Config::new(ConfigFile::default(), file)
+    };
+    // The list that comes with the agent, from the start.
+    assert!(bench.told.lock().unwrap().feeds[0].domain("eu.nanopool.org").is_some());
+    bench.agent.reload(config(false)).await;
+    let told = |at: usize| Arc::clone(&bench.told.lock().unwrap().feeds[at]);
+    assert!(told(1).domain("eu.nanopool.org").is_none());
+    assert_eq!(told(1).domain("eu.pool.example").unwrap().feed.name, "mine");
+    assert_eq!(bench.agent.status().feeds.len(), 1);
+    let (_, text) = bench.get("/metrics").await;
+    assert!(text.contains("sentinel_feed_entries{kind=\"prefix\"} 1\n"), "{text}");
+    // A wrong line: nothing reaches the kernel, and the journal says which.
+    std::fs::write(&path, "pool.example\n0.0.0.0/0\n").unwrap();
+    bench.agent.reload(config(true)).await;
+    assert_eq!(bench.told.lock().unwrap().feeds.len(), 2);
+    assert_eq!(bench.agent.status().feeds.len(), 1);
+    let refused = |line: &Value| line["result"] == "refused";
+    let lines = bench.eventually(|lines| lines.iter().any(refused)).await;
+    let line = lines.iter().find(|line| refused(line)).unwrap();
+    assert!(line["error"].as_str().unwrap().contains("pools.txt:2:1: "), "{line}");
+    // The kernel refuses the policy: the feeds before are put back.
+    std::fs::write(&path, "other.example\n").unwrap();
+    bench.told.lock().unwrap().refuses = true;
+    bench.agent.reload(config(false)).await;
+    let told = Arc::clone(&bench.told);
+    let feeds: Vec<bool> = {
+        let told = told.lock().unwrap();
+        told.feeds.iter().map(|feeds| feeds.domain("pool.example").is_some()).collect()
+    };
+    assert_eq!(feeds, [false, true, false, true]);
+    assert_eq!(bench.agent.status().feeds[0].name, "mine");
+    bench.agent.stop().await;
 }

@@ -29,7 +29,7 @@ static KERNEL: LazyLock<Mutex<Result<(KernelEngine, FlowId)>>> = LazyLock::new(|
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for dialect in Dialect::ALL {
+    for &dialect in Dialect::all() {
         for (name, variant) in variants() {
             let of = move |test: &str| format!("{}/{name}/{test}", dialect.name());
             trials.push(trial(of("every_split"), move || every_split(dialect, &variant)));
@@ -102,11 +102,11 @@ fn verdicts(segments: &[(u32, &[u8])], wrap: Wrap) -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-/// The first request line: none of its packets from the completing one on may pass.
+/// A session's requests: none of its packets from the completing one on may pass.
 fn request(dialect: Dialect, variant: &Variant) -> Result<Vec<u8>> {
-    let lines = transcript::opening(dialect, variant);
+    let lines = transcript::session(dialect, variant);
     Ok(lines.concat().into_bytes()).and_then(|line: Vec<u8>| {
-        ensure!(!line.is_empty(), "{} has no opening", dialect.name());
+        ensure!(!line.is_empty(), "{} says nothing", dialect.name());
         Ok(line)
     })
 }

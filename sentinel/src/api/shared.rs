@@ -1,11 +1,12 @@
 //! What the API tells and the daemon changes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use sentinel_common::verdict::{COUNTERS, Mode};
 
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicySet};
 use crate::export::metrics::Metrics;
+use crate::feed::{Feed, FeedSet};
 use crate::signature::Stats;
 
 /// What the agent says of itself.
@@ -25,6 +26,10 @@ pub struct About {
     pub policies: Vec<String>,
     /// What was wrong with the last policy, when it was refused.
     pub policy_error: Option<String>,
+    /// What a mining pool's name or address leads to.
+    pub names: Mode,
+    /// The feeds.
+    pub feeds: Vec<Feed>,
     /// The signature set.
     pub signatures: Stats,
 }
@@ -35,6 +40,8 @@ pub struct Shared {
     about: Mutex<About>,
     /// Why the agent is not ready; `None` when it is.
     not_ready: Mutex<Option<String>>,
+    /// The kernel's totals at the last look.
+    totals: Mutex<Vec<u64>>,
     metrics: Metrics,
 }
 
@@ -46,6 +53,7 @@ impl Shared {
             datapath: Mutex::new(Some(datapath)),
             about: Mutex::new(about),
             not_ready: Mutex::new(Some("starting".to_owned())),
+            totals: Mutex::new(vec![0; COUNTERS]),
             metrics,
         }
     }
@@ -78,12 +86,18 @@ impl Shared {
         *lock(&self.not_ready) = why.map(str::to_owned);
     }
 
-    /// Brings the kernel's totals into the figures and returns them.
+    /// Brings the kernel's totals into the figures and returns them. While a large feed is being
+    /// written, which may take seconds, they are those of the last look: nobody waits for figures.
     pub fn refresh(&self) -> Vec<u64> {
-        let totals = lock(&self.datapath).as_ref().map(|datapath| datapath.counters());
-        match totals {
+        let datapath = match self.datapath.try_lock() {
+            Ok(datapath) => datapath,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return lock(&self.totals).clone(),
+        };
+        match datapath.as_ref().map(|datapath| datapath.counters()) {
             Some(Ok(totals)) => {
                 self.metrics.set_kernel(&totals);
+                lock(&self.totals).clone_from(&totals);
                 totals
             }
             Some(Err(error)) => {
@@ -94,12 +108,29 @@ impl Shared {
         }
     }
 
-    /// Puts a policy in force. `None` when the agent is detached already.
+    /// Puts feeds and a policy in force, both or neither; `before` are the feeds in force. `None`
+    /// when the agent is detached already.
     ///
     /// # Errors
-    /// When the kernel refuses it; the one before stays.
-    pub fn apply(&self, policy: &PolicySet) -> Result<Option<u32>, DatapathError> {
-        lock(&self.datapath).as_mut().map(|datapath| datapath.set_policy(policy)).transpose()
+    /// When the kernel refuses either; what was before stays.
+    pub fn apply(
+        &self,
+        policy: &PolicySet,
+        feeds: &Arc<FeedSet>,
+        before: &Arc<FeedSet>,
+    ) -> Result<Option<u32>, DatapathError> {
+        let mut datapath = lock(&self.datapath);
+        let Some(datapath) = datapath.as_mut() else { return Ok(None) };
+        datapath.set_feeds(feeds)?;
+        match datapath.set_policy(policy) {
+            Ok(generation) => Ok(Some(generation)),
+            Err(error) => {
+                if let Err(second) = datapath.set_feeds(before) {
+                    tracing::error!("{second}");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// What is attached, where, and the generation in force.

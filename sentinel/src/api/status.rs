@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Shared;
 use crate::datapath::Attachment;
+use crate::feed::Feed;
 
 /// The agent at a glance.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +31,10 @@ pub struct Status {
     pub stratum: &'static str,
     /// What a destination outside the allowlist leads to.
     pub egress: &'static str,
+    /// What a mining pool's name or address leads to.
+    pub names: &'static str,
+    /// Lists of mining pools.
+    pub feeds: Vec<Feed>,
     /// Number of the policy in force.
     pub generation: u32,
     /// Policy files.
@@ -80,6 +85,8 @@ impl Status {
             mode: about.mode.label(),
             stratum: about.stratum.label(),
             egress: about.egress.label(),
+            names: about.names.label(),
+            feeds: about.feeds,
             generation,
             policies: about.policies,
             prefixes: about.prefixes,

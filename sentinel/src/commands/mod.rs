@@ -1,6 +1,7 @@
 //! The commands: each ends in an exit code, and a failure in one sentence on standard error.
 
 mod check;
+mod feed;
 mod replay;
 mod run;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{Cli, Command, Format, PolicyCommand};
+use crate::cli::{Cli, Command, FeedCommand, Format, PolicyCommand};
 use crate::{doctor, status};
 
 /// Something failed.
@@ -34,6 +35,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments.format == Format::Json),
         Command::Status(arguments) => tell(&arguments.state_dir, arguments.format),
         Command::Policy(PolicyCommand::Check { files, format }) => check::check(&files, format),
+        Command::Feed(FeedCommand::Check { files, format }) => feed::check(&files, format),
         Command::Replay(arguments) => replay::replay(&arguments),
     }
 }

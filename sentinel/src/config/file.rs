@@ -26,6 +26,10 @@ pub struct ConfigFile {
     pub peer_to_peer: Option<FindingAction>,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
+    /// Files of mining pools' names and addresses.
+    pub feeds: Vec<PathBuf>,
+    /// Whether the list that comes with the agent is used.
+    pub builtin_feed: Option<bool>,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
     /// Address and port for `/metrics`.
@@ -132,7 +136,7 @@ impl ConfigFile {
         let text = fs::read_to_string(path).map_err(io)?;
         let mut file = Self::parse(&text, path)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        for path in file.policies.iter_mut().chain(&mut file.state_dir) {
+        for path in file.policies.iter_mut().chain(&mut file.feeds).chain(&mut file.state_dir) {
             *path = base.join(&path);
         }
         file.events =
@@ -192,12 +196,13 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\npolicies: [a.yaml, b]\ncgroup: /sys/fs/cgroup/x\n\
+        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\npolicies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let file = parse(text).unwrap();
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
         assert_eq!(file.listen, "[::1]:0".parse().ok());
         assert_eq!(file.log_level, Some(LogLevel::Debug));
+        assert_eq!((file.feeds, file.builtin_feed), (vec!["f.txt".into()], Some(false)));
         assert_eq!(parse("# nothing yet\n").unwrap(), ConfigFile::default());
     }
 
@@ -218,9 +223,10 @@ mod tests {
     fn paths_are_taken_from_the_files_own_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.yaml");
-        fs::write(&path, "policies: [p.yaml, /abs]\nevents: '-'\n").unwrap();
+        fs::write(&path, "policies: [p.yaml, /abs]\nfeeds: [f.txt]\nevents: '-'\n").unwrap();
         let file = ConfigFile::read(&path).unwrap();
         assert_eq!(file.policies, [folder.path().join("p.yaml"), "/abs".into()]);
+        assert_eq!(file.feeds, [folder.path().join("f.txt")]);
         assert_eq!(file.events, Some("-".into()));
     }
 }

@@ -24,6 +24,10 @@ pub struct Config {
     pub peer_to_peer: Mode,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
+    /// Files of mining pools' names and addresses.
+    pub feeds: Vec<PathBuf>,
+    /// Whether the list that comes with the agent stands before them.
+    pub builtin_feed: bool,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -41,6 +45,7 @@ impl Config {
     #[must_use]
     pub fn new(typed: ConfigFile, file: ConfigFile) -> Self {
         let policies = if typed.policies.is_empty() { file.policies } else { typed.policies };
+        let feeds = if typed.feeds.is_empty() { file.feeds } else { typed.feeds };
         Self {
             mode: match typed.mode.or(file.mode) {
                 Some(EnforcementMode::Enforce) => Mode::Enforce,
@@ -50,6 +55,8 @@ impl Config {
             names: typed.names.or(file.names).unwrap_or_default().mode(),
             peer_to_peer: typed.peer_to_peer.or(file.peer_to_peer).unwrap_or_default().mode(),
             policies,
+            feeds,
+            builtin_feed: typed.builtin_feed.or(file.builtin_feed).unwrap_or(true),
             cgroup: typed.cgroup.or(file.cgroup),
             listen: typed.listen.or(file.listen),
             events: typed.events.or(file.events),

@@ -22,6 +22,7 @@ use crate::engine::{Input, State, rfc3339, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
+use crate::feed::FeedSet;
 use crate::signature::{self, Catalogue};
 use crate::watch::clock;
 
@@ -56,6 +57,7 @@ pub struct Agent {
     shared: Arc<Shared>,
     config: Config,
     catalogue: Catalogue,
+    feeds: Arc<FeedSet>,
     inputs: mpsc::Sender<Input>,
     waiting: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
@@ -83,6 +85,8 @@ impl Agent {
         let metrics = Metrics::new((unix / 1_000_000) as f64 / 1000.0)?;
         let compiled = signature::embedded()?;
         datapath.set_signatures(&compiled.signatures)?;
+        let feeds = Arc::clone(&prepared.feeds);
+        datapath.set_feeds(&feeds)?;
         let generation = datapath.set_policy(&prepared.set)?;
         let about = About {
             started: rfc3339(unix),
@@ -92,16 +96,19 @@ impl Agent {
             prefixes: prepared.set.prefixes.len(),
             policies: policy_names(&config),
             policy_error: None,
+            names: prepared.set.modes.names,
+            feeds: feeds.feeds().to_vec(),
             signatures: compiled.catalogue.stats(),
         };
         metrics.set_signatures(about.signatures.states, about.signatures.rules);
         metrics.set_generation(generation);
+        metrics.set_feeds(feeds.tally());
         let shared = Arc::new(Shared::new(datapath, about, metrics.clone()));
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
         let (inputs, received) = mpsc::channel(INPUTS);
         let executor = Executor::start(outputs, metrics, inputs.clone())?;
-        let names = names(&compiled.catalogue, prepared.egress);
+        let names = names(&compiled.catalogue, prepared.egress, prepared.feeds);
         inputs.send(Input::Applied(Box::new(names), generation)).await.ok();
         let (stop, stopped) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
@@ -113,7 +120,18 @@ impl Agent {
         shared.set_not_ready(None);
         warn(prepared.warning.as_deref());
         let catalogue = compiled.catalogue;
-        Ok(Self { shared, config, catalogue, inputs, waiting, stop, reader, engine, servers })
+        Ok(Self {
+            shared,
+            config,
+            catalogue,
+            feeds,
+            inputs,
+            waiting,
+            stop,
+            reader,
+            engine,
+            servers,
+        })
     }
 
     /// The address that figures are served on.
@@ -128,7 +146,7 @@ impl Agent {
         Status::of(&self.shared)
     }
 
-    /// Takes the policies of new settings, and has the journal's file opened anew. What is wrong
+    /// Takes the policies and feeds of new settings, and has the journal's file opened anew. What is wrong
     /// leaves everything as it was.
     pub async fn reload(&mut self, config: Config) {
         self.send(Input::Reopen).await;
@@ -136,7 +154,9 @@ impl Agent {
             Ok(prepared) => prepared,
             Err(error) => return self.refused(&error.to_string()).await,
         };
-        match self.shared.apply(&prepared.set) {
+        // Events may name new entries before the last of them is written.
+        self.send(Input::Incoming(Arc::clone(&prepared.feeds))).await;
+        match self.shared.apply(&prepared.set, &prepared.feeds, &self.feeds) {
             Ok(Some(generation)) => self.applied(config, prepared, generation).await,
             Ok(None) => {}
             Err(error) => self.refused(&error.to_string()).await,
@@ -151,8 +171,11 @@ impl Agent {
             about.prefixes = prepared.set.prefixes.len();
             about.policies = policy_names(&config);
             about.policy_error = None;
+            about.names = prepared.set.modes.names;
+            about.feeds = prepared.feeds.feeds().to_vec();
         });
         self.shared.metrics().set_generation(generation);
+        self.shared.metrics().set_feeds(prepared.feeds.tally());
         tracing::info!("policy applied, generation {generation}");
         warn(prepared.warning.as_deref());
         if !same_wiring(&self.config, &config) {
@@ -161,7 +184,8 @@ impl Agent {
             );
         }
         self.config = config;
-        let names = names(&self.catalogue, prepared.egress);
+        self.feeds = Arc::clone(&prepared.feeds);
+        let names = names(&self.catalogue, prepared.egress, prepared.feeds);
         self.send(Input::Applied(Box::new(names), generation)).await;
     }
 

@@ -111,6 +111,14 @@ pub enum DatapathError {
         /// The reason.
         why: String,
     },
+    /// The feeds were refused.
+    #[error("the feeds were not taken, {now}: {why}")]
+    Feeds {
+        /// What the kernel refused.
+        why: Box<DatapathError>,
+        /// What is in force.
+        now: &'static str,
+    },
     /// More than the map holds.
     #[error(
         "the allowlist has {found} prefixes and {limit} fit: merge prefixes or split the policy over nodes"
@@ -130,5 +138,9 @@ impl DatapathError {
         error: &dyn std::error::Error,
     ) -> Self {
         Self::Map { map, what, why: error.to_string() }
+    }
+
+    pub(super) fn absent(map: &'static str) -> Self {
+        Self::Map { map, what: "everything", why: "the object has no such map".to_owned() }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
@@ -19,9 +21,13 @@ use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
 use super::{
-    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, object, offsets,
-    platform,
+    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, attach, feeds, object,
+    offsets, platform,
 };
+use crate::feed::FeedSet;
+
+/// Feeds that take longer than this to write are worth a line.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The programs in this kernel. Dropping it detaches them.
 pub struct Kernel {
@@ -31,6 +37,10 @@ pub struct Kernel {
     config: Config,
     /// Prefixes in each slot of the trie, to be removed before the slot is written again.
     resident: [Vec<Key<PrefixKey>>; 2],
+    /// What the maps of the feeds hold.
+    feeds: Arc<FeedSet>,
+    /// They hold parts of two sets: a refusal could not be undone.
+    torn: bool,
 }
 
 impl Kernel {
@@ -53,6 +63,8 @@ impl Kernel {
             attachments: Vec::new(),
             config,
             resident: [Vec::new(), Vec::new()],
+            feeds: Arc::default(),
+            torn: false,
         };
         let off = Switch::new(0, Modes::OFF, 0, 0);
         kernel
@@ -154,8 +166,40 @@ impl Kernel {
     where
         T: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
     {
-        let map = self.ebpf.map_mut(name).ok_or_else(|| absent(name))?;
+        let map = self.ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
         T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
+    }
+
+    /// Makes the feeds' maps hold this set, and goes back where the kernel refuses a part of it.
+    fn turn_feeds(&mut self, new: &Arc<FeedSet>) -> Result<usize, DatapathError> {
+        if self.torn {
+            feeds::clear(&mut self.ebpf)?;
+            (self.feeds, self.torn) = (Arc::default(), false);
+        }
+        let key = self.config.name_key;
+        let old = Arc::clone(&self.feeds);
+        match feeds::replace(&mut self.ebpf, key, &old, new) {
+            Ok(touched) => {
+                self.feeds = Arc::clone(new);
+                Ok(touched)
+            }
+            Err(why) => {
+                self.torn = feeds::restore(&mut self.ebpf, key, &old, new).is_err();
+                let now = if self.torn {
+                    "and the kernel holds parts of them and of those before until others are taken"
+                } else {
+                    "those before stay in force"
+                };
+                Err(DatapathError::Feeds { why: Box::new(why), now })
+            }
+        }
+    }
+
+    /// Tells the programs whether the trie of prefixes is worth asking.
+    fn ask_for_prefixes(&mut self, ask: bool) -> Result<(), DatapathError> {
+        self.config.feed_prefixes = u32::from(ask);
+        let now = self.switch();
+        self.switch_to(now)
     }
 
     /// Empties a slot of the trie and writes a set into it.
@@ -198,14 +242,6 @@ fn name_key() -> Result<NameKey, OpenError> {
     Ok(NameKey::new(seed, multiplier))
 }
 
-fn absent(name: &'static str) -> DatapathError {
-    DatapathError::Map {
-        map: name,
-        what: "everything",
-        why: "the object has no such map".to_owned(),
-    }
-}
-
 fn prefix_key(slot: usize, prefix: &IpNet) -> Key<PrefixKey> {
     let (address, bits) = match prefix {
         IpNet::V4(v4) => (v4.network().to_ipv6_mapped().octets(), 96 + u32::from(v4.prefix_len())),
@@ -240,8 +276,22 @@ impl Datapath for Kernel {
         Ok(generation)
     }
 
+    fn set_feeds(&mut self, new: &Arc<FeedSet>) -> Result<(), DatapathError> {
+        let begun = Instant::now();
+        let had = !self.feeds.networks().is_empty() || self.torn;
+        self.ask_for_prefixes(had || !new.networks().is_empty())?;
+        let touched = self.turn_feeds(new);
+        let has = !self.feeds.networks().is_empty() || self.torn;
+        self.ask_for_prefixes(has)?;
+        let touched = touched?;
+        if begun.elapsed() > SLOW {
+            tracing::info!("{touched} entries of feeds written in {:.1?}", begun.elapsed());
+        }
+        Ok(())
+    }
+
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {
-        let map = self.ebpf.map("COUNTS").ok_or_else(|| absent("COUNTS"))?;
+        let map = self.ebpf.map("COUNTS").ok_or_else(|| DatapathError::absent("COUNTS"))?;
         let map: PerCpuArray<_, u64> = PerCpuArray::try_from(map)
             .map_err(|error| DatapathError::map("COUNTS", "to be opened", &error))?;
         (0..COUNTERS as u32)

@@ -6,6 +6,7 @@
 
 mod attach;
 mod error;
+mod feeds;
 mod kernel;
 mod object;
 mod offsets;
@@ -14,6 +15,7 @@ mod replay;
 mod ring;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use sentinel_common::config::Modes;
@@ -21,6 +23,7 @@ use sentinel_common::policy::PrefixRules;
 use sentinel_common::signature::Signatures;
 use serde::Serialize;
 
+use crate::feed::FeedSet;
 pub use error::{DatapathError, OpenError};
 pub use kernel::Kernel;
 pub use object::verified_instructions;
@@ -40,6 +43,13 @@ pub trait Datapath: Send {
     /// # Errors
     /// When the set does not fit or the kernel refuses it; the policy before stays in force.
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError>;
+
+    /// Replaces the feeds, entry by entry: only what differs is written, and lookups go on.
+    ///
+    /// # Errors
+    /// When the kernel refuses an entry; the sentence says whether the feeds before are in force
+    /// again.
+    fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError>;
 
     /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
     /// [`sentinel_common::verdict::loss_counter`].

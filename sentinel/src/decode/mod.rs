@@ -15,7 +15,7 @@ use sentinel_common::limits::{COMM, EXCERPT};
 use sentinel_common::signature::{NO_RULE, Signatures};
 use sentinel_common::verdict::{Reason, Verdict};
 
-use crate::event::{KernelEvent, Owner};
+use crate::event::{KernelEvent, Owner, Said};
 use crate::signature::reading::most_specific;
 
 /// Why a record could not be read.
@@ -97,8 +97,19 @@ pub fn decode(bytes: &[u8]) -> Result<KernelEvent, DecodeError> {
         hook: Hook::from_wire(hook).ok_or(DecodeError::Hook(hook))?,
         protocol: record.u8(offset_of!(Event, protocol)),
         direction: direction(record.u8(offset_of!(Event, direction)))?,
-        said: said::read(record.excerpt()?),
+        name: name(kind, record.excerpt()?),
+        said: said(kind, record.excerpt()?),
     })
+}
+
+/// A name is all that the excerpt of these kinds holds.
+fn name(kind: Kind, excerpt: &[u8]) -> Option<String> {
+    let has_name = matches!(kind, Kind::Dns | Kind::Tls) && !excerpt.is_empty();
+    has_name.then(|| String::from_utf8_lossy(excerpt).to_ascii_lowercase())
+}
+
+fn said(kind: Kind, excerpt: &[u8]) -> Said {
+    if matches!(kind, Kind::Dns | Kind::Tls) { Said::default() } else { said::read(excerpt) }
 }
 
 /// Reads one record and names its rule as exactly as the excerpt allows: the datapath stops at the
@@ -115,10 +126,10 @@ pub fn decode_and_name(bytes: &[u8], signatures: &Signatures) -> Result<KernelEv
     Ok(event)
 }
 
-/// The two kinds that carry a rule say "none" in ways of their own.
+/// The kinds that carry a rule say "none" in ways of their own.
 const fn rule(kind: Kind, rule: u32) -> Option<u32> {
     match (kind, rule) {
-        (Kind::Stratum, NO_RULE) | (Kind::Egress, 0 | NO_RULE) => None,
+        (Kind::Stratum, NO_RULE) | (Kind::Egress | Kind::Dns | Kind::Tls, 0 | NO_RULE) => None,
         (Kind::Listen | Kind::Connect, _) => None,
         (_, rule) => Some(rule),
     }

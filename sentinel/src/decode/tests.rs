@@ -82,3 +82,24 @@ fn an_unknown_discriminant_has_a_name() {
     put(&mut hostile, offset_of!(Event, excerpt_len), &long.to_ne_bytes());
     assert_eq!(decode(&hostile), Err(DecodeError::Excerpt(long)));
 }
+
+#[test]
+fn a_name_is_the_whole_excerpt_and_is_read_as_nothing_else() {
+    for kind in [Kind::Dns, Kind::Tls] {
+        let mut record = record();
+        put(&mut record, offset_of!(Event, kind), &[kind as u8]);
+        put(&mut record, offset_of!(Event, reason), &[Reason::PoolName as u8]);
+        put(&mut record, offset_of!(Event, excerpt), b"EU.pool.example");
+        put(&mut record, offset_of!(Event, excerpt_len), &15_u16.to_ne_bytes());
+        put(&mut record, offset_of!(Event, rule), &2_u32.to_ne_bytes());
+        let event = decode(&record).unwrap();
+        assert_eq!(event.name.as_deref(), Some("eu.pool.example"));
+        assert_eq!((event.rule, event.said), (Some(2), Said::default()));
+        put(&mut record, offset_of!(Event, excerpt), b"\xff\0");
+        put(&mut record, offset_of!(Event, excerpt_len), &2_u16.to_ne_bytes());
+        assert_eq!(decode(&record).unwrap().name.as_deref(), Some("\u{fffd}\0"));
+        put(&mut record, offset_of!(Event, excerpt_len), &[0; 2]);
+        assert_eq!(decode(&record).unwrap().name, None);
+    }
+    assert_eq!(decode(&record()).unwrap().name, None);
+}

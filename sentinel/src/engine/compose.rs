@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use sentinel_common::event::Kind;
 use sentinel_common::policy::{ICMPV6, TCP, UDP};
+use sentinel_common::verdict::Reason;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -13,7 +14,8 @@ use super::names::Names;
 use super::pending::{Entry, Stage};
 use crate::attribution::{self, Attribution};
 use crate::event::line::{
-    Countermeasure, Flow, Line, Measure, MeasureResult, Missing, Process, Stratum, Workload,
+    Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Process, Stratum,
+    Workload,
 };
 use crate::event::word::Word;
 use crate::event::{KernelEvent, Owner};
@@ -33,7 +35,8 @@ pub fn rfc3339(unix_nanoseconds: i128) -> String {
 
 pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
     let event = &entry.event;
-    let egress = event.rule.filter(|_| event.kind == Kind::Egress);
+    let by_allowlist = event.kind == Kind::Egress && event.reason != Reason::PoolAddress;
+    let egress = event.rule.filter(|_| by_allowlist);
     let egress = egress.and_then(|rule| names.egress(rule));
     Line::Flow(Box::new(Flow {
         time: rfc3339(i128::from(event.time) + clock.monotonic_to_unix),
@@ -50,6 +53,8 @@ pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
         workload: workload(event, &entry.found),
         policy: egress.map(|rule| rule.policy.clone()),
         rule: egress.map(|rule| rule.name.clone()),
+        name: event.name.clone(),
+        feed: feed(names, event),
         stratum: stratum(names, event),
         countermeasure: countermeasure(entry),
         generation: event.generation,
@@ -122,6 +127,17 @@ fn workload(event: &KernelEvent, found: &Attribution) -> Option<Workload> {
         container: shape.container,
         pod_uid: shape.pod_uid,
     })
+}
+
+/// Found again in the feeds in force: what an older generation named may be gone by now.
+fn feed(names: &Names, event: &KernelEvent) -> Option<FeedEntry> {
+    let hit = match event.reason {
+        Reason::PoolName => names.domain(event.name.as_deref()?)?,
+        Reason::PoolAddress => names.address(event.remote?.ip())?,
+        _ => return None,
+    };
+    let (name, source) = (hit.feed.name.clone(), hit.feed.source.clone());
+    Some(FeedEntry { name, source, entry: hit.entry })
 }
 
 fn stratum(names: &Names, event: &KernelEvent) -> Option<Stratum> {

@@ -6,9 +6,11 @@ mod limiter;
 mod names;
 mod pending;
 
+use std::sync::Arc;
+
 use sentinel_common::event::Kind;
 use sentinel_common::policy::TCP;
-use sentinel_common::verdict::{Loss, Verdict};
+use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 pub use compose::rfc3339;
 pub use names::{EgressRule, Names, SignatureRule};
@@ -18,6 +20,7 @@ use crate::attribution::{Attribution, Socket};
 use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
+use crate::feed::FeedSet;
 use limiter::{Closed, Key, Limiter};
 use pending::{Entry, Pending, Stage};
 
@@ -50,6 +53,8 @@ pub enum Input {
     Tick,
     /// Totals of the kernel's losses since it was loaded.
     Losses([u64; Loss::COUNT]),
+    /// These feeds are being written into the kernel: an event may name an entry of theirs already.
+    Incoming(Arc<FeedSet>),
     /// A policy came into force with these names, at this generation.
     Applied(Box<Names>, u32),
     /// A policy was refused; the generation that stays, and why.
@@ -73,6 +78,10 @@ pub enum Fact {
 #[derive(Debug, Default)]
 pub struct State {
     names: Names,
+    /// The generation that `names` belong to.
+    generation: u32,
+    /// Feeds that may be in the kernel and are not in `names` yet.
+    incoming: Option<Arc<FeedSet>>,
     pending: Pending,
     limiter: Limiter,
     losses: [u64; Loss::COUNT],
@@ -107,11 +116,13 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         }
         Input::Tick => tick(state, clock, &mut actions),
         Input::Losses(totals) => lost(state, clock, totals, &mut actions),
+        Input::Incoming(feeds) => state.incoming = Some(feeds),
         Input::Applied(names, generation) => {
-            state.names = *names;
+            (state.names, state.generation, state.incoming) = (*names, generation, None);
             actions.push(policy(clock, line::PolicyResult::Applied, generation, None));
         }
         Input::Refused(generation, why) => {
+            state.incoming = None;
             actions.push(policy(clock, line::PolicyResult::Refused, generation, Some(why)));
         }
         Input::Reopen => actions.push(Action::ReopenJournal),
@@ -123,6 +134,10 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
 fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &mut Vec<Action>) {
     let (kind, verdict) = (event.kind, event.verdict);
     actions.push(Action::Count(Count::Event { kind, verdict }));
+    if is_collision(state, &event) {
+        actions.push(Action::Count(Count::NameCollision));
+        return;
+    }
     let admitted = state.limiter.admit(Key::of(&event), clock.now);
     if admitted.overflowed {
         actions.push(Action::Count(Count::LimiterOverflow));
@@ -162,9 +177,23 @@ fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &m
     state.pending.insert(entry);
 }
 
-/// Only a TCP socket that spoke to a pool is worth its death: the kernel refuses the rest by itself.
+/// A hash is no proof: of a name that went on, and that no feed in force names, nothing is told. An
+/// event of another generation was judged by feeds that are gone.
+fn is_collision(state: &State, event: &KernelEvent) -> bool {
+    let Some(name) = event.name.as_deref() else { return false };
+    event.reason == Reason::PoolName
+        && event.verdict != Verdict::Blocked
+        && event.generation == state.generation
+        && state.names.domain(name).is_none()
+        && state.incoming.as_ref().is_none_or(|feeds| feeds.domain(name).is_none())
+}
+
+/// Only a TCP socket that spoke to a pool, or named one, is worth its death: nothing more gets through
+/// it, and who waits for an answer should know. The kernel refuses the rest by itself.
 fn wants_destruction(event: &KernelEvent) -> bool {
-    event.kind == Kind::Stratum && event.verdict == Verdict::Blocked && event.protocol == TCP
+    matches!(event.kind, Kind::Stratum | Kind::Tls | Kind::Dns)
+        && event.verdict == Verdict::Blocked
+        && event.protocol == TCP
 }
 
 fn socket(event: &KernelEvent) -> Socket {

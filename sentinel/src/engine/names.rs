@@ -1,5 +1,10 @@
 //! The names behind the numbers in an event.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::feed::{FeedSet, Hit};
+
 /// A rule of the signature set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignatureRule {
@@ -27,6 +32,8 @@ pub struct Names {
     pub tokens: Vec<String>,
     /// Allowlist rules; number 1 comes first, 0 being "none".
     pub egress: Vec<EgressRule>,
+    /// The feeds.
+    pub feeds: Arc<FeedSet>,
 }
 
 impl Names {
@@ -36,6 +43,14 @@ impl Names {
 
     pub(super) fn egress(&self, rule: u32) -> Option<&EgressRule> {
         self.egress.get(usize::try_from(rule.checked_sub(1)?).ok()?)
+    }
+
+    pub(super) fn domain(&self, name: &str) -> Option<Hit<'_>> {
+        self.feeds.domain(name)
+    }
+
+    pub(super) fn address(&self, address: IpAddr) -> Option<Hit<'_>> {
+        self.feeds.address(address)
     }
 
     pub(super) fn tokens(&self, mask: u64) -> Vec<String> {

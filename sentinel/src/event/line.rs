@@ -59,6 +59,12 @@ pub struct Flow {
     /// The rule of that policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The name that was asked for, in a DNS question or a TLS handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What says that a name or an address is a mining pool's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<FeedEntry>,
     /// What was read, when it was a mining-pool message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stratum: Option<Stratum>,
@@ -135,6 +141,18 @@ pub struct Workload {
     /// The Kubernetes pod's uid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
+}
+
+/// An entry of a feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FeedEntry {
+    /// What the feed calls itself.
+    pub name: String,
+    /// Where the feed can be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The domain, address or prefix.
+    pub entry: String,
 }
 
 /// A mining-pool message. A string that the excerpt cut ends in `…`.

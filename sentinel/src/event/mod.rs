@@ -28,7 +28,8 @@ pub struct KernelEvent {
     pub local: Option<SocketAddr>,
     /// The other end.
     pub remote: Option<SocketAddr>,
-    /// The rule that matched: of the signatures for `Stratum`, of the allowlist (from 1) for `Egress`.
+    /// The rule that matched: of the signatures for `Stratum`, of the allowlist (from 1) for `Egress`,
+    /// and the feed's number (from 1) where the reason is a feed's.
     pub rule: Option<u32>,
     /// Generation of the policy that judged.
     pub generation: u32,
@@ -46,6 +47,8 @@ pub struct KernelEvent {
     pub protocol: u8,
     /// Which side spoke.
     pub direction: Direction,
+    /// The name that was asked for, lower-case and dotted, of a `Dns` or `Tls` event.
+    pub name: Option<String>,
     /// What was said, as far as the excerpt shows.
     pub said: Said,
 }

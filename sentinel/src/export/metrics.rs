@@ -14,6 +14,7 @@ use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
 use crate::event::line::{Measure, Missing};
 use crate::event::word::Words;
+use crate::feed::Tally;
 
 const PACKETS: &str = "Packets and calls judged in the kernel, by reason and verdict. Each CPU counts for itself; the sum is read when asked for.";
 const LOSSES: &str = "What was lost, skipped or could not be done, in the kernel or in the agent.";
@@ -43,6 +44,8 @@ pub struct Metrics {
     load_failures: IntCounter,
     signature_states: IntGauge,
     signature_rules: IntGauge,
+    feed_entries: IntGaugeVec,
+    name_collisions: IntCounter,
     /// The kernel's totals at the last look, so that counters only ever grow.
     seen: Arc<Mutex<Vec<u64>>>,
 }
@@ -101,6 +104,15 @@ impl Metrics {
                 "signature_rules",
                 "Rules of the signature set in force.",
             )?,
+            feed_entries: {
+                let opts = opts("feed_entries", "Entries of the feeds in force, by their kind.");
+                register(&registry, IntGaugeVec::new(opts, &["kind"])?)?
+            },
+            name_collisions: plain(
+                &registry,
+                "name_collisions_total",
+                "Names that only shared a hash with a feed's domain: not told of.",
+            )?,
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
         };
@@ -129,6 +141,7 @@ impl Metrics {
         for why in Missing::ALL {
             self.unattributed.with_label_values(&[why.word()]);
         }
+        self.set_feeds(Tally::default());
         for outcome in [Outcome::Destroyed, Outcome::NotFound, Outcome::Failed(String::new())] {
             self.countermeasure(&outcome, 0);
         }
@@ -157,6 +170,7 @@ impl Metrics {
             Count::Suppressed => self.suppressed.inc(),
             Count::PendingOverflow => self.lost("pending"),
             Count::LimiterOverflow => self.lost("limiter"),
+            Count::NameCollision => self.name_collisions.inc(),
         }
     }
 
@@ -194,6 +208,15 @@ impl Metrics {
     pub fn set_signatures(&self, states: usize, rules: usize) {
         self.signature_states.set(i64::try_from(states).unwrap_or(i64::MAX));
         self.signature_rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
+    }
+
+    /// The feeds in force.
+    pub fn set_feeds(&self, tally: Tally) {
+        let Tally { domains, addresses, prefixes } = tally;
+        for (kind, count) in [("domain", domains), ("address", addresses), ("prefix", prefixes)] {
+            let gauge = self.feed_entries.with_label_values(&[kind]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Takes the kernel's totals over.

@@ -50,6 +50,16 @@ impl Allowlist {
         self.entries.iter().map(|(prefix, rules)| (prefix.to_net(), *rules)).collect()
     }
 
+    /// Addresses that rules name alone, by a `/32` or a `/128`.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        let named = self.entries.iter().filter(|(prefix, rules)| {
+            // An exception of one address is an entry too, and allows nothing of its own.
+            prefix.len() == 128 && rules.count > 0
+        });
+        named.map(|(prefix, _)| prefix.address()).collect()
+    }
+
     /// How many prefixes there are.
     #[must_use]
     pub fn len(&self) -> usize {

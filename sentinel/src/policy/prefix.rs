@@ -62,6 +62,11 @@ impl Prefix {
         (len <= self.len).then(|| Self { bits: self.bits & mask(len), len })
     }
 
+    /// Its first address.
+    pub(super) fn address(self) -> Address {
+        self.bits.to_be_bytes()
+    }
+
     pub(super) fn len(self) -> u8 {
         self.len
     }

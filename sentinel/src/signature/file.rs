@@ -27,11 +27,32 @@ struct Document {
     rules: Vec<Rule>,
 }
 
-/// A pattern for a string in a role.
+/// A pattern for a string in a role, or one of several such patterns.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Token {
     pub(super) name: String,
+    role: OneOrMany,
+    equals: Option<OneOrMany>,
+    regex: Option<String>,
+    /// What stands for the same token.
+    #[serde(default)]
+    or: Vec<Pattern>,
+}
+
+impl Token {
+    /// The patterns, each of which stands for the token.
+    pub(super) fn patterns(&self) -> Vec<Pattern> {
+        let Self { role, equals, regex, .. } = self;
+        let own = Pattern { role: role.clone(), equals: equals.clone(), regex: regex.clone() };
+        std::iter::once(own).chain(self.or.iter().cloned()).collect()
+    }
+}
+
+/// What a string says, in any of these roles.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pattern {
     pub(super) role: OneOrMany,
     pub(super) equals: Option<OneOrMany>,
     pub(super) regex: Option<String>,

@@ -30,11 +30,21 @@ pub use catalogue::{Catalogue, RuleInfo, Stats};
 pub use error::SignatureError;
 use sentinel_common::signature::Signatures;
 
-/// The files that are part of this program: name and text.
+/// The files that are part of this program: name and text. Of two rules that ask for as many tokens
+/// the first names a finding, so what is general comes last.
 pub const EMBEDDED: &[(&str, &str)] = &[
-    ("bitcoin-v1.toml", include_str!("../../signatures/bitcoin-v1.toml")),
-    ("monero.toml", include_str!("../../signatures/monero.toml")),
+    ("iron-fish.toml", include_str!("../../signatures/iron-fish.toml")),
+    ("kaspa.toml", include_str!("../../signatures/kaspa.toml")),
+    ("coins-v1.toml", include_str!("../../signatures/coins-v1.toml")),
+    ("equihash.toml", include_str!("../../signatures/equihash.toml")),
+    ("ergo.toml", include_str!("../../signatures/ergo.toml")),
+    ("beam.toml", include_str!("../../signatures/beam.toml")),
+    ("grin.toml", include_str!("../../signatures/grin.toml")),
+    ("browser.toml", include_str!("../../signatures/browser.toml")),
+    ("node.toml", include_str!("../../signatures/node.toml")),
     ("ethereum.toml", include_str!("../../signatures/ethereum.toml")),
+    ("monero.toml", include_str!("../../signatures/monero.toml")),
+    ("bitcoin-v1.toml", include_str!("../../signatures/bitcoin-v1.toml")),
 ];
 
 /// A compiled set: what the kernel gets, and what its numbers mean.

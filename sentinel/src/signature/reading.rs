@@ -32,8 +32,8 @@ impl Segment for Direct<'_> {
     fn feed(&self, frame: u64, last: u64) -> u64 {
         frame::feed(frame, last)
     }
-    fn advance(&self, frame: u64, taken: u64) -> u64 {
-        frame::advance(frame, taken)
+    fn advance(&self, frame: u64, before: u64, now: u64) -> u64 {
+        frame::advance(frame, before, now)
     }
     fn fill(&self, offset: u32, end: u32, chunk: &mut [u8; CHUNK]) -> Option<usize> {
         let bytes = self.bytes.get(offset as usize..end as usize)?;
@@ -72,11 +72,12 @@ impl Direct<'_> {
             if offset as usize >= self.bytes.len() {
                 return outcome::NONE;
             }
+            let before = reader.bytes;
             let step = self.step(reader, peer, offset);
             if step.outcome() != outcome::NONE {
                 return step.outcome();
             }
-            offset += step.taken();
+            offset += reader.bytes.wrapping_sub(before);
         }
         outcome::STOP
     }
@@ -103,7 +104,7 @@ pub fn read_on(
     while offset < bytes.len() {
         reader.bytes = 0;
         let step = direct.step(reader, (peer, 0), u32::try_from(offset).ok()?);
-        offset += step.taken() as usize;
+        offset += reader.bytes as usize;
         match step.outcome() {
             outcome::NONE => {}
             rule if rule < outcome::NAMES => return Some(Found { rule, bytes: offset }),

@@ -131,7 +131,9 @@ fn any_text() -> Hir {
 
 /// Everything that does not leave the object or array under a key of level `depth`.
 fn within(depth: usize) -> Hir {
-    let mut leaving = vec![ClassBytesRange::new(BEGIN, BEGIN)];
+    // A head's lines stand outside messages. Without them here, every context would carry every
+    // pattern for a head along.
+    let mut leaving = vec![ClassBytesRange::new(BEGIN, BEGIN), ClassBytesRange::new(REQUEST, HEAD)];
     let deepest = KEY + depth.min(MAX_PATH) as u8 - 1;
     leaving.push(ClassBytesRange::new(KEY, deepest));
     let mut staying = ClassBytes::new(leaving);

@@ -84,23 +84,32 @@ fn wrong_token(file: &File, token: &file::Token, message: impl Into<String>) -> 
 fn compile(file: &File, token: &file::Token) -> Result<Hir, SignatureError> {
     let wrong = |message: String| wrong_token(file, token, message);
     let mut alternatives = Vec::new();
-    for role in token.role.as_slice() {
-        let role = Role::parse(role).map_err(wrong)?;
-        let text = match (&token.equals, &token.regex, role.is_key()) {
-            (None, None, true) => Hir::empty(),
-            (Some(_), _, true) | (_, Some(_), true) => {
-                return Err(wrong("a key's pattern is its path: no equals or regex".to_owned()));
-            }
-            (Some(texts), None, false) => pattern::texts(texts.as_slice()).map_err(wrong)?,
-            (None, Some(expression), false) => pattern::expression(expression).map_err(wrong)?,
-            _ => return Err(wrong("needs either equals or regex".to_owned())),
-        };
-        alternatives.push(role.around(text));
+    for pattern in token.patterns() {
+        alternatives.extend(roles(&pattern).map_err(wrong)?);
     }
     if alternatives.is_empty() {
         return Err(wrong("needs a role".to_owned()));
     }
     Ok(Hir::alternation(alternatives))
+}
+
+/// One pattern in each of its roles; the error is a sentence.
+fn roles(pattern: &file::Pattern) -> Result<Vec<Hir>, String> {
+    let file::Pattern { role, equals, regex } = pattern;
+    let in_role = |role: &String| {
+        let role = Role::parse(role)?;
+        let text = match (equals, regex, role.is_key()) {
+            (None, None, true) => Hir::empty(),
+            (Some(_), _, true) | (_, Some(_), true) => {
+                return Err("a key's pattern is its path: no equals or regex".to_owned());
+            }
+            (Some(texts), None, false) => pattern::texts(texts.as_slice())?,
+            (None, Some(expression), false) => pattern::expression(expression)?,
+            _ => return Err("needs either equals or regex".to_owned()),
+        };
+        Ok(role.around(text))
+    };
+    role.as_slice().iter().map(in_role).collect()
 }
 
 /// One rule per alternative.

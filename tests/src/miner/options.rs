@@ -83,7 +83,7 @@ impl Options {
     pub fn to_args(&self) -> Vec<String> {
         let mut args = vec![self.target.to_string()];
         let mut value = |name: &str, value: String| args.extend([format!("--{name}"), value]);
-        value("dialect", self.dialect.name().to_owned());
+        value("dialect", self.dialect.name());
         value("segments", self.segments.to_string());
         value("delay-ms", self.delay_ms.to_string());
         value("answer-ms", self.answer_ms.to_string());

@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
         let has = |key| value.get(key).is_some();
         // EthProxy pushes work as an answer to a request 0 that nobody made.
         let pushed = value.get("id").is_some_and(|id| id == 0) && has("result");
-        if has("method") || (pushed && self.answers >= self.lines) {
+        if (has("method") && !is_answer(&value)) || (pushed && self.answers >= self.lines) {
             self.notifications += 1;
         } else {
             self.answers += 1;
@@ -175,4 +175,12 @@ impl<'a> Session<'a> {
             Err(error) => Err(End::Error(error.into())),
         }
     }
+}
+
+/// Whether a message with a method answers a request all the same: Grin gives the method back, Beam
+/// and Iron Fish have words for it.
+fn is_answer(value: &Value) -> bool {
+    let method = value.get("method").and_then(Value::as_str).unwrap_or_default();
+    let answers = ["result", "mining.subscribed", "mining.submitted"];
+    value.get("result").is_some() || answers.contains(&method)
 }

@@ -1,20 +1,10 @@
-//! The dialects and what each says, as data.
+//! The dialects by name.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::json::Node;
-
-/// A wallet in the shape of a Monero address; it belongs to nobody.
-pub const WALLET: &str = "48LabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLabLab";
-/// What the Bitcoin miner calls itself.
-pub const V1_AGENT: &str = "labminer/1.0";
-/// What the Monero miner calls itself.
-pub const XMRIG_AGENT: &str = "XMRig/6.26.0 (Linux x86_64) libuv/1.48.0 gcc/13.2.1";
-/// The Bitcoin worker.
-pub const V1_WORKER: &str = "lab.worker1";
-/// The Ethereum account.
-pub const ETH_ACCOUNT: &str = "0x1ab1ab1ab1ab1ab1ab1ab1ab1ab1ab1ab1ab1ab1";
+use super::script::{Script, Told};
+use super::{browser, coins, cryptonote, ethereum, graph, node, v1};
 
 /// How a miner and a pool talk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
@@ -28,111 +18,109 @@ pub enum Dialect {
     Ethproxy,
     /// EthereumStratum/1.0.0: `mining.subscribe` with the protocol's name.
     Ethereumstratum,
+    /// EthereumStratum/2.0.0 (EIP-1571): `mining.hello`.
+    Ethereumstratum2,
+    /// EthProxy as Claymore's miner wrote it: the method last.
+    Claymore,
+    /// V1 by NiceHash, with its signed subscription.
+    Nicehash,
+    /// Zcash (ZIP 301).
+    Equihash,
+    /// Ravencoin and other KawPow coins.
+    Kawpow,
+    /// Kaspa.
+    Kaspa,
+    /// Ergo's pools.
+    Ergo,
+    /// Conflux (Octopus).
+    Conflux,
+    /// Xelis.
+    Xelis,
+    /// Alephium's pools.
+    Alephium,
+    /// Iron Fish: `body` instead of `params`.
+    IronFish,
+    /// Monero as xmr-stak spoke it.
+    XmrStak,
+    /// Monero as older programs wrote it, with spaces and without `jsonrpc`.
+    Cryptonote,
+    /// Monero with MoneroOcean's speeds.
+    Moneroocean,
+    /// Monero with blocks that the miner makes itself.
+    SelfSelect,
+    /// Grin.
+    Grin,
+    /// Beam.
+    Beam,
+    /// CoinHive's protocol, inside a websocket.
+    Coinhive,
+    /// webminerpool, inside a websocket.
+    Webminerpool,
+    /// Nimiq's pools, inside a websocket.
+    Nimiq,
+    /// getwork, inside HTTP.
+    Getwork,
+    /// getblocktemplate, inside HTTP.
+    Getblocktemplate,
+    /// XMRig against a Monero node, inside HTTP.
+    MoneroDaemon,
+    /// `eth_getWork` against a node, inside HTTP.
+    EthGetwork,
+    /// Ergo's reference miner against a node, inside HTTP.
+    ErgoNode,
 }
 
 impl Dialect {
-    /// Every dialect, for tests that go through all.
-    pub const ALL: [Dialect; 4] =
+    /// The dialects that most sessions speak, for tests that need a laboratory for each.
+    pub const COMMON: [Dialect; 4] =
         [Dialect::StratumV1, Dialect::Xmrig, Dialect::Ethproxy, Dialect::Ethereumstratum];
 
+    /// Every dialect.
+    pub fn all() -> &'static [Dialect] {
+        Dialect::value_variants()
+    }
+
     /// The dialect's name as on the command line.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// What the built-in signatures call it.
+    pub fn told(self) -> Told {
+        self.script().told
+    }
+
+    pub(super) fn script(self) -> &'static Script {
         match self {
-            Dialect::StratumV1 => "stratum-v1",
-            Dialect::Xmrig => "xmrig",
-            Dialect::Ethproxy => "ethproxy",
-            Dialect::Ethereumstratum => "ethereumstratum",
+            Dialect::StratumV1 => &v1::BITCOIN,
+            Dialect::Nicehash => &v1::NICEHASH,
+            Dialect::Equihash => &v1::EQUIHASH,
+            Dialect::Kawpow => &v1::KAWPOW,
+            Dialect::Kaspa => &coins::KASPA,
+            Dialect::Ergo => &coins::ERGO,
+            Dialect::Conflux => &coins::CONFLUX,
+            Dialect::Xelis => &coins::XELIS,
+            Dialect::Alephium => &coins::ALEPHIUM,
+            Dialect::IronFish => &coins::IRON_FISH,
+            Dialect::Xmrig => &cryptonote::XMRIG,
+            Dialect::XmrStak => &cryptonote::XMR_STAK,
+            Dialect::Cryptonote => &cryptonote::OLDER,
+            Dialect::Moneroocean => &cryptonote::MONEROOCEAN,
+            Dialect::SelfSelect => &cryptonote::SELF_SELECT,
+            Dialect::Grin => &graph::GRIN,
+            Dialect::Beam => &graph::BEAM,
+            Dialect::Ethproxy => &ethereum::ETHPROXY,
+            Dialect::Claymore => &ethereum::CLAYMORE,
+            Dialect::Ethereumstratum => &ethereum::STRATUM_1,
+            Dialect::Ethereumstratum2 => &ethereum::STRATUM_2,
+            Dialect::EthGetwork => &ethereum::GETWORK,
+            Dialect::Coinhive => &browser::COINHIVE,
+            Dialect::Webminerpool => &browser::WEBMINERPOOL,
+            Dialect::Nimiq => &browser::NIMIQ,
+            Dialect::Getwork => &node::GETWORK,
+            Dialect::Getblocktemplate => &node::TEMPLATE,
+            Dialect::MoneroDaemon => &node::MONERO,
+            Dialect::ErgoNode => &node::ERGO,
         }
     }
-}
-
-/// The requests that open a session, without their ids.
-pub(super) fn opening(dialect: Dialect) -> Vec<Node> {
-    match dialect {
-        Dialect::StratumV1 => vec![
-            call("mining.configure", list([list([text("version-rolling")]), version_mask()])),
-            call("mining.subscribe", list([text(V1_AGENT)])),
-            call("mining.authorize", list([text(V1_WORKER), text("x")])),
-        ],
-        Dialect::Xmrig => vec![versioned("login", xmrig_login())],
-        Dialect::Ethproxy => vec![
-            Node::Map(vec![
-                member("method", text("eth_submitLogin")),
-                member("params", list([text(ETH_ACCOUNT), text("x")])),
-                member("worker", text("rig1")),
-            ]),
-            call("eth_getWork", list([])),
-        ],
-        Dialect::Ethereumstratum => vec![
-            call("mining.subscribe", list([text(V1_AGENT), text("EthereumStratum/1.0.0")])),
-            call("mining.authorize", list([text(ETH_ACCOUNT), text("x")])),
-        ],
-    }
-}
-
-/// The request by which a miner hands in a share. The numbers are made up: nothing was hashed.
-pub(super) fn submit(dialect: Dialect) -> Node {
-    match dialect {
-        Dialect::StratumV1 => {
-            let share = [V1_WORKER, "1b", "00000001", "65a1b2c3", "deadbeef"];
-            call("mining.submit", list(share.map(text)))
-        }
-        Dialect::Xmrig => versioned(
-            "submit",
-            Node::Map(vec![
-                member("id", text("lab-session")),
-                member("job_id", text("1b")),
-                member("nonce", text("deadbeef")),
-                member("result", text(&"ab".repeat(32))),
-            ]),
-        ),
-        Dialect::Ethproxy => {
-            let (header, mix) =
-                (format!("0x{}", "cd".repeat(32)), format!("0x{}", "ef".repeat(32)));
-            call("eth_submitWork", list([text("0xdeadbeefdeadbeef"), text(&header), text(&mix)]))
-        }
-        Dialect::Ethereumstratum => {
-            call("mining.submit", list([text(ETH_ACCOUNT), text("1b"), text("deadbeef")]))
-        }
-    }
-}
-
-/// The request that keeps a quiet session open, where the dialect has one.
-pub(super) fn keepalive(dialect: Dialect) -> Option<Node> {
-    let params = Node::Map(vec![member("id", text("lab-session"))]);
-    (dialect == Dialect::Xmrig).then(|| versioned("keepalived", params))
-}
-
-fn xmrig_login() -> Node {
-    Node::Map(vec![
-        member("login", text(WALLET)),
-        member("pass", text("x")),
-        member("agent", text(XMRIG_AGENT)),
-        member("algo", list(["rx/0", "rx/wow", "cn/r", "argon2/chukwa"].map(text))),
-    ])
-}
-
-fn version_mask() -> Node {
-    Node::Map(vec![member("version-rolling.mask", text("ffffffff"))])
-}
-
-fn call(method: &str, params: Node) -> Node {
-    Node::Map(vec![member("method", text(method)), member("params", params)])
-}
-
-fn versioned(method: &str, params: Node) -> Node {
-    let version = member("jsonrpc", text("2.0"));
-    Node::Map(vec![version, member("method", text(method)), member("params", params)])
-}
-
-fn member(key: &str, value: Node) -> (String, Node) {
-    (key.to_owned(), value)
-}
-
-fn text(value: &str) -> Node {
-    Node::Text(value.to_owned())
-}
-
-fn list<const N: usize>(items: [Node; N]) -> Node {
-    Node::List(items.into())
 }

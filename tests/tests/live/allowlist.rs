@@ -47,7 +47,7 @@ fn stage(name: &str, number: u8, mode: &str) -> Result<Stage> {
 
 /// Runs a closure in the node's namespace and the workload's cgroup, in a process of its own kind:
 /// the thread's cgroup is the process's, so the whole test process moves there and back.
-fn as_workload<T: Send>(stage: &Stage, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub fn as_workload<T: Send>(stage: &Stage, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let home = stage.workload.path().parent().and_then(|it| it.parent()).context("no parent")?;
     cgroup::join(stage.workload.path())?;
     let outcome = stage.lab.in_node(act);
@@ -55,15 +55,15 @@ fn as_workload<T: Send>(stage: &Stage, act: impl FnOnce() -> Result<T> + Send) -
     outcome
 }
 
-fn says(record: &serde_json::Value, key: &str, value: &str) -> bool {
+pub fn says(record: &serde_json::Value, key: &str, value: &str) -> bool {
     record.get(key).and_then(serde_json::Value::as_str) == Some(value)
 }
 
-fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
+pub fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
     result.err().and_then(|error| error.raw_os_error())
 }
 
-fn attempts(stage: &Stage, host: u8) -> Result<Vec<(&'static str, Option<i32>)>> {
+pub fn attempts(stage: &Stage, host: u8) -> Result<Vec<(&'static str, Option<i32>)>> {
     let subnet = stage.lab.subnet();
     let v4 = SocketAddr::new(subnet.v4(host).into(), 7001);
     let v6 = SocketAddr::new(subnet.v6(host).into(), 7001);

@@ -3,9 +3,11 @@
 
 mod allowlist;
 mod catch;
+mod feed;
 mod honest;
 mod lifecycle;
 mod loss;
+mod names;
 mod stage;
 
 use std::process::ExitCode;
@@ -19,8 +21,10 @@ fn main() -> ExitCode {
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
+    trials.extend(feed::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
+    trials.extend(names::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();

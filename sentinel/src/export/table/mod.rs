@@ -135,8 +135,15 @@ fn who(flow: &Flow) -> String {
         .map_or_else(|| "-".to_owned(), |process| format!("{}[{}]", process.comm, process.pid))
 }
 
-/// Dialect and rule, then who it works for.
+/// The pool by its name or its feed; dialect and rule, then who it works for.
 fn why(flow: &Flow) -> String {
+    let by = flow.feed.as_ref().map(|feed| format!("{} in {}", feed.entry, feed.name));
+    match (&flow.name, by) {
+        (Some(name), Some(by)) => return format!("{name} ({by})"),
+        (Some(only), None) => return only.clone(),
+        (None, Some(only)) => return only,
+        (None, None) => {}
+    }
     let Some(stratum) = &flow.stratum else {
         let rule = flow.rule.as_deref().or(flow.policy.as_deref());
         return rule.unwrap_or(flow.proto.as_str()).to_owned();

@@ -3,7 +3,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::verdict::{Reason, Verdict};
 
 use super::*;
-use crate::event::line::{Process, Stratum, Workload};
+use crate::event::line::{FeedEntry, Process, Stratum, Workload};
 
 fn flow() -> Flow {
     Flow {
@@ -37,6 +37,8 @@ fn flow() -> Flow {
         }),
         policy: None,
         rule: None,
+        name: None,
+        feed: None,
         stratum: Some(Stratum {
             dialect: Some("monero".to_owned()),
             rule: Some("login".to_owned()),
@@ -89,4 +91,16 @@ fn nothing_from_outside_reaches_the_terminal_as_a_command() {
     for width in [80, 140] {
         assert!(!render(width).chars().any(|c| c.is_control() && c != '\n'));
     }
+}
+
+#[test]
+fn a_pool_is_known_by_its_name_or_by_what_names_it() {
+    let entry =
+        FeedEntry { name: "pools".to_owned(), source: None, entry: "pool.example".to_owned() };
+    let mut flow = Flow { stratum: None, feed: Some(entry), ..flow() };
+    let row = Table::new(160, false).render(&Line::Flow(Box::new(flow.clone())));
+    assert!(row.contains(" pool.example in pools "), "{row}");
+    flow.name = Some("eu.pool.example".to_owned());
+    let row = Table::new(200, false).render(&Line::Flow(Box::new(flow)));
+    assert!(row.contains(" eu.pool.example (pool.example in po"), "{row}");
 }

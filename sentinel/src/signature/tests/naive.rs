@@ -8,15 +8,18 @@ use regex_automata::util::syntax;
 use serde_json::Value;
 
 use super::super::EMBEDDED;
-use super::super::file::{self, File, Rule, Token};
+use super::super::file::{self, File, Pattern, Rule, Token};
 
 /// Depth below which the lexer counts containers only.
 const KIND_DEPTH: usize = 30;
 
 /// The files' tokens and rules.
 pub(super) struct Naive {
-    files: Vec<(File, Vec<Option<Regex>>)>,
+    files: Vec<(File, Vec<Alternatives>)>,
 }
+
+/// The patterns that stand for one token, with their expressions.
+type Alternatives = Vec<(Pattern, Option<Regex>)>;
 
 /// Tokens by file and name.
 type Said = BTreeSet<(usize, String)>;
@@ -28,7 +31,12 @@ impl Naive {
             let compile = |token: &Token| {
                 let bytes = syntax::Config::new().unicode(false).utf8(false);
                 let build = |text: &str| Regex::builder().syntax(bytes).build(text).unwrap();
-                token.regex.as_ref().map(|text| build(&format!("^(?s:{text})$")))
+                let with_expression = |pattern: Pattern| {
+                    let whole = |text: &String| build(&format!("^(?s:{text})$"));
+                    let expression = pattern.regex.as_ref().map(whole);
+                    (pattern, expression)
+                };
+                token.patterns().into_iter().map(with_expression).collect()
             };
             let expressions = file.tokens.iter().map(compile).collect();
             (file, expressions)
@@ -48,10 +56,13 @@ impl Naive {
 
     fn tokens(&self, message: &Value) -> Said {
         let mut found = Said::new();
-        for (index, (file, expressions)) in self.files.iter().enumerate() {
-            for (token, expression) in file.tokens.iter().zip(expressions) {
-                if token.role.as_slice().iter().any(|role| holds(message, role, token, expression))
-                {
+        for (index, (file, alternatives)) in self.files.iter().enumerate() {
+            for (token, alternatives) in file.tokens.iter().zip(alternatives) {
+                let one = |(pattern, expression): &(Pattern, Option<Regex>)| {
+                    let roles = pattern.role.as_slice();
+                    roles.iter().any(|role| holds(message, role, pattern, expression))
+                };
+                if alternatives.iter().any(one) {
                     found.insert((index, token.name.clone()));
                 }
             }
@@ -73,7 +84,10 @@ impl Naive {
     }
 }
 
-fn holds(message: &Value, role: &str, token: &Token, expression: &Option<Regex>) -> bool {
+fn holds(message: &Value, role: &str, pattern: &Pattern, expression: &Option<Regex>) -> bool {
+    if matches!(role, "head" | "request") {
+        return false;
+    }
     let (kind, path) = role.split_once(':').unwrap_or(("value", role));
     let (path, nested) = match path.strip_suffix(".[]") {
         Some(path) => (path, true),
@@ -82,7 +96,7 @@ fn holds(message: &Value, role: &str, token: &Token, expression: &Option<Regex>)
     let path: Vec<&str> = path.split('.').collect();
     let mut places = Vec::new();
     at_path(message, &path, 1, &mut places);
-    let fits = |text: &str| match (&token.equals, expression) {
+    let fits = |text: &str| match (&pattern.equals, expression) {
         (Some(texts), _) => texts.as_slice().iter().any(|known| known == text),
         (None, Some(expression)) => expression.is_match(text.as_bytes()),
         (None, None) => false,
