@@ -68,7 +68,7 @@ fn names<'a>(first: Frame, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(S
                 Part::Run => segment::run(&mut reader, 0, place, &gather),
                 Part::Header => segment::header(&mut reader, place, &mut chunk, &gather),
             };
-            offset += step.taken() as usize;
+            offset += reader.bytes as usize;
             if step.outcome() != outcome::NONE {
                 return judged.into_inner();
             }
@@ -97,8 +97,8 @@ impl Segment for Gather<'_> {
     fn feed(&self, frame: u64, last: u64) -> u64 {
         self.direct.feed(frame, last)
     }
-    fn advance(&self, frame: u64, taken: u64) -> u64 {
-        self.direct.advance(frame, taken)
+    fn advance(&self, frame: u64, before: u64, now: u64) -> u64 {
+        self.direct.advance(frame, before, now)
     }
     fn fill(&self, offset: u32, end: u32, chunk: &mut [u8; CHUNK]) -> Option<usize> {
         self.direct.fill(offset, end, chunk)

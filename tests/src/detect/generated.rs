@@ -33,9 +33,9 @@ pub(super) fn measure(readers: &mut Readers<'_>, peer: Option<&Peer>) -> Result<
     let mut rows = Vec::new();
     let mut missed = Vec::new();
     let mut sum = Row::default();
-    for dialect in Dialect::ALL {
+    for &dialect in Dialect::all() {
         let mut row = of_dialect(dialect, readers, peer)?;
-        let mut cells = vec![dialect.name().to_owned(), number(row.flows as u64)];
+        let mut cells = vec![dialect.name(), number(row.flows as u64)];
         cells.push(number(row.caught as u64));
         cells.extend(peer.map(|_| number(row.by_peer as u64)));
         cells.push(percentiles(&mut row.bytes));

@@ -77,8 +77,8 @@ pub(super) fn measure(readers: &mut Readers<'_>) -> Result<String> {
     let mut notes: Vec<String> = Vec::new();
     let mut rows = Vec::new();
     let (mut cells, mut flows, mut full) = (0, 0, 0);
-    for dialect in Dialect::ALL {
-        let mut row = vec![dialect.name().to_owned()];
+    for &dialect in Dialect::all() {
+        let mut row = vec![dialect.name()];
         for transport in Transport::ALL {
             let cell = cell(dialect, transport, readers, cells % SAMPLE == 0)?;
             cells += 1;
@@ -103,11 +103,11 @@ pub(super) fn measure(readers: &mut Readers<'_>) -> Result<String> {
     }
     let plain = Variant::default();
     let late = |dialect: &Dialect| readers.catches_late(&speech::share(*dialect, &plain));
-    let late = Dialect::ALL.iter().filter(|dialect| late(dialect)).count();
+    let late = Dialect::all().iter().filter(|dialect| late(dialect)).count();
     text += &format!(
         "\nOf sessions on which both sides have spoken before the agent started, so that a socket's \
          counters say so, the next share gives {late} of {} dialects away.\n",
-        Dialect::ALL.len()
+        Dialect::all().len()
     );
     Ok(text)
 }

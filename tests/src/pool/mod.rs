@@ -57,16 +57,6 @@ pub struct Pool {
     record: Arc<Mutex<PoolRecord>>,
 }
 
-/// What a pool says to these requests: its answers, notices, and new work.
-#[must_use]
-pub fn answers_to(dialect: Dialect, requests: &[String]) -> Vec<String> {
-    let mut answers = answers::Answers::default();
-    let mut lines: Vec<String> =
-        requests.iter().flat_map(|request| answers.to(dialect, request.as_bytes())).collect();
-    lines.push(answers::job(dialect));
-    lines
-}
-
 impl Pool {
     /// Listens in the calling thread's namespace: call it through [`crate::netlab::Lab::in_peer`].
     pub fn start(listen: &[SocketAddr], manner: Manner) -> Result<Pool> {

@@ -2,7 +2,6 @@
 
 use super::Turn;
 use super::transport::Transport;
-use crate::pool;
 use crate::random::Random;
 use crate::transcript::{self, Dialect, Escapes, Ids, Leading, Spacing, Variant};
 
@@ -12,11 +11,10 @@ pub fn client(dialect: Dialect, variant: &Variant) -> Vec<u8> {
     transcript::opening(dialect, variant).concat().into_bytes()
 }
 
-/// What the pool says to that: its answers, and work.
+/// What the pool says: its answers, notices, and work.
 #[must_use]
 pub fn pool(dialect: Dialect) -> Vec<u8> {
-    let requests = transcript::opening(dialect, &Variant::default());
-    pool::answers_to(dialect, &requests).concat().into_bytes()
+    transcript::pool(dialect, &Variant::default()).concat().into_bytes()
 }
 
 /// What a session says later on: a share.
@@ -97,7 +95,7 @@ pub fn any(random: &mut Random) -> Vec<Turn> {
 }
 
 fn mining(random: &mut Random) -> Vec<Turn> {
-    let dialect = random.pick(&Dialect::ALL).copied().unwrap_or(Dialect::ALL[0]);
+    let dialect = random.pick(Dialect::all()).copied().unwrap_or(Dialect::StratumV1);
     let mut variants = variants();
     let at = random.below(variants.len());
     let (_, mut variant) = variants.swap_remove(at);
