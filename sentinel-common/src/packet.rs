@@ -97,7 +97,7 @@ impl Packet {
         };
         Brief(
             known << 63
-                | (self.transport as u64 & 0xfff) << 48
+                | (self.transport as u64 & 0x7fff) << 48
                 | (self.payload as u64 & 0xffff) << 32
                 | port << 16
                 | (self.icmp_type as u64) << 8
@@ -129,7 +129,7 @@ impl Brief {
     #[inline(always)]
     #[must_use]
     pub const fn transport(self) -> Option<u32> {
-        if self.0 >> 63 == 1 { Some((self.0 >> 48) as u32 & 0xfff) } else { None }
+        if self.0 >> 63 == 1 { Some((self.0 >> 48) as u32 & 0x7fff) } else { None }
     }
 
     /// Offset of the payload.

@@ -1,6 +1,7 @@
 //! The fixtures through the real program by BPF_PROG_TEST_RUN: what the kernel's reader says of a
 //! packet is what the host's says, packet by packet.
 
+mod million;
 mod swap;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     trials.push(trial("random_streams_agree".into(), random_streams_agree));
     trials.push(trial("swap/a_thousand_swaps".into(), swap::a_thousand_swaps));
     trials.push(trial("swap/full_tables_read".into(), swap::full_tables_read));
+    trials.push(trial("a_million_packets_agree".into(), million::a_million_packets_agree));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -30,6 +30,7 @@ pub(crate) enum Verb {
     Vm(Vm),
     Lint(Lint),
     Bench(Bench),
+    Fuzz(Fuzz),
     Verifier(Verifier),
 }
 
@@ -65,7 +66,7 @@ pub(crate) struct Run {
     pub(crate) args: Vec<String>,
 }
 
-/// Run the tests, cheapest rung first: host, test-run, live, vm.
+/// Run the tests, cheapest rung first: host, test-run, live, fuzz, vm.
 ///
 /// A rung that cannot run here is skipped by name. With CI set in the environment, or as root, a
 /// skipped rung is a failure.
@@ -96,7 +97,9 @@ pub(crate) enum Rung {
     TestRun,
     /// The real programs, attached to a cgroup, with namespaces and a wire (veth).
     Live,
-    /// The two above on every kernel of the matrix, in QEMU, with the verifier's cost.
+    /// Twenty seconds of libFuzzer for each target (`fuzz` takes longer).
+    Fuzz,
+    /// Test-run and live on every kernel of the matrix, in QEMU, with the verifier's cost.
     Vm,
 }
 
@@ -157,6 +160,30 @@ pub(crate) enum BenchKind {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// What is caught, missed and accused wrongly: over captures, made and given, with nDPI beside.
+    ///
+    /// The tables go into README.md as well, between its two markers.
+    Detect {
+        /// Arguments for the bench binary, such as --corpus FOLDER.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+/// Look for bytes that break a property (libFuzzer, on the stable toolchain).
+///
+/// The properties and their committed corpora are in tests/fuzz, where a plain `cargo test` runs them
+/// too. An input that breaks one stays in target/xtask/fuzz-crashes.
+#[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// Only this target.
+    pub(crate) target: Option<String>,
+    /// How long each target is fuzzed.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) seconds: u64,
+    /// Then put the smallest inputs that reach everything reached into the committed corpus.
+    #[arg(long)]
+    pub(crate) bless: bool,
 }
 
 /// Count the instructions that the verifier walks, per program and kernel, and compare.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `setup` | finds the BPF toolchain and the test tools, installs what is missing |
 //! | `run`, `bench` | build a binary, then become it |
+//! | `fuzz` | libFuzzer over the targets of `tests/fuzz` |
 //! | `ladder` | the test rungs, cheapest first, and their summary |
 //! | `vm` | kernels from Debian's mirror, an initramfs, QEMU |
 //! | `verifier` | what the kernels' verifiers said, compared with the committed snapshot |
@@ -12,6 +13,7 @@
 mod bench;
 mod build;
 mod cli;
+mod fuzz;
 mod ladder;
 mod lint;
 mod process;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Vm(args) => vm::verb(&args),
         Verb::Lint(args) => lint::verb(&args),
         Verb::Bench(args) => bench::verb(&args),
+        Verb::Fuzz(args) => fuzz::verb(&args),
         Verb::Verifier(args) => verifier::verb(&args),
     };
     match done {

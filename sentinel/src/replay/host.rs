@@ -12,6 +12,9 @@ use sentinel_common::signature::Signatures;
 use super::engine::{Engine, EngineError, FlowId, Outcome};
 use crate::signature::reading::Direct;
 
+/// Number of the set that a kernel just loaded has in force: both engines leave the same state.
+const FIRST_SET: u32 = 1;
+
 /// Does what the kernel's program does, with the same functions.
 pub struct HostEngine<'a> {
     signatures: &'a Signatures,
@@ -23,8 +26,14 @@ impl<'a> HostEngine<'a> {
     /// An engine that reads by these signatures and acts by these modes.
     #[must_use]
     pub fn new(signatures: &'a Signatures, modes: Modes) -> Self {
-        let switch = Switch::new(1, modes, 0, 0);
+        let switch = Switch::new(1, modes, 0, FIRST_SET);
         Self { signatures, switch, flows: HashMap::new() }
+    }
+
+    /// What is known of a flow, whole; `None` before its first packet.
+    #[must_use]
+    pub fn state(&self, flow: FlowId) -> Option<&Flow> {
+        self.flows.get(&flow)
     }
 }
 

@@ -1,12 +1,14 @@
 //! `sentinel-bench kernel`: what the hooks cost, interleaved with an empty program in one run;
-//! `sentinel-bench score`: how well mining that cannot be read is told from other traffic.
+//! `detect`: what the reader catches; `score`: how well mining that cannot be read is told from other
+//! traffic.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use sentinel_tests::bench;
 use sentinel_tests::score::{self, Options, Set};
+use sentinel_tests::{bench, detect};
 
 /// Benchmarks of sentinel's kernel programs. Figures are medians of interleaved rounds; compare
 /// ratios and differences within one run, never nanoseconds of two runs.
@@ -45,7 +47,25 @@ enum What {
         #[arg(long, default_value_t = 1200.0)]
         seconds: f64,
     },
+    /// Recall, false positives and bytes read, as Markdown; nDPI beside it where it is installed.
+    Detect {
+        /// The folder with the captures (mining, synthetic, evasion, lookalikes, benign).
+        #[arg(long, default_value = "../shared/corpus")]
+        corpus: PathBuf,
+        /// Put the tables between `<!-- bench detect -->` and `<!-- /bench detect -->` in this file.
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        /// Leave nDPI out.
+        #[arg(long)]
+        without_peer: bool,
+        /// Leave the captures out.
+        #[arg(long)]
+        only_generated: bool,
+    },
 }
+
+/// The place of the tables in a document.
+const MARKER: &str = "bench detect";
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().what {
@@ -54,6 +74,22 @@ fn main() -> Result<ExitCode> {
             eprintln!("{sessions} sessions of each pattern; about {:.0} s", seconds / scale + 2.0);
             let outcomes = score::run(&Options { set, sessions, scale, seconds })?;
             print!("{}", score::table(&outcomes));
+            Ok(ExitCode::SUCCESS)
+        }
+        What::Detect { corpus, write, without_peer, only_generated } => {
+            let text = detect::run(&detect::Options { corpus, without_peer, only_generated })?;
+            println!("{text}");
+            if let Some(document) = write {
+                let written = detect::write_between_markers(&document, MARKER, &text)?;
+                let name = document.display();
+                if written {
+                    eprintln!("{name} has the tables");
+                } else {
+                    eprintln!(
+                        "{name} has no lines <!-- {MARKER} --> and <!-- /{MARKER} -->: nothing written"
+                    );
+                }
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

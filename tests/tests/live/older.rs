@@ -25,7 +25,7 @@ const SUMMARY: &str = "already open at the start";
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for dialect in Dialect::ALL {
+    for dialect in Dialect::COMMON {
         let name = |what: &str| format!("older/{}/{what}", dialect.name());
         trials.push(trial(name("the_next_share_does_not_get_out"), move || next_share(dialect)));
         // EthProxy's jobs name no method: without what was said before they are any answer.

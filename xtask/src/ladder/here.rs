@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::{Plan, Row, State, Tally};
 use crate::build;
+use crate::fuzz;
 use crate::process::{self, Ending};
 use crate::project;
 use crate::root;
@@ -51,6 +52,26 @@ pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
             .args(["test", "--release", "-p", "sentinel-tests", "--test", test])
             .env("SENTINEL_BIN", project::release("sentinel"));
         climb(tests, rung, plan.filter.as_deref(), &["--test-threads=1"])
+    })
+}
+
+/// Seconds that each target gets on this rung.
+const FUZZ_SECONDS: u64 = 20;
+
+/// A short while of libFuzzer for each target.
+pub(super) fn fuzz() -> Row {
+    if let (false, Err(error)) = (root::is_root(), setup::fuzz_tools()) {
+        return Row::skipped("fuzz", kernel(), format!("{error:#}"), false);
+    }
+    term::say(format!("rung fuzz: {FUZZ_SECONDS} s of libFuzzer for each target"));
+    timed("fuzz", || {
+        let mut tally = Tally::default();
+        for (name, holds) in fuzz::all(FUZZ_SECONDS)? {
+            tally.passed += usize::from(holds);
+            tally.failed += usize::from(!holds);
+            tally.notable.extend((!holds).then(|| format!("failed: fuzz {name}")));
+        }
+        Ok(tally)
     })
 }
 

@@ -77,8 +77,12 @@ pub(crate) fn verb(args: &Test) -> Result<()> {
 
 /// Climbs the rungs of a plan and prints the summary.
 pub(crate) fn run(plan: &Plan) -> Result<()> {
-    let mut rungs = vec![Rung::Host, Rung::TestRun, Rung::Live, Rung::Vm];
-    rungs.retain(|rung| plan.rungs.is_empty() || plan.rungs.contains(rung));
+    let mut rungs = vec![Rung::Host, Rung::TestRun, Rung::Live, Rung::Fuzz, Rung::Vm];
+    // A filter is about tests, and the fuzzer has none: then it runs only when it is named.
+    rungs.retain(|rung| match plan.rungs.is_empty() {
+        true => *rung != Rung::Fuzz || plan.filter.is_none(),
+        false => plan.rungs.contains(rung),
+    });
     let mut rows: Vec<Row> = Vec::new();
     for rung in rungs {
         if !plan.keep_going && rows.iter().any(Row::failed) {
@@ -89,6 +93,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
             Rung::Host => vec![here::host(plan)],
             Rung::TestRun => vec![here::harness(name(rung), "test_run", plan)],
             Rung::Live => vec![here::harness(name(rung), "live", plan)],
+            Rung::Fuzz => vec![here::fuzz()],
             Rung::Vm => guests::run(plan),
         });
     }
@@ -112,6 +117,7 @@ fn name(rung: Rung) -> &'static str {
         Rung::Host => "host",
         Rung::TestRun => "test-run",
         Rung::Live => "live",
+        Rung::Fuzz => "fuzz",
         Rung::Vm => "vm",
     }
 }

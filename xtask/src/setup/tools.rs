@@ -37,6 +37,17 @@ pub(crate) fn guest_tools() -> Result<()> {
     apt::install(&packages, &format!("{} (to boot guests)", packages.join(", ")), "20 s")
 }
 
+/// Makes sure that libFuzzer, which is C++, can be built.
+pub(crate) fn fuzz_tools() -> Result<()> {
+    if process::find("c++").is_some() || process::find("clang++").is_some() {
+        return Ok(());
+    }
+    if !apt::is_here() {
+        bail!("no C++ compiler is here, and libFuzzer is C++: install g++ or clang++");
+    }
+    apt::install(&["g++"], "g++ (to build libFuzzer)", "20 s")
+}
+
 fn is_there(tool: &str) -> bool {
     match (tool, process::find(tool)) {
         (_, None) => false,
