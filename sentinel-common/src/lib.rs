@@ -10,6 +10,7 @@ pub mod event;
 pub mod feed;
 pub mod flow;
 pub mod frame;
+pub mod gate;
 pub mod inspect;
 pub mod lexer;
 pub mod limits;

@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use aya_ebpf::programs::{SockAddrContext, SockContext};
 use core::mem::MaybeUninit;
-use sentinel_common::address::{Address, from_v4, from_words};
+use sentinel_common::address::{from_v4, from_words};
 use sentinel_common::event::Event;
 use sentinel_common::flow::{Flow, Owner};
 use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
@@ -16,7 +16,8 @@ use sentinel_common::names::{NAME_ROOM, NameSlot};
 use sentinel_common::policy::TCP;
 use sentinel_common::segment::PIECE;
 
-use crate::maps::{FLOWS, REPLAY};
+use crate::maps::FLOWS;
+use crate::sock_addr::Destination;
 
 /// `SOCK_STREAM` (include/linux/net.h).
 const SOCK_STREAM: u32 = 1;
@@ -112,27 +113,6 @@ impl Skb {
             let to = name.as_mut_ptr().add(at as usize & 255);
             generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0
         }
-    }
-
-    /// The first four payload bytes; of a shorter payload the first, and spaces.
-    #[inline(always)]
-    pub fn first_bytes(self, payload: u32) -> [u8; 4] {
-        if self.packet_len().wrapping_sub(payload) < 4 {
-            let [first] = self.load(payload).unwrap_or([0xff]);
-            return [first, b' ', b' ', b' '];
-        }
-        // In place where headers mostly end; at a place that it does not know as a number the
-        // verifier wants a proof that the compiler takes out again.
-        let word: Option<[u32; 1]> = match payload {
-            40 => self.header(40),
-            52 => self.header(52),
-            60 => self.header(60),
-            72 => self.header(72),
-            28 => self.header(28),
-            _ => self.load(payload),
-        };
-        let [word] = word.unwrap_or([u32::MAX]);
-        word.to_ne_bytes()
     }
 
     /// Copies bytes of the packet to where they are wanted; leaves it as it is if they are missing.
@@ -276,9 +256,8 @@ impl Socket {
 /// A map's value, if there is one, to be changed in place.
 #[inline(always)]
 pub fn value<T>(slot: Option<*mut T>) -> Option<&'static mut T> {
-    // SAFETY: a pointer that a map of `T` has just given out. The value lives at least as long as
-    // the program runs (RCU); what several CPUs write at once is integers and bytes, of which any
-    // mixture is a value.
+    // SAFETY: a pointer that a map of `T` has just given out, whose value outlives the program (RCU);
+    // what several CPUs write at once is integers and bytes, of which any mixture is a value.
     unsafe { slot.and_then(|slot| slot.as_mut()) }
 }
 
@@ -288,21 +267,6 @@ pub fn value<T>(slot: Option<*mut T>) -> Option<&'static mut T> {
 pub fn look(number: &u32) -> u32 {
     // SAFETY: a reference is valid for reading.
     unsafe { core::ptr::from_ref(number).read_volatile() }
-}
-
-/// State of a replayed flow.
-#[inline(always)]
-pub fn replayed(number: u32) -> Option<&'static mut Flow> {
-    value(REPLAY.get_ptr_mut(number))
-}
-
-/// The caller of `connect(2)` and `sendmsg(2)`, and where to.
-#[derive(Clone, Copy)]
-pub struct Destination {
-    pub remote: Address,
-    pub port: u16,
-    pub protocol: u8,
-    pub cookie: u64,
 }
 
 /// Reads a `sock_addr` context. `v6` tells which fields the hook may read; `::ffff:a.b.c.d`, which
@@ -413,8 +377,7 @@ pub fn name(slot: &NameSlot, event: &mut Event) {
     let (from, to) = (slot.name.as_ptr().cast::<u64>(), event.excerpt.as_mut_ptr().cast::<u64>());
     let mut index = 0;
     while index < EXCERPT / 8 {
-        // SAFETY: both rooms have the words and begin at a multiple of eight. Volatile for the same
-        // reason as in `zero`.
+        // SAFETY: both rooms have the words, at a multiple of eight. Volatile: see `zero`.
         unsafe { to.add(index).write_volatile(from.add(index).read()) };
         index += 1;
     }

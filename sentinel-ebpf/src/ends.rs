@@ -25,6 +25,27 @@ impl Source for Skb {
 }
 
 impl Skb {
+    /// The first four payload bytes; of a shorter payload the first, and spaces.
+    #[inline(always)]
+    pub fn first_bytes(self, payload: u32) -> [u8; 4] {
+        if self.packet_len().wrapping_sub(payload) < 4 {
+            let [first] = self.load(payload).unwrap_or([0xff]);
+            return [first, b' ', b' ', b' '];
+        }
+        // In place where headers mostly end; at a place that it does not know as a number the
+        // verifier wants a proof that the compiler takes out again.
+        let word: Option<[u32; 1]> = match payload {
+            40 => self.header(40),
+            52 => self.header(52),
+            60 => self.header(60),
+            72 => self.header(72),
+            28 => self.header(28),
+            _ => self.load(payload),
+        };
+        let [word] = word.unwrap_or([u32::MAX]);
+        word.to_ne_bytes()
+    }
+
     /// Writes the packet's source, v4-mapped, into zeroed room.
     #[inline(always)]
     pub fn source(self, to: &mut Address) {

@@ -16,7 +16,7 @@ use sentinel_common::verdict::Loss;
 
 use crate::context::{self, Chunk, Skb};
 use crate::emit::lose;
-use crate::maps::SIGNATURES;
+use crate::maps::{REPLAY, SIGNATURES};
 use crate::name::{gather_name, judge_name};
 
 struct InKernel {
@@ -97,6 +97,12 @@ pub extern "C" fn rule_matching(message: u64, said: u64, peer: u64, slot: u64) -
     }
 }
 
+/// State of a replayed flow.
+#[inline(always)]
+pub fn replayed(number: u32) -> Option<&'static mut Flow> {
+    context::value(REPLAY.get_ptr_mut(number))
+}
+
 /// Where a function of this module finds a flow: on the packet's socket, or among the replayed ones
 /// by the control buffer's first word.
 trait Place {
@@ -119,7 +125,7 @@ impl Place for Replayed {
     const REPLAYED: bool = true;
     #[inline(always)]
     fn flow(skb: Skb) -> Option<&'static mut Flow> {
-        context::replayed(skb.control(0))
+        replayed(skb.control(0))
     }
 }
 

@@ -13,11 +13,11 @@ use sentinel_common::packet::{Brief, Source as _, parse};
 use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Loss, Verdict};
 
-use crate::context::{self, Skb};
+use crate::context::Skb;
 use crate::emit::lose;
 use crate::maps::CONFIG;
 use crate::payload::gate;
-use crate::reading::{replay_segment, rounds};
+use crate::reading::{replay_segment, replayed, rounds};
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
@@ -51,7 +51,7 @@ pub extern "C" fn replay_payload(
     facts: u64,
 ) -> u32 {
     let skb = Skb(ctx);
-    match (CONFIG.get(0), context::replayed(skb.control(0))) {
+    match (CONFIG.get(0), replayed(skb.control(0))) {
         (Some(config), Some(flow)) => {
             read(skb, flow, config.switch(), (Brief(brief), sequence as u32, Facts(facts)))
         }

@@ -2,17 +2,27 @@
 
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
+use sentinel_common::address::Address;
 use sentinel_common::config::Config;
 use sentinel_common::event::{Hook, Kind};
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Request, TCP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-use crate::context::{self, Destination};
+use crate::context;
 use crate::destination::{judge, listed};
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
 use crate::owner::{caller, remember};
+
+/// The caller of `connect(2)` and `sendmsg(2)`, and where to.
+#[derive(Clone, Copy)]
+pub struct Destination {
+    pub remote: Address,
+    pub port: u16,
+    pub protocol: u8,
+    pub cookie: u64,
+}
 
 /// Refused: the caller gets `EPERM`.
 const REFUSE: i32 = 0;
