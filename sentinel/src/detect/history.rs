@@ -14,6 +14,10 @@ const AGE: u64 = 300_000_000_000;
 /// Nothing is said of a connection with fewer differences, or with fewer messages sent in them.
 const DIFFERENCES: usize = 16;
 const MESSAGES: u64 = 8;
+/// Messages that a piece of time should have for their number to vary by chance, and the fewest
+/// pieces that a variance can be taken of.
+const PIECE_MESSAGES: f64 = 3.0;
+const PIECES: usize = 8;
 const MILLISECOND: u64 = 1_000_000;
 
 /// One look at a connection.
@@ -63,7 +67,7 @@ pub(super) struct Figures {
     pub(super) messages: u64,
     /// Bytes a second, both ways together.
     pub(super) rate: f64,
-    /// Variance over mean of how messages fall into time: 0 by the clock, 1 by chance, more in bursts.
+    /// How messages fall into time: 0 by the clock, 1 by chance, more in bursts.
     pub(super) irregularity: f64,
     /// Median bytes of a message sent.
     pub(super) size_out: f64,
@@ -131,14 +135,20 @@ impl History {
         })
     }
 
-    /// Of messages that come less than once a sample, the squared variation of the times between
-    /// them; of denser ones, the dispersion of their number in a sample. For messages that come
-    /// independently of each other both are the same figure.
+    /// The dispersion of the messages' number in pieces of time, 1 where they come independently of
+    /// each other. Where they come less than once a sample, the times between them tell too; but of
+    /// several in one sample only the last has a time, which makes chance look like a clock: whichever
+    /// of the two says more counts.
     fn irregularity(&self, messages: f64) -> f64 {
-        let counts = self.kept.iter().map(|one| f64::from(one.segments_out));
-        if messages >= self.kept.len() as f64 {
-            let (mean, variance) = moments(counts);
-            return if mean > 0.0 { variance / mean } else { 0.0 };
+        let samples = self.kept.len();
+        let per_sample = messages / samples.max(1) as f64;
+        let most = (samples / PIECES).max(1);
+        let piece = ((PIECE_MESSAGES / per_sample).ceil() as usize).clamp(1, most);
+        let counts: Vec<f64> = self.kept.iter().map(|one| f64::from(one.segments_out)).collect();
+        let (mean, variance) = moments(counts.chunks_exact(piece).map(|piece| piece.iter().sum()));
+        let dispersion = if mean > 0.0 { variance / mean } else { 0.0 };
+        if per_sample >= 1.0 {
+            return dispersion;
         }
         let times: Vec<u64> = self.kept.iter().filter_map(|one| one.sent).collect();
         let gaps = times.windows(2).filter_map(|pair| match pair {
@@ -146,7 +156,8 @@ impl History {
             _ => None,
         });
         let (mean, variance) = moments(gaps);
-        if mean > 0.0 { variance / (mean * mean) } else { 0.0 }
+        let variation = if mean > 0.0 { variance / (mean * mean) } else { 0.0 };
+        dispersion.max(variation)
     }
 
     /// The median size of what was sent, and the part of it that is about as long.

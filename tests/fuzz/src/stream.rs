@@ -9,6 +9,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
 use sentinel_common::limits::INSPECTION_BUDGET;
 use sentinel_common::segment::NOISE_FIRST;
+use sentinel_common::segment::{ROUNDS, STEPS};
 use sentinel_common::verdict::Reason;
 
 use crate::BUILT_IN;
@@ -19,9 +20,9 @@ pub const TURN: u8 = 0x1e;
 /// Bytes by which the gate judges a direction's first segment.
 const GATE: usize = 4;
 
-/// Bytes of a segment of a framed stream, at most: a step takes one at least, and a segment is read in
-/// 256 steps. `known/stream/many-short-chunks` is what happens above.
-const FRAMED: usize = 240;
+/// Bytes of a segment of a framed stream, at most: a step takes one at least, and so many steps are
+/// taken in one segment.
+const FRAMED: usize = STEPS * ROUNDS;
 
 /// How a turn is put into segments.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,14 +61,6 @@ pub fn run(data: &[u8]) {
             assert_eq!(other, finest, "{cut:?}: what the finest cut catches, every cut does");
         }
     }
-}
-
-/// Whether a conversation is caught byte by byte and not in whole segments: what is not to be.
-#[must_use]
-pub fn hides_in_whole_segments(data: &[u8]) -> bool {
-    let turns: Vec<&[u8]> = data.get(4..).unwrap_or(&[]).split(|byte| *byte == TURN).collect();
-    let caught = |cut| converse(&turns, cut, 1).outcome.reason == Reason::Stratum;
-    caught(Cut::Bytes) && !caught(Cut::Whole(MAX_PAYLOAD))
 }
 
 /// Without a budget, one side alone: the reader's answer is that of the whole stream, to the byte.
