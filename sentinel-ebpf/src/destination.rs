@@ -41,7 +41,7 @@ pub fn listed(config: &Config, remote: &Address) -> Option<u32> {
         || value(FEED_ADDRESSES.get_ptr_mut(remote)).map(|feed| *feed),
         || match config.feed_prefixes {
             0 => None,
-            _ => FEED_PREFIXES.get(&Key::new(ADDRESS_BITS, *remote)).copied(),
+            _ => FEED_PREFIXES.get(Key::new(ADDRESS_BITS, *remote)).copied(),
         },
     )
 }

@@ -20,6 +20,11 @@ const PACKETS: &str = "Packets and calls judged in the kernel, by reason and ver
 const LOSSES: &str = "What was lost, skipped or could not be done, in the kernel or in the agent.";
 const EVENTS: &str =
     "Events that reached the agent, by kind and verdict; fewer than packets, a flow tells once.";
+const SUPPRESSED: &str = "Events left out of the journal because many like them are in it.";
+const PENDING: &str = "Events that wait for their process or for the end of their socket.";
+const FOLLOWED: &str =
+    "Connections whose traffic is sampled for the score of mining that cannot be read.";
+const COLLISIONS: &str = "Names that only shared a hash with a feed's domain: not told of.";
 const UNATTRIBUTED: &str = "Events whose process could not be described, by why.";
 const DECODE_ERRORS: &str =
     "Records of the kernel that could not be read, by what is wrong with them.";
@@ -64,11 +69,7 @@ impl Metrics {
             packets: counters(&registry, "packets_total", PACKETS, &["reason", "verdict"])?,
             losses: counters(&registry, "losses_total", LOSSES, &["kind"])?,
             events: counters(&registry, "events_total", EVENTS, &["kind", "verdict"])?,
-            suppressed: plain(
-                &registry,
-                "suppressed_events_total",
-                "Events left out of the journal because many like them are in it.",
-            )?,
+            suppressed: plain(&registry, "suppressed_events_total", SUPPRESSED)?,
             unattributed: counters(
                 &registry,
                 "unattributed_events_total",
@@ -82,16 +83,8 @@ impl Metrics {
                 COUNTERMEASURES,
                 &["action", "result"],
             )?,
-            pending: gauge(
-                &registry,
-                "pending_events",
-                "Events that wait for their process or for the end of their socket.",
-            )?,
-            followed: gauge(
-                &registry,
-                "followed_connections",
-                "Connections whose traffic is sampled for the score of mining that cannot be read.",
-            )?,
+            pending: gauge(&registry, "pending_events", PENDING)?,
+            followed: gauge(&registry, "followed_connections", FOLLOWED)?,
             generation: gauge(
                 &registry,
                 "policy_generation",
@@ -126,11 +119,7 @@ impl Metrics {
                 let opts = opts("feed_entries", "Entries of the feeds in force, by their kind.");
                 register(&registry, IntGaugeVec::new(opts, &["kind"])?)?
             },
-            name_collisions: plain(
-                &registry,
-                "name_collisions_total",
-                "Names that only shared a hash with a feed's domain: not told of.",
-            )?,
+            name_collisions: plain(&registry, "name_collisions_total", COLLISIONS)?,
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
         };
