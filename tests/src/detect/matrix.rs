@@ -105,8 +105,8 @@ pub(super) fn measure(readers: &mut Readers<'_>) -> Result<String> {
     let late = |dialect: &Dialect| readers.catches_late(&speech::share(*dialect, &plain));
     let late = Dialect::all().iter().filter(|dialect| late(dialect)).count();
     text += &format!(
-        "\nOf sessions on which both sides have spoken before the agent started, so that a socket's \
-         counters say so, the next share gives {late} of {} dialects away.\n",
+        "\nA session on which both sides have spoken opens nothing by itself: its next share gives {late} \
+         of {} dialects away. That is why the agent gives every open socket a state at its start.\n",
         Dialect::all().len()
     );
     Ok(text)
