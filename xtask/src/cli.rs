@@ -82,7 +82,7 @@ pub(crate) struct Test {
     #[arg(long)]
     pub(crate) keep_going: bool,
     /// End a guest that has not finished after this many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
     pub(crate) timeout: u64,
     /// Only tests whose name contains this.
     pub(crate) filter: Option<String>,

@@ -25,7 +25,9 @@ const SUMMARY: &str = "already open at the start";
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    for dialect in Dialect::COMMON {
+    // An emulated machine takes seconds for each agent's start.
+    let some = if std::env::var_os("SENTINEL_VM").is_some() { 1 } else { usize::MAX };
+    for dialect in Dialect::COMMON.into_iter().take(some) {
         let name = |what: &str| format!("older/{}/{what}", dialect.name());
         trials.push(trial(name("the_next_share_does_not_get_out"), move || next_share(dialect)));
         // EthProxy's jobs name no method: without what was said before they are any answer.
