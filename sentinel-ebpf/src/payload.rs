@@ -32,25 +32,54 @@ pub extern "C" fn gate(ctx: *mut __sk_buff, brief: u64, facts: u64) -> u32 {
     inspect::opening(Facts(facts), first, config.switch()) as u32
 }
 
-/// Reads a packet's payload for the flow on its socket, which gets its state here if it has none;
-/// returns a [`Verdict`]. `brief` is the packet's [`Brief`], `sequence` that of the payload's first
-/// byte, `way` a [`way`]. Global: see `reading`.
+/// Set in the answer of [`admit_payload`] when nothing is to be read: the rest is a [`Verdict`].
+const DONE: u32 = 1 << 31;
+
+/// Reads a packet's payload for the flow on its socket; returns a [`Verdict`]. `brief` is the packet's
+/// [`Brief`], `sequence` that of the payload's first byte, `way` a [`way`]. Global: see `reading`.
+///
+/// What comes before the reading and after it are functions of their own, so that nothing of them
+/// lies on the stack below the reader, which takes all that is left of its 512 bytes.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn read_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64, way: u64) -> u32 {
+    let admitted = admit_payload(ctx, brief, sequence, way);
+    if admitted & DONE != 0 {
+        return admitted & 0xff;
+    }
+    let skb = Skb(ctx);
+    let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
+        return Verdict::Allowed as u32;
+    };
+    let Some(flow) = socket.flow() else {
+        return Verdict::Allowed as u32;
+    };
+    let slot = u64::from(config.switch().signature_slot());
+    let place = u64::from(Brief(brief).payload().wrapping_add(admitted));
+    let found = rounds(flow, direction_of(way), place, |offset| {
+        read_segment(ctx, offset, u64::from(skb.len()), way & 1, slot)
+    });
+    conclude_payload(ctx, brief, sequence, way, u64::from(found))
+}
+
+/// Gives the packet's socket its state if it has none, and places the payload in its stream: the bytes
+/// of it that were read before, or [`DONE`] and a verdict. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn admit_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64, way: u64) -> u32 {
     let skb = Skb(ctx);
     let direction = direction_of(way);
-    let (from, end, sequence) = (Brief(brief).payload(), skb.len(), sequence as u32);
+    let sequence = sequence as u32;
     let Some(config) = CONFIG.get(0) else {
-        return Verdict::Allowed as u32;
+        return DONE | Verdict::Allowed as u32;
     };
     let Some(socket) = skb.socket() else {
         lose(Loss::Socketless);
-        return Verdict::Allowed as u32;
+        return DONE | Verdict::Allowed as u32;
     };
     let Some(flow) = socket.flow_or_new() else {
         lose(Loss::FlowState);
-        return Verdict::Allowed as u32;
+        return DONE | Verdict::Allowed as u32;
     };
     let switch = config.switch();
     inspect::refresh(flow, switch);
@@ -58,30 +87,23 @@ pub extern "C" fn read_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64, w
     if flow.is_settled(direction, switch.generation()) {
         // A verdict passed under an older policy, now under this one's mode: told anew, so that
         // userspace destroys the socket when an audit has become a block.
-        return told(ctx, brief, flow, direction);
+        return DONE | told(ctx, brief, flow, direction);
     }
     let started = flow.readers[direction as usize].started() != 0;
     let start = if started { Start::Unknown } else { skb.start(direction, sequence) };
     let arrival = arrival(skb, brief, sequence, way, start);
-    let skip = match inspect::admit(flow, direction, switch, &arrival) {
-        Admission::Nothing => return Verdict::Allowed as u32,
-        Admission::Read(skip) => skip,
+    match inspect::admit(flow, direction, switch, &arrival) {
+        Admission::Nothing => DONE | Verdict::Allowed as u32,
+        Admission::Read(skip) => skip & !DONE,
         Admission::Gap => {
             lose(Loss::SequenceGap);
             0
         }
-    };
-    let slot = u64::from(switch.signature_slot());
-    let place = u64::from(from.wrapping_add(skip));
-    let found = rounds(flow, direction, place, |offset| {
-        read_segment(ctx, offset, u64::from(end), direction as u64, slot)
-    });
-    conclude_payload(ctx, brief, u64::from(sequence), way, u64::from(found))
+    }
 }
 
 /// What the reading of a packet's payload came to: passes the verdict, if there is one, tells of it
-/// and returns it. On its own so that nothing of it lies on the stack below the reader, which takes
-/// all that is left of it. Global: see `reading`.
+/// and returns it. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn conclude_payload(
