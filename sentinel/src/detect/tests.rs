@@ -31,7 +31,8 @@ impl Script {
     }
 
     fn sample(&mut self, cookie: u64) -> Sample {
-        self.traffic.last_sent = u32::try_from((self.at - self.last_sent) * 1000).unwrap_or(0);
+        self.traffic.last_sent =
+            u32::try_from(self.at.saturating_sub(self.last_sent) * 1000).unwrap_or(0);
         Sample {
             at: self.at * SECOND,
             cookie,
