@@ -31,7 +31,10 @@ pod!(
     crate::config::OwnerSlot,
     crate::flow::Flow,
     crate::names::NameSlot,
+    crate::policy::Binding,
+    crate::policy::PolicyTable,
     crate::policy::PrefixKey,
     crate::policy::PrefixRules,
+    crate::policy::WorkloadKey,
     Signatures,
 );

@@ -77,6 +77,13 @@ impl Skb {
         unsafe { generated::bpf_skb_cgroup_id(self.0) }
     }
 
+    /// Id of the ancestor of the socket's cgroup at a level, the root being 0; 0 where there is none.
+    #[inline(always)]
+    pub fn ancestor(self, level: i32) -> u64 {
+        // SAFETY: takes the context of this program type.
+        unsafe { generated::bpf_skb_ancestor_cgroup_id(self.0, level) }
+    }
+
     /// Word `index` of the control buffer, which a test run sets.
     #[inline(always)]
     pub fn control(self, index: usize) -> u32 {
@@ -318,11 +325,11 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
     owner
 }
 
-/// Whether the calling task is in a cgroup or below it, given its depth under the root.
+/// The ancestor of the calling task's cgroup at a level, the root being 0; 0 where there is none.
 #[inline(always)]
-pub fn caller_is_within(cgroup: u64, depth: u32) -> bool {
-    // SAFETY: no pointers; 0 where the task's cgroup has no ancestor so deep.
-    unsafe { generated::bpf_get_current_ancestor_cgroup_id(depth as i32) == cgroup }
+pub fn caller_ancestor(level: i32) -> u64 {
+    // SAFETY: no pointers.
+    unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) }
 }
 
 /// Reads kernel memory; zero where there is none.

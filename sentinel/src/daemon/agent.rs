@@ -13,17 +13,18 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
-use super::prepare::{Prepared, PreparedPolicy, figures, names};
+use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
+use super::workloads::{self, Workloads};
 use super::{sampler, survey};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
-use crate::datapath::{Datapath, PolicySet};
+use crate::datapath::Datapath;
 use crate::engine::{Input, Names, State, rfc3339, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
-use crate::policy::{ByAllowlist, Judge};
+use crate::policy::{ByPolicy, Judge};
 use crate::signature::Sets;
 use crate::watch::clock;
 
@@ -59,8 +60,10 @@ pub struct Agent {
     pub(super) config: Config,
     /// What the numbers in force stand for.
     pub(super) names: Names,
-    /// The policy in force.
-    pub(super) policy: PolicySet,
+    /// The policies in force.
+    pub(super) policy: PreparedPolicy,
+    /// Which policies are on which cgroup.
+    pub(super) workloads: Arc<Workloads>,
     /// The signature sets that events may still be of.
     pub(super) sets: Sets,
     inputs: mpsc::Sender<Input>,
@@ -71,6 +74,8 @@ pub struct Agent {
     servers: Servers,
     /// Ends the sampler when it is dropped.
     sampler: std::sync::mpsc::Sender<()>,
+    /// Ends the watch over cgroups when it is dropped.
+    watcher: workloads::Watcher,
 }
 
 /// What an agent did, for its last line.
@@ -93,17 +98,21 @@ impl Agent {
         let Prepared { policy, signatures } = prepared;
         let number = datapath.set_signatures(&signatures.compiled.signatures)?;
         datapath.set_feeds(&policy.feeds)?;
-        let generation = datapath.set_policy(&policy.set)?;
+        let workloads = Arc::new(Workloads::of(datapath.cgroup()));
+        let plan = workloads.plan(&policy, &config);
+        let generation = datapath.set_policy(&plan.image)?;
+        let numbers = plan.numbers().to_vec();
+        workloads.applied(plan);
         let about = About {
             started: rfc3339(unix),
             mode: config.mode,
-            stratum: policy.set.modes.stratum,
+            stratum: policy.modes.stratum,
             encrypted_mining: config.capped(config.encrypted_mining.mode),
-            egress: policy.set.modes.egress,
-            prefixes: policy.set.prefixes.len(),
+            egress: policy.modes.egress,
+            prefixes: policy.set.prefixes(),
             policies: policy_names(&config),
             policy_error: None,
-            names: policy.set.modes.names,
+            names: policy.modes.names,
             feeds: policy.feeds.feeds().to_vec(),
             signatures: figures(number, &signatures),
             signature_error: None,
@@ -113,7 +122,7 @@ impl Agent {
         let set = about.signatures.clone();
         metrics.set_generation(generation);
         metrics.set_feeds(policy.feeds.tally());
-        let judge = judge(&policy);
+        let judge = judge(&policy, numbers.clone());
         let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
@@ -122,8 +131,8 @@ impl Agent {
         let sets = Sets::default();
         let names = Names {
             signatures: vec![names(number, &signatures.compiled)],
-            egress: policy.egress,
-            feeds: policy.feeds,
+            policies: Arc::new(policy_rules(&policy.set, &numbers)),
+            feeds: Arc::clone(&policy.feeds),
         };
         sets.push(number, signatures.compiled);
         inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
@@ -137,14 +146,15 @@ impl Agent {
         survey::start(&shared, &inputs)?;
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
+        let watcher = workloads::watch(&shared, &workloads)?;
         shared.set_not_ready(None);
-        warn(policy.warning.as_deref());
-        let policy = policy.set;
+        warn(&policy.warnings);
         Ok(Self {
             shared,
             config,
             names,
             policy,
+            workloads,
             sets,
             inputs,
             waiting,
@@ -153,6 +163,7 @@ impl Agent {
             engine,
             servers,
             sampler,
+            watcher,
         })
     }
 
@@ -179,6 +190,7 @@ impl Agent {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
         drop(self.sampler);
+        drop(self.watcher);
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -258,9 +270,8 @@ fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
 }
 
 /// Who is asked what would become of a connection under these policies.
-pub(super) fn judge(policy: &PreparedPolicy) -> Arc<dyn Judge> {
-    let mode = policy.set.modes.egress;
-    Arc::new(ByAllowlist::new(policy.allowlist.clone(), mode, Arc::clone(&policy.feeds)))
+pub(super) fn judge(policy: &PreparedPolicy, numbers: Vec<u16>) -> Arc<dyn Judge> {
+    Arc::new(ByPolicy::new(Arc::clone(&policy.set), numbers, Arc::clone(&policy.feeds)))
 }
 
 pub(super) fn policy_names(config: &Config) -> Vec<String> {
@@ -277,8 +288,8 @@ pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
         && (&before.state_dir, &before.log_level) == (state_dir, log_level)
 }
 
-pub(super) fn warn(text: Option<&str>) {
-    if let Some(text) = text {
+pub(super) fn warn(warnings: &[String]) {
+    for text in warnings {
         tracing::warn!("{text}");
     }
 }

@@ -7,6 +7,7 @@ mod reader;
 mod reload;
 mod sampler;
 mod survey;
+mod workloads;
 
 use std::io;
 use std::path::PathBuf;

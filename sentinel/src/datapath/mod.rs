@@ -7,10 +7,12 @@
 mod attach;
 mod error;
 mod feeds;
+mod image;
 mod kernel;
 mod object;
 mod offsets;
 pub mod platform;
+mod policies;
 mod replay;
 mod ring;
 mod sockets;
@@ -19,15 +21,14 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use sentinel_common::config::Modes;
 use sentinel_common::flow::Flow;
-use sentinel_common::policy::PrefixRules;
+use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use serde::Serialize;
 
 use crate::feed::FeedSet;
 pub use error::{DatapathError, OpenError};
+pub use image::{PolicyImage, PrefixEntry};
 pub use kernel::Kernel;
 pub use object::verified_instructions;
 pub use replay::{Judge, KernelEngine};
@@ -42,11 +43,20 @@ pub trait Datapath: Send {
     /// When the kernel refuses the map update; the set before stays in force.
     fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError>;
 
-    /// Replaces the allowlist and both modes in one switch; returns the new generation.
+    /// Replaces the policies and all modes in one switch, writing what differs from the set before the
+    /// last; returns the new generation. Waits for the programs that still look into that one.
     ///
     /// # Errors
     /// When the set does not fit or the kernel refuses it; the policy before stays in force.
-    fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError>;
+    fn set_policy(&mut self, policy: &Arc<PolicyImage>) -> Result<u32, DatapathError>;
+
+    /// Chooses policies for a cgroup that is new, or forgets one that is gone: at once, in the set in
+    /// force.
+    ///
+    /// # Errors
+    /// When there is no room, or the kernel refuses it; then the cgroup is judged as one beneath its
+    /// nearest known ancestor.
+    fn bind(&mut self, cgroup: u64, binding: Option<&Binding>) -> Result<(), DatapathError>;
 
     /// Replaces the feeds, entry by entry: only what differs is written, and lookups go on.
     ///
@@ -91,15 +101,6 @@ pub enum ServerName {
     Named(String),
     /// It named nobody.
     Nobody,
-}
-
-/// A policy as the kernel takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicySet {
-    /// What each kind of finding leads to.
-    pub modes: Modes,
-    /// The allowlist, each prefix with what it and the prefixes around it allow.
-    pub prefixes: Vec<(IpNet, PrefixRules)>,
 }
 
 /// An attached program.
