@@ -1,20 +1,19 @@
 //! What `connect(2)` costs with the hooks: live, since no test run knows these programs.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::policy::node_policy;
 use anyhow::{Context as _, Result};
 use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
 use sentinel_common::config::Modes;
-use sentinel_common::limits::MAX_PORT_RANGES;
-use sentinel_common::policy::{PortRange, PrefixRules};
 use sentinel_common::verdict::Mode;
 
 use super::Case;
 use super::table::Row;
 use crate::cgroup::{self, TestCgroup};
 use crate::netlab::{Lab, Subnet};
+use crate::policy::node_policy;
 
 /// Prefixes in the allowlist that every connect is judged by.
 const PREFIXES: u32 = 1000;

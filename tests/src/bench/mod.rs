@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
 use sentinel_common::config::Modes;
 use sentinel_common::verdict::Mode;
+use std::sync::Arc;
 
 pub use cases::Case;
 pub use table::Row;
