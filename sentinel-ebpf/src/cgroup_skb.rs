@@ -58,8 +58,9 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(packet) = parse(&skb) else {
         return unreadable(switch, skb, direction);
     };
+    let is_answer = is_answer(switch, skb, &packet, direction);
     if needs_judgement(switch, skb, &packet, direction)
-        && !is_answer(switch, skb, &packet, direction)
+        && !is_answer
         && judge_packet(skb.0, packet.brief().0, direction as u64) == Verdict::Blocked as u32
     {
         return DROP;
@@ -129,7 +130,8 @@ fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Directi
         && (packet.opens_connection() || !skb.socket().is_some_and(|socket| socket.is_tcp()))
 }
 
-/// Whether a packet comes from where this socket has sent something: an answer, and nobody's call.
+/// Whether a packet comes from where this socket has sent something: an answer, and nobody's call. Of
+/// what goes out it is noted where to.
 #[inline(always)]
 fn is_answer(switch: Switch, skb: Skb, packet: &Packet, direction: Direction) -> bool {
     switch.on_ingress()

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use sentinel_common::verdict::{Loss, loss_counter};
+use sentinel_common::verdict::{Loss, Mode, loss_counter};
+use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -66,7 +67,7 @@ pub struct Agent {
     pub(super) workloads: Arc<Workloads>,
     /// The signature sets that events may still be of.
     pub(super) sets: Sets,
-    inputs: mpsc::Sender<Input>,
+    pub(super) inputs: mpsc::Sender<Input>,
     waiting: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
     reader: JoinHandle<()>,
@@ -122,7 +123,7 @@ impl Agent {
         let set = about.signatures.clone();
         metrics.set_generation(generation);
         metrics.set_feeds(policy.feeds.tally());
-        let judge = judge(&policy, numbers.clone());
+        let judge = judge(&policy, numbers.clone(), config.mode);
         let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
@@ -171,6 +172,13 @@ impl Agent {
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.servers.address
+    }
+
+    /// How long until the next policy ends.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Duration> {
+        let left = self.policy.set.next_expiry? - OffsetDateTime::from(SystemTime::now());
+        Some(Duration::try_from(left).unwrap_or_default())
     }
 
     /// The agent at a glance.
@@ -270,8 +278,8 @@ fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
 }
 
 /// Who is asked what would become of a connection under these policies.
-pub(super) fn judge(policy: &PreparedPolicy, numbers: Vec<u16>) -> Arc<dyn Judge> {
-    Arc::new(ByPolicy::new(Arc::clone(&policy.set), numbers, Arc::clone(&policy.feeds)))
+pub(super) fn judge(policy: &PreparedPolicy, numbers: Vec<u16>, cap: Mode) -> Arc<dyn Judge> {
+    Arc::new(ByPolicy::new(Arc::clone(&policy.set), numbers, cap, Arc::clone(&policy.feeds)))
 }
 
 pub(super) fn policy_names(config: &Config) -> Vec<String> {

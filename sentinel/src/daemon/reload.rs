@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sentinel_common::verdict::Mode;
 use tokio::task::spawn_blocking;
 
 use super::agent::{Agent, judge, policy_names, same_wiring, warn};
@@ -11,6 +12,7 @@ use super::prepare::{
     PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, policy_rules,
     prepare_policy, prepare_signatures,
 };
+use super::recheck;
 use crate::config::Config;
 use crate::datapath::DatapathError;
 use crate::engine::Input;
@@ -91,7 +93,7 @@ impl Agent {
         numbers: Vec<u16>,
         generation: u32,
     ) {
-        self.shared.set_judge(judge(&prepared, numbers.clone()));
+        self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode));
         let PreparedPolicy { modes, set, feeds, warnings } = &prepared;
         self.shared.tell(|about| {
             about.mode = config.mode;
@@ -115,6 +117,9 @@ impl Agent {
         self.names.feeds = Arc::clone(feeds);
         self.policy = prepared;
         self.send(Input::Applied(Box::new(self.names.clone()), generation)).await;
+        if config.mode == Mode::Enforce {
+            recheck::start(&self.shared, &self.inputs);
+        }
     }
 
     /// Says that new policies or feeds were not taken.

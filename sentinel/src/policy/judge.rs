@@ -44,6 +44,16 @@ pub trait Judge: Send + Sync {
     /// path.
     fn judge(&self, cgroup: Option<&str>, remote: SocketAddr, protocol: u8) -> Judgement;
 
+    /// What an open connection would be refused by today, if it were new: `Blocked`, or `None`.
+    fn refusal(
+        &self,
+        _cgroup: Option<&str>,
+        _open: &Request,
+        _way: Direction,
+    ) -> Option<Judgement> {
+        None
+    }
+
     /// The feed that gives this name, lower-case and dotted, to a mining pool.
     fn pool_name(&self, _name: &str) -> Option<String> {
         None
@@ -55,14 +65,30 @@ pub trait Judge: Send + Sync {
 pub struct ByPolicy {
     set: Arc<PolicySet>,
     numbers: Vec<u16>,
+    /// The most that is done about anything.
+    cap: Mode,
     feeds: Arc<FeedSet>,
 }
 
 impl ByPolicy {
-    /// `numbers` are those of the set's policies.
+    /// `numbers` are those of the set's policies; nothing is above `cap`.
     #[must_use]
-    pub const fn new(set: Arc<PolicySet>, numbers: Vec<u16>, feeds: Arc<FeedSet>) -> Self {
-        Self { set, numbers, feeds }
+    pub const fn new(
+        set: Arc<PolicySet>,
+        numbers: Vec<u16>,
+        cap: Mode,
+        feeds: Arc<FeedSet>,
+    ) -> Self {
+        Self { set, numbers, cap, feeds }
+    }
+
+    /// What the policies on a path say, by no more than `cap`.
+    fn ask(&self, path: Option<&str>, cap: Mode, way: Direction, request: &Request) -> Judgement {
+        let judged = self.bound(path).judge(&self.set, cap, way, request, None);
+        let Decision { verdict, reason, .. } = judged.decision;
+        let number = judged.policy.and_then(|place| self.numbers.get(place)).copied();
+        let rule = number.map_or(0, |number| source(number, judged.rule));
+        Judgement { verdict, reason, rule, feed: None }
     }
 
     /// The policies on a path, by what its folders are called.
@@ -92,19 +118,23 @@ impl Judge for ByPolicy {
         let port = Some(remote.port());
         let request = Request { remote: mapped(remote.ip()), protocol, port, icmp_type: 0 };
         // The connection is open already: at most it is told of.
-        let bound = self.bound(cgroup);
-        let judged = bound.judge(&self.set, Mode::Audit, Direction::Egress, &request, None);
-        let Decision { verdict, reason, .. } = judged.decision;
-        let number = judged.policy.and_then(|place| self.numbers.get(place)).copied();
-        let rule = number.map_or(0, |number| source(number, judged.rule));
-        let hit = self.feeds.address(remote.ip()).filter(|_| reason != Reason::Loopback);
-        let Some(hit) = hit else {
-            return Judgement { verdict, reason, rule, feed: None };
-        };
+        let said = self.ask(cgroup, Mode::Audit, Direction::Egress, &request);
+        let hit = self.feeds.address(remote.ip()).filter(|_| said.reason != Reason::Loopback);
+        let Some(hit) = hit else { return said };
         let feed = Some(hit.feed.name.clone());
-        let denied = verdict != Verdict::Allowed;
-        let reason = if denied { reason } else { Reason::PoolAddress };
+        let denied = said.verdict != Verdict::Allowed;
+        let reason = if denied { said.reason } else { Reason::PoolAddress };
         Judgement { verdict: Verdict::Audited, reason, rule: 0, feed }
+    }
+
+    fn refusal(&self, cgroup: Option<&str>, open: &Request, way: Direction) -> Option<Judgement> {
+        let said = self.ask(cgroup, self.cap, way, open);
+        // An address may have been allowed by a name, which only the kernel's table knows.
+        let bound = self.bound(cgroup);
+        let named = bound.places.iter().filter_map(|place| self.set.policies.get(*place));
+        let by_name = named.into_iter().any(|policy| !policy.names.is_empty());
+        let is_sure = said.reason == Reason::Denied || way == Direction::Ingress || !by_name;
+        (said.verdict == Verdict::Blocked && is_sure).then_some(said)
     }
 
     fn pool_name(&self, name: &str) -> Option<String> {
@@ -124,17 +154,26 @@ mod tests {
     fn an_open_connection_is_told_of_and_never_blocked() {
         let source = Source { name: "p.yaml".to_owned(), text: POLICY.to_owned() };
         let set = Arc::new(compile(&[source], time::OffsetDateTime::UNIX_EPOCH).unwrap());
-        let judge = ByPolicy::new(Arc::clone(&set), vec![7], Arc::default());
+        let judge = ByPolicy::new(Arc::clone(&set), vec![7], Mode::Enforce, Arc::default());
         let ask = |text: &str| judge.judge(Some("/a/b"), text.parse().unwrap(), 6);
         let good = ask("10.1.2.3:443");
         assert_eq!((good.verdict, good.rule), (Verdict::Allowed, 7 << 16 | 1));
         assert_eq!(ask("10.1.2.3:444").verdict, Verdict::Audited);
         assert_eq!(ask("[2001:db8::1]:443").reason, Reason::NotAllowlisted);
         assert_eq!(ask("127.0.0.1:9").reason, Reason::Loopback);
+        let request = Request {
+            remote: mapped("10.1.2.3".parse().unwrap()),
+            protocol: 6,
+            port: Some(444),
+            icmp_type: 0,
+        };
+        let refusal = judge.refusal(None, &request, Direction::Egress).unwrap();
+        assert_eq!((refusal.verdict, refusal.rule), (Verdict::Blocked, 7 << 16));
+        assert!(judge.refusal(None, &request, Direction::Ingress).is_none());
         let text = b"192.0.2.1\n".to_vec().into();
         let source = crate::feed::Source { name: "f.txt".into(), text };
         let pools = Arc::new(crate::feed::compile(&[source]).unwrap());
-        let none = ByPolicy::new(Arc::default(), Vec::new(), pools);
+        let none = ByPolicy::new(Arc::default(), Vec::new(), Mode::Audit, pools);
         let ask = |text: &str| none.judge(None, text.parse().unwrap(), 6);
         assert_eq!(ask("192.0.2.2:3333").verdict, Verdict::Allowed);
         let pool = ask("192.0.2.1:3333");
