@@ -14,7 +14,8 @@ use crate::setup;
 /// Measures what was asked for.
 pub(crate) fn verb(args: &Bench) -> Result<()> {
     match &args.what {
-        BenchKind::Kernel { args } => kernel(args),
+        BenchKind::Kernel { args } => in_kernel("kernel", args),
+        BenchKind::Policy { args } => in_kernel("policy", args),
         BenchKind::Score { args } => score(args),
         BenchKind::Detect { args } => detect(args),
     }
@@ -30,11 +31,10 @@ fn detect(args: &[String]) -> Result<()> {
     process::become_program(command)
 }
 
-fn kernel(args: &[String]) -> Result<()> {
+fn in_kernel(what: &str, args: &[String]) -> Result<()> {
     let toolchain = setup::for_run()?;
     build::release(toolchain, &["-p", "sentinel-tests", "--bin", "sentinel-bench"])?;
-    let args: Vec<String> =
-        std::iter::once("kernel".to_owned()).chain(args.iter().cloned()).collect();
+    let args: Vec<String> = std::iter::once(what.to_owned()).chain(args.iter().cloned()).collect();
     process::become_program(root::command(&project::release("sentinel-bench"), &args)?)
 }
 

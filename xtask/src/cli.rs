@@ -160,6 +160,12 @@ pub(crate) enum BenchKind {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// What many policies cost: to compile, to switch, and each connect() (needs root).
+    Policy {
+        /// Arguments for the bench binary.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// What is caught, missed and accused wrongly: over captures, made and given, with nDPI beside.
     ///
     /// The tables go into README.md as well, between its two markers.

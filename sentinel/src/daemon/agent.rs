@@ -145,6 +145,7 @@ impl Agent {
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
         survey::start(&shared, &inputs)?;
+        workloads::prepare_next(&shared);
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         let watcher = workloads::watch(&shared, &workloads)?;

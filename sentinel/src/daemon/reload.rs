@@ -12,7 +12,7 @@ use super::prepare::{
     PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, policy_rules,
     prepare_policy, prepare_signatures,
 };
-use super::recheck;
+use super::{recheck, workloads};
 use crate::config::Config;
 use crate::datapath::DatapathError;
 use crate::engine::Input;
@@ -117,6 +117,7 @@ impl Agent {
         self.names.feeds = Arc::clone(feeds);
         self.policy = prepared;
         self.send(Input::Applied(Box::new(self.names.clone()), generation)).await;
+        workloads::prepare_next(&self.shared);
         if config.mode == Mode::Enforce {
             recheck::start(&self.shared, &self.inputs);
         }

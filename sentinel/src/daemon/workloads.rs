@@ -15,7 +15,7 @@ use super::prepare::PreparedPolicy;
 use crate::api::Shared;
 use crate::config::Config;
 use crate::datapath::PolicyImage;
-use crate::policy::{Binder, Bound, Numbers, PolicySet, Subject};
+use crate::policy::{Binder, Chooser, Numbers, PolicySet};
 use crate::watch::cgroup_events::{CgroupEvents, Change};
 use crate::watch::cgroupfs::Tree;
 
@@ -30,10 +30,11 @@ pub struct Workloads {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Ids by path. A folder comes before what is in it.
+    /// Ids by path.
     cgroups: BTreeMap<String, u64>,
     set: Arc<PolicySet>,
     binder: Option<Binder>,
+    chooser: Chooser,
     numbers: Numbers,
     events: Option<CgroupEvents>,
 }
@@ -107,21 +108,15 @@ impl Workloads {
 
 impl State {
     /// The policies on every known cgroup.
-    fn bindings(&self, set: &PolicySet, binder: &Binder) -> BTreeMap<u64, Binding> {
-        let mut bound: BTreeMap<&str, Bound> = BTreeMap::new();
-        let mut bindings = BTreeMap::new();
+    fn bindings(&mut self, set: &PolicySet, binder: &Binder) -> BTreeMap<u64, Binding> {
+        self.chooser.follow(set);
         let mut overfull = 0;
-        for (path, id) in &self.cgroups {
-            let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
-            let parent = if parent.is_empty() { "/" } else { parent };
-            let around = bound.get(parent).filter(|_| path != "/");
-            let around = around.cloned().unwrap_or_else(|| Bound::node(set));
-            let own = around.below(set, Subject { path, pod: None });
-            let (binding, left_out) = binder.binding(set, &own, path);
+        let bindings = self.cgroups.iter().map(|(path, id)| {
+            let (binding, left_out) = binder.binding(set, self.chooser.choose(set, path), path);
             overfull += usize::from(left_out > 0);
-            bindings.insert(*id, binding);
-            bound.insert(path, own);
-        }
+            (*id, binding)
+        });
+        let bindings = bindings.collect();
         if overfull > 0 {
             tracing::warn!("{overfull} cgroups have more policies than there is room for");
         }
@@ -129,15 +124,10 @@ impl State {
     }
 
     /// The policies on a cgroup, by the folders that it lies in.
-    fn binding(&self, path: &str) -> Option<Binding> {
-        let binder = self.binder.as_ref()?;
-        let mut bound = Bound::node(&self.set);
-        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-        for end in ends {
-            let path = path.get(..end)?;
-            bound = bound.below(&self.set, Subject { path, pod: None });
-        }
-        Some(binder.binding(&self.set, &bound, path).0)
+    fn binding(&mut self, path: &str) -> Option<Binding> {
+        let (binder, set) = (self.binder.as_ref()?, Arc::clone(&self.set));
+        self.chooser.follow(&set);
+        Some(binder.binding(&set, self.chooser.choose(&set, path), path).0)
     }
 
     /// Notes a change; returns the cgroup's id, and its policies if it is there.
@@ -148,9 +138,25 @@ impl State {
                 self.cgroups.insert(path, id);
                 binding.map(|binding| (id, Some(binding)))
             }
-            Change::Vanished(path) => self.cgroups.remove(&path).map(|id| (id, None)),
+            Change::Vanished(path) => {
+                self.chooser.forget(&path);
+                self.cgroups.remove(&path).map(|id| (id, None))
+            }
             Change::Lost => None,
         }
+    }
+}
+
+/// Has the kernel made ready for the next set, in a thread of its own.
+pub fn prepare_next(shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    let work = move || {
+        if let Some(Err(error)) = shared.with_datapath(|datapath| datapath.prepare_next()) {
+            tracing::warn!("the next policy will take longer to write: {error}");
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("policies".to_owned()).spawn(work) {
+        tracing::warn!("the next policy will take longer to write: {error}");
     }
 }
 

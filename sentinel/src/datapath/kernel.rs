@@ -178,6 +178,13 @@ impl Kernel {
         grace.set(0, &marker, 0).map_err(refused)
     }
 
+    /// Makes a slot that is not in force hold these policies.
+    fn slot(&mut self, slot: u8, policy: &Arc<PolicyImage>) -> Result<usize, DatapathError> {
+        let [first, second] = &mut self.resident;
+        let resident = if slot == 0 { first } else { second };
+        resident.write(&mut self.ebpf, slot, policy)
+    }
+
     /// Makes the feeds' maps hold this set, and goes back where the kernel refuses a part of it.
     fn turn_feeds(&mut self, new: &Arc<FeedSet>) -> Result<usize, DatapathError> {
         if self.torn {
@@ -241,9 +248,7 @@ impl Datapath for Kernel {
         let slot = now.policy_slot() ^ 1;
         // A program that loaded the switch before the last policy may look into that slot still.
         self.wait_for_programs()?;
-        let [first, second] = &mut self.resident;
-        let resident = if slot == 0 { first } else { second };
-        let touched = resident.write(&mut self.ebpf, slot, policy)?;
+        let touched = self.slot(slot, policy)?;
         let generation = now.generation().wrapping_add(1).max(1);
         let PolicyImage { modes, by_workload, on_ingress, .. } = **policy;
         let policies = Policies { slot, by_workload, on_ingress };
@@ -252,6 +257,14 @@ impl Datapath for Kernel {
             tracing::info!("{touched} entries of policies written in {:.1?}", begun.elapsed());
         }
         Ok(generation)
+    }
+
+    fn prepare_next(&mut self) -> Result<(), DatapathError> {
+        let [first, second] = &self.resident;
+        let now = self.switch().policy_slot();
+        let Some(image) = (if now == 0 { first } else { second }).image() else { return Ok(()) };
+        self.wait_for_programs()?;
+        self.slot(now ^ 1, &image).map(drop)
     }
 
     fn bind(&mut self, cgroup: u64, binding: Option<&Binding>) -> Result<(), DatapathError> {

@@ -50,6 +50,13 @@ pub trait Datapath: Send {
     /// When the set does not fit or the kernel refuses it; the policy before stays in force.
     fn set_policy(&mut self, policy: &Arc<PolicyImage>) -> Result<u32, DatapathError>;
 
+    /// Writes the policies in force into the slot that is not, so that the next set, which will mostly be
+    /// the same, has little to write.
+    ///
+    /// # Errors
+    /// When the kernel refuses an entry; what is in force is not touched.
+    fn prepare_next(&mut self) -> Result<(), DatapathError>;
+
     /// Chooses policies for a cgroup that is new, or forgets one that is gone: at once, in the set in
     /// force.
     ///

@@ -28,6 +28,11 @@ type Trie<'a> = LpmTrie<&'a mut MapData, PrefixKey, PrefixRules>;
 type Workloads<'a> = HashMap<&'a mut MapData, WorkloadKey, Binding>;
 
 impl Resident {
+    /// The set that stands here.
+    pub(super) fn image(&self) -> Option<Arc<PolicyImage>> {
+        self.image.clone().filter(|_| !self.torn)
+    }
+
     /// Makes the slot hold this set; returns how many entries were touched. Nobody may be looking.
     ///
     /// # Errors

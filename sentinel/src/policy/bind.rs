@@ -1,12 +1,14 @@
 //! Which policies are on which cgroup.
 
+use std::collections::HashMap;
+
 use sentinel_common::flow::Direction;
 use sentinel_common::limits::MAX_POLICIES_PER_WORKLOAD;
 use sentinel_common::policy::{Binding, Request, Tally};
 use sentinel_common::verdict::Mode;
 
 use super::judge::Judged;
-use super::selector::Subject;
+use super::selector::{Selector, Subject};
 use super::set::PolicySet;
 use crate::attribution::workload;
 
@@ -78,6 +80,45 @@ impl Binder {
     }
 }
 
+/// Chooses the policies on cgroups, and remembers them while policies change in anything but whom they
+/// are about.
+#[derive(Clone, Debug, Default)]
+pub struct Chooser {
+    selectors: Vec<Selector>,
+    chosen: HashMap<String, Bound>,
+}
+
+impl Chooser {
+    /// Chooses from this set from now on.
+    pub fn follow(&mut self, set: &PolicySet) {
+        let selectors = || set.policies.iter().map(|policy| &policy.selector);
+        if !self.selectors.iter().eq(selectors()) {
+            self.selectors = selectors().cloned().collect();
+            self.chosen.clear();
+        }
+    }
+
+    /// The policies on the cgroup at this path, in the set that is followed.
+    pub fn choose(&mut self, set: &PolicySet, path: &str) -> &Bound {
+        if !self.chosen.contains_key(path) {
+            let around = match path.rsplit_once('/') {
+                Some((around, name)) if !name.is_empty() => {
+                    self.choose(set, if around.is_empty() { "/" } else { around }).clone()
+                }
+                _ => Bound::node(set),
+            };
+            let bound = around.below(set, Subject { path, pod: None });
+            self.chosen.insert(path.to_owned(), bound);
+        }
+        self.chosen.entry(path.to_owned()).or_default()
+    }
+
+    /// The cgroup is gone.
+    pub fn forget(&mut self, path: &str) {
+        self.chosen.remove(path);
+    }
+}
+
 /// Whether a cgroup is a unit or a container, and not a folder of such.
 fn is_workload(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -97,10 +138,11 @@ impl Bound {
     /// The policies on a cgroup within one that has these: what is on a cgroup is on all beneath it.
     #[must_use]
     pub fn below(&self, set: &PolicySet, subject: Subject<'_>) -> Self {
-        let places = set.policies.iter().enumerate().filter(|(place, policy)| {
-            self.places.binary_search(place).is_ok() || policy.selector.selects(subject)
-        });
-        Self { places: places.map(|(place, _)| place).collect() }
+        let mut places = self.places.clone();
+        places.extend(set.selecting(subject));
+        places.sort_unstable();
+        places.dedup();
+        Self { places }
     }
 
     /// What they make of a request: the kernel's answer, `name` being what the address was resolved

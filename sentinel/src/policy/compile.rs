@@ -48,9 +48,7 @@ fn in_force(policies: Vec<Policy>, now: OffsetDateTime) -> PolicySet {
         let key = |policy: &Policy| (!policy.selector.is_node(), policy.name.clone());
         key(one).cmp(&key(other))
     });
-    let next_expiry = policies.iter().filter_map(|policy| policy.expires).min();
-    let expired = ended.into_iter().map(|policy| policy.name).collect();
-    PolicySet { policies, next_expiry, expired }
+    PolicySet::new(policies, ended.into_iter().map(|policy| policy.name).collect())
 }
 
 fn check_names(documents: &[Parsed<'_>], findings: &mut Vec<Diagnostic>) {

@@ -9,8 +9,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Decision, Request, source};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-use super::bind::Bound;
-use super::selector::Subject;
+use super::bind::{Bound, Chooser};
 use super::set::PolicySet;
 use crate::feed::FeedSet;
 
@@ -93,14 +92,7 @@ impl ByPolicy {
 
     /// The policies on a path, by what its folders are called.
     fn bound(&self, path: Option<&str>) -> Bound {
-        let mut bound = Bound::node(&self.set);
-        let path = path.unwrap_or("/");
-        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-        for end in ends {
-            let Some(path) = path.get(..end) else { continue };
-            bound = bound.below(&self.set, Subject { path, pod: None });
-        }
-        bound
+        Chooser::default().choose(&self.set, path.unwrap_or("/")).clone()
     }
 }
 

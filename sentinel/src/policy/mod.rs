@@ -25,7 +25,7 @@ mod spread;
 mod tests;
 mod trie;
 
-pub use bind::{Binder, Bound};
+pub use bind::{Binder, Bound, Chooser};
 pub use compile::compile;
 pub use diagnostic::Diagnostic;
 pub use fqdn::Pattern;

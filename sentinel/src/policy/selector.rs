@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use super::model::LabelSelector;
 
@@ -86,6 +86,68 @@ impl Selector {
 fn holds(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
+
+/// Selectors by what they need, so that a cgroup is not held against every one of thousands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    /// Those without a pattern, and all where the patterns are too many to be put together.
+    others: Vec<usize>,
+    units: Patterns,
+    cgroups: Patterns,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Patterns {
+    set: GlobSet,
+    /// The selector of each pattern.
+    places: Vec<usize>,
+}
+
+impl Index {
+    pub(super) fn new<'a>(selectors: impl Iterator<Item = &'a Selector> + Clone) -> Self {
+        let of = |pattern: fn(&Selector) -> Option<&Glob>| {
+            let globs = selectors.clone().enumerate();
+            let globs = globs.filter_map(|(place, it)| pattern(it).map(|glob| (place, glob)));
+            let mut builder = GlobSetBuilder::new();
+            let mut places = Vec::new();
+            for (place, glob) in globs {
+                builder.add(glob.matcher.glob().clone());
+                places.push(place);
+            }
+            builder.build().map(|set| Patterns { set, places })
+        };
+        let cgroups = of(|selector| selector.cgroup.as_ref());
+        // One with both patterns is found by its cgroup's.
+        let units = of(|selector| selector.unit.as_ref().filter(|_| selector.cgroup.is_none()));
+        let (Ok(cgroups), Ok(units)) = (cgroups, units) else {
+            let others = selectors.enumerate().map(|(place, _)| place).collect();
+            return Self { others, ..Self::default() };
+        };
+        let plain = selectors.enumerate();
+        let plain = plain.filter(|(_, it)| it.cgroup.is_none() && it.unit.is_none());
+        Self { others: plain.map(|(place, _)| place).collect(), units, cgroups }
+    }
+
+    /// Every selector that may select this cgroup, and some that may not.
+    pub(super) fn candidates(&self, subject: Subject<'_>) -> Vec<usize> {
+        let part = subject.path.rsplit('/').next().unwrap_or_default();
+        let mut found = self.others.clone();
+        for (patterns, text) in [(&self.units, part), (&self.cgroups, subject.path)] {
+            let matches = patterns.set.matches(text);
+            found.extend(matches.iter().filter_map(|at| patterns.places.get(*at)));
+        }
+        found
+    }
+}
+
+impl PartialEq for Index {
+    /// It says nothing that the selectors do not.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Index {}
 
 /// A shell pattern: `*` and `?` do not cross a slash, `**` does.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use sentinel_common::verdict::Mode;
 use time::OffsetDateTime;
 
 use super::fqdn::Pattern;
-use super::selector::Selector;
+use super::selector::{Index, Selector, Subject};
 use super::trie::Trie;
 
 /// A thing for each [`Direction`].
@@ -142,9 +142,26 @@ pub struct PolicySet {
     pub next_expiry: Option<OffsetDateTime>,
     /// Policies that have ended already.
     pub expired: Vec<PolicyName>,
+    index: Index,
 }
 
 impl PolicySet {
+    /// These policies, in their order; `expired` have ended already.
+    #[must_use]
+    pub(super) fn new(policies: Vec<Policy>, expired: Vec<PolicyName>) -> Self {
+        let next_expiry = policies.iter().filter_map(|policy| policy.expires).min();
+        let index = Index::new(policies.iter().map(|policy| &policy.selector));
+        Self { policies, next_expiry, expired, index }
+    }
+
+    /// Places of the policies that select this very cgroup, in no order.
+    pub(super) fn selecting(&self, subject: Subject<'_>) -> impl Iterator<Item = usize> {
+        let candidates = self.index.candidates(subject).into_iter();
+        candidates.filter(move |place| {
+            self.policies.get(*place).is_some_and(|policy| policy.selector.selects(subject))
+        })
+    }
+
     /// The strictest of what becomes of traffic in a direction; `Off` when no policy is about it.
     #[must_use]
     pub fn mode(&self, direction: Direction) -> Mode {

@@ -61,6 +61,10 @@ impl Datapath for Fake {
         Ok(self.generation())
     }
 
+    fn prepare_next(&mut self) -> Result<(), DatapathError> {
+        Ok(())
+    }
+
     fn bind(&mut self, _: u64, _: Option<&Binding>) -> Result<(), DatapathError> {
         Ok(())
     }

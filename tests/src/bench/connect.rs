@@ -60,7 +60,7 @@ fn policy(network: &str) -> Result<Arc<PolicyImage>> {
     node_policy(modes, &format!("egress: [{{toCIDRs: [{prefixes}]}}]"))
 }
 
-fn nanoseconds(target: SocketAddr, repeat: u32) -> Result<f64> {
+pub(super) fn nanoseconds(target: SocketAddr, repeat: u32) -> Result<f64> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let _ = socket.connect(target);
     let started = Instant::now();

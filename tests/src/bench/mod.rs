@@ -2,6 +2,7 @@
 
 mod cases;
 mod connect;
+pub mod policy;
 mod table;
 
 use anyhow::{Context as _, Result};

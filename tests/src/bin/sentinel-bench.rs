@@ -32,6 +32,18 @@ enum What {
         #[arg(long)]
         check: bool,
     },
+    /// Many policies: compiled, put in force, changed in one rule, and what a connect() costs then.
+    Policy {
+        /// Policies, each for five workloads of its own.
+        #[arg(long, default_value_t = 1000)]
+        policies: u32,
+        /// Prefixes in each of them; as many names come on top for every ten.
+        #[arg(long, default_value_t = 100)]
+        prefixes: u32,
+        /// Exit with 1 when a figure is over its budget.
+        #[arg(long)]
+        check: bool,
+    },
     /// The score for encrypted mining, on TLS sessions in compressed time; needs no root.
     Score {
         /// Sessions of each pattern.
@@ -70,6 +82,12 @@ const MARKER: &str = "bench detect";
 fn main() -> Result<ExitCode> {
     match Cli::parse().what {
         What::Kernel { rounds, repeat, check } => kernel(rounds, repeat, check),
+        What::Policy { policies, prefixes, check } => {
+            let rows = bench::policy::run(policies, prefixes)?;
+            print!("{}", bench::policy::table(&rows));
+            let over = rows.iter().any(bench::policy::Row::is_over);
+            Ok(if check && over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
         What::Score { sessions, set, scale, seconds } => {
             eprintln!("{sessions} sessions of each pattern; about {:.0} s", seconds / scale + 2.0);
             let outcomes = score::run(&Options { set, sessions, scale, seconds })?;
