@@ -85,15 +85,32 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
 /// # Errors
 /// The first thing that is wrong with them.
 pub fn prepare_signatures(config: &Config) -> Result<PreparedSet, PrepareError> {
-    let sources = signature::load(&config.signatures)?;
-    let compiled = Arc::new(signature::assemble(&sources, config.builtin_signatures)?);
+    compile_signatures(signature::load(&config.signatures)?, config.builtin_signatures)
+}
+
+/// The same, or `None` where the files say what is in force, by its [`SignatureFigures::fingerprint`].
+///
+/// # Errors
+/// As [`prepare_signatures`].
+pub(super) fn prepare_other_signatures(
+    config: &Config,
+    in_force: &str,
+) -> Result<Option<PreparedSet>, PrepareError> {
+    let (sources, built_in) = (signature::load(&config.signatures)?, config.builtin_signatures);
+    let found = hexadecimal(signature::fingerprint(&signature::files(&sources, built_in)));
+    (found != in_force).then(|| compile_signatures(sources, built_in)).transpose()
+}
+
+fn compile_signatures(
+    sources: Vec<signature::Source>,
+    built_in: bool,
+) -> Result<PreparedSet, PrepareError> {
+    let compiled = Arc::new(signature::assemble(&sources, built_in)?);
     Ok(PreparedSet { compiled, files: sources.into_iter().map(|source| source.name).collect() })
 }
 
-/// The fingerprint of the signature files as they are now; `None` when they cannot be read.
-pub(super) fn fingerprint(config: &Config) -> Option<u64> {
-    let sources = signature::load(&config.signatures).ok()?;
-    Some(signature::fingerprint(&signature::files(&sources, config.builtin_signatures)))
+fn hexadecimal(fingerprint: u64) -> String {
+    format!("{fingerprint:016x}")
 }
 
 /// Reads and compiles the policies and feeds that the settings name, within what the settings allow.
@@ -148,7 +165,7 @@ pub(super) fn figures(number: u32, set: &PreparedSet) -> SignatureFigures {
     let stats = catalogue.stats();
     SignatureFigures {
         set: number,
-        fingerprint: format!("{:016x}", catalogue.fingerprint()),
+        fingerprint: hexadecimal(catalogue.fingerprint()),
         files: set.files.clone(),
         dialects: stats.dialects,
         rules: stats.rules,

@@ -1,16 +1,17 @@
 //! How a running agent takes new policies, feeds and signatures: compiled off the packet path, switched in
 //! one store. What is wrong leaves what was in force.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
 use super::agent::{Agent, judge, policy_names, same_wiring, warn};
 use super::prepare::{
-    PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, prepare_policy,
-    prepare_signatures,
+    PreparedPolicy, PreparedSet, figures, names, prepare_other_signatures, prepare_policy,
 };
 use crate::config::Config;
+use crate::datapath::DatapathError;
 use crate::engine::Input;
 use crate::event::line::SignatureFigures;
 use crate::signature::Compiled;
@@ -46,9 +47,10 @@ impl Agent {
     /// Policies and feeds, both or neither. Those that say what is in force are put in force again
     /// only when asked for: a new generation has every flow judged anew.
     async fn take_policy(&mut self, config: &Config, always: bool) {
-        let prepared = match prepare_policy(config) {
+        let settings = config.clone();
+        let prepared = match aside(move || prepare_policy(&settings)).await {
             Ok(prepared) => prepared,
-            Err(error) => return self.refused(&error.to_string()).await,
+            Err(why) => return self.refused(&why).await,
         };
         let about = self.shared.about();
         let is_in_force = prepared.set == self.policy
@@ -61,10 +63,15 @@ impl Agent {
         }
         // Events may name new entries before the last of them is written.
         self.send(Input::Incoming(Arc::clone(&prepared.feeds))).await;
-        match self.shared.apply(&prepared.set, &prepared.feeds, &self.names.feeds) {
-            Ok(Some(generation)) => self.applied(config, prepared, generation).await,
+        let (shared, before) = (Arc::clone(&self.shared), Arc::clone(&self.names.feeds));
+        let apply = move || {
+            let generation = shared.apply(&prepared.set, &prepared.feeds, &before)?;
+            Ok::<_, DatapathError>(generation.map(|generation| (prepared, generation)))
+        };
+        match aside(apply).await {
+            Ok(Some((prepared, generation))) => self.applied(config, prepared, generation).await,
             Ok(None) => {}
-            Err(error) => self.refused(&error.to_string()).await,
+            Err(why) => self.refused(&why).await,
         }
     }
 
@@ -97,45 +104,35 @@ impl Agent {
         tracing::error!("the policy before stays in force: {why}");
         self.shared.metrics().policy_refused();
         self.shared.tell(|about| about.policy_error = Some(why.to_owned()));
-        let (_, _, generation) = self.shared.attached();
+        let generation = self.shared.attached().generation;
         self.send(Input::Refused(generation, why.to_owned())).await;
     }
 
     async fn take_signatures(&mut self, config: &Config) {
         let about = self.shared.about();
-        let now = fingerprint(config).map(|now| format!("{now:016x}"));
-        let is_in_force = now.as_ref() == Some(&about.signatures.fingerprint);
-        if is_in_force {
-            if about.signature_error.is_some() {
+        let (settings, in_force) = (config.clone(), about.signatures.fingerprint.clone());
+        match aside(move || prepare_other_signatures(&settings, &in_force)).await {
+            Ok(Some(prepared)) => self.swap(prepared).await,
+            Ok(None) if about.signature_error.is_some() => {
                 // The files say again what is in force: no swap, which would make flows forget.
                 tracing::info!("the signature files are in force again");
                 self.announce(about.signatures).await;
             }
-            return;
-        }
-        let settings = config.clone();
-        let prepared = spawn_blocking(move || prepare_signatures(&settings)).await;
-        let prepared: Result<PreparedSet, PrepareError> = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return self.refused_signatures(&error.to_string()).await,
-        };
-        match prepared {
-            Ok(prepared) => self.swap(prepared).await,
-            Err(error) => self.refused_signatures(&error.to_string()).await,
+            Ok(None) => {}
+            Err(why) => self.refused_signatures(&why).await,
         }
     }
 
     async fn swap(&mut self, prepared: PreparedSet) {
-        // The kernel waits for its programs: tens of milliseconds that are no other task's.
         let (shared, compiled) = (Arc::clone(&self.shared), Arc::clone(&prepared.compiled));
         // Names first: events of the new set may be on their way before the switch has returned.
         self.name(self.shared.about().signatures.set + 1, &compiled);
         self.send(Input::Names(Box::new(self.names.clone()))).await;
-        let number = match spawn_blocking(move || shared.swap(&compiled.signatures)).await {
-            Ok(Ok(Some(number))) => number,
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => return self.refused_signatures(&error.to_string()).await,
-            Err(error) => return self.refused_signatures(&error.to_string()).await,
+        // The kernel waits for its programs: tens of milliseconds that are no other task's.
+        let number = match aside(move || shared.swap(&compiled.signatures)).await {
+            Ok(Some(number)) => number,
+            Ok(None) => return,
+            Err(why) => return self.refused_signatures(&why).await,
         };
         let set = figures(number, &prepared);
         self.name(number, &prepared.compiled);
@@ -170,5 +167,16 @@ impl Agent {
         self.shared.tell(|about| about.signature_error = Some(why.to_owned()));
         let set = self.shared.about().signatures;
         self.send(Input::SignaturesRefused(set, why.to_owned())).await;
+    }
+}
+
+/// Does on a thread of its own what may take seconds: events, figures and the status go on meanwhile.
+/// A failure is a sentence.
+async fn aside<T: Send + 'static, E: Display + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, String> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(panicked) => Err(panicked.to_string()),
     }
 }

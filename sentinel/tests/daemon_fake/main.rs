@@ -7,6 +7,7 @@
     reason = "a test that fails does so by panicking"
 )]
 
+mod busy;
 mod signatures;
 
 use std::io::{self, Read, Write};
@@ -40,6 +41,8 @@ struct Told {
     feeds: Vec<Arc<FeedSet>>,
     detached: bool,
     refuses: bool,
+    /// Feeds take until this is dropped at its other end.
+    holds: Option<std::sync::mpsc::Receiver<()>>,
 }
 
 struct Fake(Arc<Mutex<Told>>);
@@ -61,7 +64,12 @@ impl Datapath for Fake {
     }
 
     fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError> {
-        self.0.lock().unwrap().feeds.push(Arc::clone(feeds));
+        let holds = {
+            let mut told = self.0.lock().unwrap();
+            told.feeds.push(Arc::clone(feeds));
+            told.holds.take()
+        };
+        holds.map(|other_end| other_end.recv());
         Ok(())
     }
 
