@@ -1,4 +1,7 @@
-//! `sentinel policy check`: policies, signatures and configurations, told apart by name and content.
+//! `sentinel policy check`: policies, signatures and configurations, told apart by name and content, and
+//! the feeds that configurations name.
+
+mod feeds;
 
 use std::collections::HashSet;
 use std::fs;
@@ -6,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
+
+use feeds::Named;
 
 use super::{FAILED, FOUND, USAGE, fail, print};
 use crate::cli::Format;
@@ -27,6 +32,8 @@ struct Report {
     configurations: usize,
     /// Signature files.
     signatures: usize,
+    /// Feeds that configurations name.
+    feeds: usize,
     /// What the signatures come to, with the built-in ones; nothing when they are wrong or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     set: Option<SetReport>,
@@ -55,6 +62,7 @@ struct Use {
 struct Sorted {
     policies: Vec<PathBuf>,
     signatures: Vec<PathBuf>,
+    feeds: Vec<Named>,
     configurations: usize,
     leaves_built_in_out: bool,
     findings: Vec<Diagnostic>,
@@ -89,6 +97,9 @@ fn report(paths: &[PathBuf]) -> Result<Report, String> {
     let users = signature::load(&sorted.signatures).map_err(|error| error.to_string())?;
     let mut findings = sorted.findings;
     findings.extend(policy::check(&policies));
+    for named in &sorted.feeds {
+        findings.extend(named.check()?);
+    }
     let built_in = !sorted.leaves_built_in_out;
     let mut set = None;
     if !users.is_empty() || !built_in {
@@ -109,6 +120,7 @@ fn report(paths: &[PathBuf]) -> Result<Report, String> {
         policies: policies.len(),
         configurations: sorted.configurations,
         signatures: users.len(),
+        feeds: sorted.feeds.iter().map(|named| named.feeds.len()).sum(),
         set,
     })
 }
@@ -147,10 +159,10 @@ impl Sorted {
         Ok(())
     }
 
-    /// A configuration, and the policies and signatures that it names.
+    /// A configuration, and the policies, signatures and feeds that it names.
     fn take_configuration(&mut self, path: &Path) -> Result<(), String> {
         self.configurations += 1;
-        let ConfigFile { policies, signatures, builtin_signatures, .. } =
+        let ConfigFile { policies, signatures, builtin_signatures, feeds, builtin_feed, .. } =
             match ConfigFile::read(path) {
                 Ok(file) => file,
                 Err(ConfigError::Invalid { path, line, column, message }) => {
@@ -166,6 +178,12 @@ impl Sorted {
                 }
                 Err(error) => return Err(error.to_string()),
             };
+        self.feeds.push(Named {
+            by: path.display().to_string(),
+            policies: policies.clone(),
+            builtin: builtin_feed != Some(false),
+            feeds,
+        });
         self.policies.extend(policies);
         self.signatures.extend(signatures);
         self.leaves_built_in_out |= builtin_signatures == Some(false);
@@ -235,6 +253,7 @@ impl Report {
                 (self.policies, "policy files"),
                 (self.configurations, "configurations"),
                 (self.signatures, "signature files"),
+                (self.feeds, "feeds"),
             ];
             let counts: Vec<String> = kinds
                 .iter()

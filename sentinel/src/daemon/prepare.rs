@@ -126,10 +126,8 @@ pub fn prepare_policy(config: &Config) -> Result<PreparedPolicy, PrepareError> {
         names: config.capped(config.names),
         peer_to_peer: config.capped(config.peer_to_peer),
     };
-    let sources = feed::load(config.builtin_feed, &config.feeds).map_err(FeedError::Load)?;
-    let mut feeds = feed::compile(&sources)?;
-    drop(sources);
-    feeds.exempt(&policy.allowlist.addresses())?;
+    let exempt = policy.allowlist.addresses();
+    let feeds = feed::gather(config.builtin_feed, &config.feeds, &exempt)?;
     let set = PolicySet { modes, prefixes: policy.allowlist.entries() };
     let held_back = policy.egress == Mode::Enforce && config.mode != Mode::Enforce;
     let warning = held_back.then(|| {
