@@ -57,6 +57,7 @@ impl Agent {
             && prepared.feeds == self.names.feeds
             && prepared.egress == self.names.egress
             && about.mode == config.mode
+            && about.encrypted_mining == config.capped(config.encrypted_mining.mode)
             && about.policy_error.is_none();
         if is_in_force && !always {
             return;

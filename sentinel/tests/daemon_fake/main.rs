@@ -7,7 +7,7 @@
     reason = "a test that fails does so by panicking"
 )]
 
-mod busy;
+mod reload;
 mod signatures;
 
 use std::io::{self, Read, Write};

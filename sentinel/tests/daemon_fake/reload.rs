@@ -1,9 +1,9 @@
-//! A reload that takes long, and everybody else meanwhile.
+//! What a reload takes up, and everybody else meanwhile.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sentinel::config::{Config, ConfigFile};
+use sentinel::config::{Config, ConfigFile, FindingAction, ScoringFile};
 use sentinel_common::verdict::Verdict;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -50,4 +50,19 @@ async fn nobody_waits_for_feeds_that_are_written() {
     assert_eq!(agent.status().generation, 2);
     agent.stop().await;
     assert!(told.lock().unwrap().detached);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scores_mode_is_taken_up_when_nothing_else_has_changed() {
+    let mut bench = Bench::start(Vec::new()).await;
+    let config = |mode| {
+        let encrypted_mining = ScoringFile { mode: Some(mode), ..ScoringFile::default() };
+        let file = ConfigFile { encrypted_mining, ..ConfigFile::default() };
+        Config::new(ConfigFile::default(), file)
+    };
+    bench.agent.reload(config(FindingAction::Alert)).await;
+    assert_eq!(bench.agent.status().encrypted_mining, "audit");
+    bench.agent.reload_changed(config(FindingAction::Off)).await;
+    assert_eq!(bench.agent.status().encrypted_mining, "off");
+    bench.agent.stop().await;
 }
