@@ -153,8 +153,7 @@ pub(super) fn names(number: u32, set: &Compiled) -> SignatureSet {
         .rules()
         .iter()
         .map(|rule| SignatureRule { dialect: rule.dialect.clone(), name: rule.name.clone() });
-    let tokens = (0..u64::BITS).map(|bit| catalogue.token_names(1 << bit).concat());
-    SignatureSet { number, rules: rules.collect(), tokens: tokens.collect() }
+    SignatureSet { number, rules: rules.collect(), tokens: catalogue.tokens().to_vec() }
 }
 
 /// A signature set in figures, for journal and status.
