@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, ArrayOfMaps, LpmTrie, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
 use ipnet::IpNet;
 use rustix::rand::GetRandomFlags;
+use sentinel_common::address;
 use sentinel_common::config::{Config, Modes, Switch};
 use sentinel_common::event::ABI_VERSION;
 use sentinel_common::flow::Flow;
@@ -166,10 +167,9 @@ impl Kernel {
 
     fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
     where
-        T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
+        T: TryFrom<&'a mut Map, Error = MapError>,
     {
-        let map = self.ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
-        T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
+        open(&mut self.ebpf, name)
     }
 
     /// Returns when every program that runs now has ended.
@@ -241,6 +241,15 @@ impl Kernel {
     }
 }
 
+/// A map, to be written.
+pub(super) fn open<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<T, DatapathError>
+where
+    T: TryFrom<&'a mut Map, Error = MapError>,
+{
+    let map = ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
+    T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
+}
+
 /// A secret for this run.
 fn name_key() -> Result<NameKey, OpenError> {
     let mut bytes = [0; 16];
@@ -253,11 +262,9 @@ fn name_key() -> Result<NameKey, OpenError> {
 }
 
 fn prefix_key(slot: usize, prefix: &IpNet) -> Key<PrefixKey> {
-    let (address, bits) = match prefix {
-        IpNet::V4(v4) => (v4.network().to_ipv6_mapped().octets(), 96 + u32::from(v4.prefix_len())),
-        IpNet::V6(v6) => (v6.network().octets(), u32::from(v6.prefix_len())),
-    };
-    Key::new(SLOT_BITS + bits, PrefixKey { slot: [slot as u8, 0, 0, 0], address })
+    let above = if prefix.addr().is_ipv4() { 96 } else { 0 };
+    let key = PrefixKey { slot: [slot as u8, 0, 0, 0], address: address::of(prefix.network()) };
+    Key::new(SLOT_BITS + above + u32::from(prefix.prefix_len()), key)
 }
 
 impl Datapath for Kernel {
