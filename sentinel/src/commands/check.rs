@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use feeds::Named;
 
-use super::{FAILED, FOUND, USAGE, fail, print};
+use super::{USAGE, conclude, fail};
 use crate::cli::Format;
 use crate::config::{ConfigError, ConfigFile};
 use crate::policy::{self, Diagnostic};
@@ -69,18 +69,10 @@ struct Sorted {
 }
 
 pub(super) fn check(paths: &[PathBuf], format: Format) -> ExitCode {
-    let report = match report(paths) {
-        Ok(report) => report,
-        Err(message) => return fail(USAGE, &message),
-    };
-    let printed = match format {
-        Format::Json => match serde_json::to_string_pretty(&report) {
-            Ok(text) => print(&(text + "\n")),
-            Err(error) => return fail(FAILED, &error),
-        },
-        Format::Table => print(&report.text()),
-    };
-    if report.findings.is_empty() { printed } else { ExitCode::from(FOUND) }
+    match report(paths) {
+        Ok(report) => conclude(&report, Report::text, format, report.findings.is_empty()),
+        Err(message) => fail(USAGE, &message),
+    }
 }
 
 fn report(paths: &[PathBuf]) -> Result<Report, String> {
