@@ -96,6 +96,7 @@ pub fn run(
             if let Signal::Stop = signal {
                 break;
             }
+            files.mark();
             match (reload(), signal) {
                 (Ok(config), Signal::Changed) => {
                     files.follow(paths_of(&config));
