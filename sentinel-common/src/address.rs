@@ -3,8 +3,19 @@
 //! `::ffff:a.b.c.d` typed by an application and `a.b.c.d` on the wire are then the same key, and
 //! neither can be used to slip past the other's rule.
 
+use core::net::IpAddr;
+
 /// A network address, 16 bytes in network byte order.
 pub type Address = [u8; 16];
+
+/// The one form of an address of either family.
+#[must_use]
+pub const fn of(ip: IpAddr) -> Address {
+    match ip {
+        IpAddr::V4(v4) => from_v4(v4.octets()),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
 
 /// The v4-mapped form of an IPv4 address given in network byte order.
 #[inline(always)]

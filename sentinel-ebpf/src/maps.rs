@@ -23,8 +23,8 @@ const NO_PREALLOC: u32 = 1;
 #[map]
 pub static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 
-/// The signature sets. Userspace writes the slot that is not in force and then switches
-/// `CONFIG.signature_slot`; the programs read. Never full: two slots. Before userspace writes a slot
+/// The signature sets. Userspace writes the slot that is not in force and then switches by the set's
+/// number in `CONFIG`; the programs read. Never full: two slots. Before userspace writes a slot
 /// again it waits, by [`GRACE`], for the programs that still walk it.
 #[map]
 pub static SIGNATURES: Array<Signatures> = Array::with_max_entries(SIGNATURE_SLOTS as u32, 0);

@@ -176,7 +176,7 @@ pub enum PolicyCommand {
     /// Say everything that is wrong with policies, signatures and configurations; exit code 2 if
     /// anything is
     #[command(
-        after_help = "A .toml file holds signatures, a .yaml file is a policy (it has an apiVersion) or a configuration.\n\nExample:\n  sentinel policy check egress.yaml pools.toml && kill -HUP $(pidof sentinel)"
+        after_help = "A .toml file holds signatures, a .yaml file is a policy (it has an apiVersion) or a configuration:\nthe policies, signatures and feeds that it names are checked with it.\n\nExample:\n  sentinel policy check egress.yaml pools.toml && kill -HUP $(pidof sentinel)"
     )]
     Check {
         /// Files, or folders of them

@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::cgroup::TestCgroup;
 use crate::process::{Placement, Running};
 use crate::sync::lock;
 
+/// The journal's name in the agent's folder.
+const JOURNAL: &str = "journal.jsonl";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -37,7 +40,7 @@ pub fn sentinel_program() -> Result<PathBuf> {
 /// A running agent and what it wrote.
 pub struct Agent {
     running: Running,
-    folder: PathBuf,
+    folder: TempDir,
     log: Arc<Mutex<String>>,
     metrics: Option<String>,
 }
@@ -48,12 +51,11 @@ impl Agent {
     /// # Errors
     /// When it does not start or is not ready in time; its log is in the message.
     pub fn start(cgroup: &TestCgroup, extra: &[&str]) -> Result<Self> {
-        let name = format!("sentinel-test-{}-{}", std::process::id(), fastrand());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).context("no folder for the agent's files")?;
+        let folder = tempfile::Builder::new().prefix("sentinel-test-").tempdir();
+        let folder = folder.context("no folder for the agent's files")?;
         let mut command = Command::new(sentinel_program()?);
         command.arg("run").arg("--cgroup").arg(cgroup.path()).arg("--events");
-        command.arg(folder.join("journal.jsonl")).arg("--state-dir").arg(&folder);
+        command.arg(folder.path().join(JOURNAL)).arg("--state-dir").arg(folder.path());
         command.args(["--listen", "127.0.0.1:0"]).args(extra);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut running = Placement::default().spawn(command)?;
@@ -97,10 +99,22 @@ impl Agent {
         self.running.pid()
     }
 
+    /// Has it read its files again.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn hang_up(&self) -> Result<()> {
+        self.running.hang_up()
+    }
+
     /// Its folder of state.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
+    }
+
+    fn written(&self) -> String {
+        fs::read_to_string(self.folder.path().join(JOURNAL)).unwrap_or_default()
     }
 
     /// The journal so far.
@@ -108,7 +122,7 @@ impl Agent {
     /// # Errors
     /// When a line is no JSON.
     pub fn journal(&self) -> Result<Vec<Value>> {
-        let text = fs::read_to_string(self.folder.join("journal.jsonl")).unwrap_or_default();
+        let text = self.written();
         let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
         let lines = complete.lines();
         lines.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
@@ -125,12 +139,8 @@ impl Agent {
                 return Ok(found);
             }
             if Instant::now() > deadline {
-                let journal = fs::read_to_string(self.folder.join("journal.jsonl"));
-                bail!(
-                    "no such record; the journal:\n{}\nthe log:\n{}",
-                    journal.unwrap_or_default(),
-                    self.log()
-                );
+                let journal = self.written();
+                bail!("no such record; the journal:\n{journal}\nthe log:\n{}", self.log());
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -165,14 +175,6 @@ impl Agent {
     /// # Errors
     /// When it does not end in time.
     pub fn stop(self) -> Result<ExitStatus> {
-        let status = self.running.stop(STOP_WITHIN)?;
-        let _ = fs::remove_dir_all(&self.folder);
-        Ok(status)
+        self.running.stop(STOP_WITHIN)
     }
-}
-
-/// A number to tell two folders of one process apart.
-fn fastrand() -> u32 {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }

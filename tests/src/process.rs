@@ -145,10 +145,19 @@ impl Running {
     /// Asks the process to end (SIGTERM), and kills it if it does not within the time given.
     pub fn stop(mut self, within: Duration) -> Result<ExitStatus> {
         if self.ended()?.is_none() {
-            let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
-            kill_process(pid.context("no such process id")?, Signal::TERM)?;
+            self.signal(Signal::TERM)?;
         }
         self.wait(within)
+    }
+
+    /// Has the process read its files again (SIGHUP).
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("{} cannot be told {signal:?}", self.name))
     }
 }
 

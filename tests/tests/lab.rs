@@ -1,13 +1,15 @@
 //! The laboratory itself, without any agent: what is sent is what the pool receives, and the
 //! sniffer sees exactly that.
 
+mod trial;
+
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
 use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::honest::{self, HonestServer, Service};
 use sentinel_tests::miner::{self, Ended, Family, Options, Segments};
@@ -16,6 +18,7 @@ use sentinel_tests::pool::{Manner, Pool};
 use sentinel_tests::process::{Placement, lab_program};
 use sentinel_tests::sniffer::Sniffer;
 use sentinel_tests::transcript::{self, Dialect, Escapes, Ids, Leading, Spacing, Variant};
+use trial::trial;
 
 /// One laboratory serves the tests that only open connections.
 static LAB: LazyLock<Result<Lab>> = LazyLock::new(|| Lab::new("selftest"));
@@ -42,23 +45,15 @@ fn main() -> ExitCode {
         trials.push(trial(name, move || honest_pair(service)));
     }
     trials.extend([
-        trial("refused".into(), refused),
-        trial("closed".into(), closed),
-        trial("process".into(), process),
-        trial("cgroup".into(), cgroup),
-        trial("labs_side_by_side".into(), labs_side_by_side),
-        trial("lab_survives_panic".into(), lab_survives_panic),
-        trial("sniffer".into(), sniffer),
+        trial("refused", refused),
+        trial("closed", closed),
+        trial("process", process),
+        trial("cgroup", cgroup),
+        trial("labs_side_by_side", labs_side_by_side),
+        trial("lab_survives_panic", lab_survives_panic),
+        trial("sniffer", sniffer),
     ]);
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// A test that is skipped by name without root.
-fn trial(name: String, test: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    let root = rustix::process::geteuid().is_root();
-    let name = if root { name } else { format!("{name} (needs root)") };
-    let run = move || test().map_err(|error| Failed::from(format!("{error:#}")));
-    Trial::test(name, run).with_ignored_flag(!root)
 }
 
 fn lab() -> Result<&'static Lab> {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
 use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
-use sentinel::policy::{Binder, Bound, Numbers, PolicySet, Subject, mapped};
+use sentinel::policy::{Binder, Bound, Numbers, PolicySet, Subject};
 use sentinel::watch::cgroupfs::Tree;
+use sentinel_common::address;
 use sentinel_common::config::Modes;
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Request, TCP, source};
@@ -89,7 +90,7 @@ fn named(
 
 fn explained(set: &PolicySet, bound: &Bound, asked: &Asked) -> Expected {
     let Asked { direction, remote, protocol, port } = *asked;
-    let request = Request { remote: mapped(remote), protocol, port, icmp_type: 0 };
+    let request = Request { remote: address::of(remote), protocol, port, icmp_type: 0 };
     let judged = bound.judge(set, Mode::Enforce, direction, &request, None);
     let by = judged.policy.and_then(|place| named(set, place, judged.rule));
     Expected { verdict: judged.decision.verdict, by }

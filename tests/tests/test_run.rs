@@ -4,12 +4,13 @@
 mod million;
 mod policies;
 mod swap;
+mod trial;
 
 use std::process::ExitCode;
 use std::sync::{LazyLock, Mutex};
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
 use sentinel::datapath::KernelEngine;
 use sentinel::replay::{Engine, FlowId, HostEngine, MODES};
 use sentinel::signature::Compiled;
@@ -18,6 +19,7 @@ use sentinel_common::inspect::Start;
 use sentinel_common::verdict::Verdict;
 use sentinel_tests::packets::Segment;
 use sentinel_tests::transcript::{self, Dialect, Escapes, Ids, Leading, Spacing, Variant};
+use trial::trial;
 
 static COMPILED: LazyLock<Compiled> =
     LazyLock::new(|| sentinel::signature::embedded().expect("the built-in signatures compile"));
@@ -42,23 +44,15 @@ fn main() -> ExitCode {
         let again = format!("{}/retransmitted", dialect.name());
         trials.push(trial(again, move || retransmitted(dialect)));
     }
-    trials.push(trial("quotations_pass".into(), quotations_pass));
-    trials.push(trial("a_gap_resets_honestly".into(), a_gap_resets_honestly));
-    trials.push(trial("random_streams_agree".into(), random_streams_agree));
-    trials.push(trial("swap/a_thousand_swaps".into(), swap::a_thousand_swaps));
-    trials.push(trial("swap/full_tables_read".into(), swap::full_tables_read));
+    trials.push(trial("quotations_pass", quotations_pass));
+    trials.push(trial("a_gap_resets_honestly", a_gap_resets_honestly));
+    trials.push(trial("random_streams_agree", random_streams_agree));
+    trials.push(trial("swap/a_thousand_swaps", swap::a_thousand_swaps));
+    trials.push(trial("swap/full_tables_read", swap::full_tables_read));
     let policies = policies::meaning_explain_and_kernel_agree;
-    trials.push(trial("policies/meaning_explain_and_kernel_agree".into(), policies));
-    trials.push(trial("a_million_packets_agree".into(), million::a_million_packets_agree));
+    trials.push(trial("policies/meaning_explain_and_kernel_agree", policies));
+    trials.push(trial("a_million_packets_agree", million::a_million_packets_agree));
     libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// A test that is skipped by name without root.
-fn trial(name: String, test: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    let root = rustix::process::geteuid().is_root();
-    let name = if root { name } else { format!("{name} (needs root)") };
-    let run = move || test().map_err(|error| Failed::from(format!("{error:#}")));
-    Trial::test(name, run).with_ignored_flag(!root)
 }
 
 fn variants() -> Vec<(&'static str, Variant)> {

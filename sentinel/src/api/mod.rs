@@ -5,7 +5,7 @@ mod shared;
 mod status;
 
 pub use serve::{SOCKET, ServeError, Servers};
-pub use shared::{About, Shared};
+pub use shared::{About, Attached, Shared};
 pub use status::{AtStart, Outcomes, Status};
 
 use std::sync::Arc;

@@ -48,9 +48,22 @@ pub struct About {
     pub at_start: Option<AtStart>,
 }
 
+/// What is attached, where, and what is in force: kept here, so that whoever asks need not wait for
+/// the datapath, which writes for seconds where a feed is large.
+#[derive(Clone, Debug, Default)]
+pub struct Attached {
+    /// One entry for each attached program.
+    pub programs: Vec<Attachment>,
+    /// The cgroup2 directory under which everything is judged.
+    pub cgroup: String,
+    /// Number of the policy in force.
+    pub generation: u32,
+}
+
 /// The parts of the agent that more than one task looks at.
 pub struct Shared {
     datapath: Mutex<Option<Box<dyn Datapath>>>,
+    attached: Mutex<Attached>,
     about: Mutex<About>,
     /// Why the agent is not ready; `None` when it is.
     not_ready: Mutex<Option<String>>,
@@ -72,8 +85,14 @@ impl Shared {
         judge: Arc<dyn Judge>,
         metrics: Metrics,
     ) -> Self {
+        let attached = Attached {
+            programs: datapath.attachments(),
+            cgroup: datapath.cgroup().display().to_string(),
+            generation: datapath.generation(),
+        };
         Self {
             datapath: Mutex::new(Some(datapath)),
+            attached: Mutex::new(attached),
             about: Mutex::new(about),
             not_ready: Mutex::new(Some("starting".to_owned())),
             totals: Mutex::new(vec![0; COUNTERS]),
@@ -160,7 +179,7 @@ impl Shared {
     }
 
     /// Puts feeds and a policy in force, both or neither; `before` are the feeds in force. `None`
-    /// when the agent is detached already.
+    /// when the agent is detached already. Not for an async thread: a large feed takes seconds.
     ///
     /// # Errors
     /// When the kernel refuses either; what was before stays.
@@ -174,7 +193,10 @@ impl Shared {
         let Some(datapath) = datapath.as_mut() else { return Ok(None) };
         datapath.set_feeds(feeds)?;
         match datapath.set_policy(policy) {
-            Ok(generation) => Ok(Some(generation)),
+            Ok(generation) => {
+                lock(&self.attached).generation = generation;
+                Ok(Some(generation))
+            }
             Err(error) => {
                 if let Err(second) = datapath.set_feeds(before) {
                     tracing::error!("{second}");
@@ -199,18 +221,16 @@ impl Shared {
         lock(&self.datapath).as_mut().map(|datapath| ask(datapath.as_mut()))
     }
 
-    /// What is attached, where, and the generation in force.
+    /// What is attached, where, and the generation in force; nothing once the agent is detached.
     #[must_use]
-    pub fn attached(&self) -> (Vec<Attachment>, String, u32) {
-        lock(&self.datapath).as_ref().map_or_else(Default::default, |datapath| {
-            let cgroup = datapath.cgroup().display().to_string();
-            (datapath.attachments(), cgroup, datapath.generation())
-        })
+    pub fn attached(&self) -> Attached {
+        lock(&self.attached).clone()
     }
 
     /// Takes the programs out of the kernel.
     pub fn detach(&self) {
         lock(&self.datapath).take();
+        *lock(&self.attached) = Attached::default();
     }
 }
 

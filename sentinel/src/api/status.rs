@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_counter};
 use serde::Serialize;
 
-use super::Shared;
+use super::{Attached, Shared};
 use crate::datapath::Attachment;
 use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
@@ -100,7 +100,7 @@ impl Status {
     #[must_use]
     pub fn of(shared: &Shared) -> Self {
         let about = shared.about();
-        let (programs, cgroup, generation) = shared.attached();
+        let Attached { programs, cgroup, generation } = shared.attached();
         let totals = shared.refresh();
         let not_ready = shared.not_ready();
         Self {

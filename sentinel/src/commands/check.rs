@@ -1,4 +1,7 @@
-//! `sentinel policy check`: policies, signatures and configurations, told apart by name and content.
+//! `sentinel policy check`: policies, signatures and configurations, told apart by name and content, and
+//! the feeds that configurations name.
+
+mod feeds;
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,7 +10,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{FAILED, FOUND, USAGE, fail, print};
+use feeds::Named;
+
+use super::{USAGE, conclude, fail};
 use crate::cli::Format;
 use crate::config::{ConfigError, ConfigFile};
 use crate::policy::{self, Diagnostic};
@@ -27,6 +32,8 @@ struct Report {
     configurations: usize,
     /// Signature files.
     signatures: usize,
+    /// Feeds that configurations name.
+    feeds: usize,
     /// What the signatures come to, with the built-in ones; nothing when they are wrong or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     set: Option<SetReport>,
@@ -55,24 +62,17 @@ struct Use {
 struct Sorted {
     policies: Vec<PathBuf>,
     signatures: Vec<PathBuf>,
+    feeds: Vec<Named>,
     configurations: usize,
     leaves_built_in_out: bool,
     findings: Vec<Diagnostic>,
 }
 
 pub(super) fn check(paths: &[PathBuf], format: Format) -> ExitCode {
-    let report = match report(paths) {
-        Ok(report) => report,
-        Err(message) => return fail(USAGE, &message),
-    };
-    let printed = match format {
-        Format::Json => match serde_json::to_string_pretty(&report) {
-            Ok(text) => print(&(text + "\n")),
-            Err(error) => return fail(FAILED, &error),
-        },
-        Format::Table => print(&report.text()),
-    };
-    if report.findings.is_empty() { printed } else { ExitCode::from(FOUND) }
+    match report(paths) {
+        Ok(report) => conclude(&report, Report::text, format, report.findings.is_empty()),
+        Err(message) => fail(USAGE, &message),
+    }
 }
 
 fn report(paths: &[PathBuf]) -> Result<Report, String> {
@@ -89,6 +89,9 @@ fn report(paths: &[PathBuf]) -> Result<Report, String> {
     let users = signature::load(&sorted.signatures).map_err(|error| error.to_string())?;
     let mut findings = sorted.findings;
     findings.extend(policy::check(&policies));
+    for named in &sorted.feeds {
+        findings.extend(named.check()?);
+    }
     let built_in = !sorted.leaves_built_in_out;
     let mut set = None;
     if !users.is_empty() || !built_in {
@@ -109,6 +112,7 @@ fn report(paths: &[PathBuf]) -> Result<Report, String> {
         policies: policies.len(),
         configurations: sorted.configurations,
         signatures: users.len(),
+        feeds: sorted.feeds.iter().map(|named| named.feeds.len()).sum(),
         set,
     })
 }
@@ -147,10 +151,10 @@ impl Sorted {
         Ok(())
     }
 
-    /// A configuration, and the policies and signatures that it names.
+    /// A configuration, and the policies, signatures and feeds that it names.
     fn take_configuration(&mut self, path: &Path) -> Result<(), String> {
         self.configurations += 1;
-        let ConfigFile { policies, signatures, builtin_signatures, .. } =
+        let ConfigFile { policies, signatures, builtin_signatures, feeds, builtin_feed, .. } =
             match ConfigFile::read(path) {
                 Ok(file) => file,
                 Err(ConfigError::Invalid { path, line, column, message }) => {
@@ -166,6 +170,12 @@ impl Sorted {
                 }
                 Err(error) => return Err(error.to_string()),
             };
+        self.feeds.push(Named {
+            by: path.display().to_string(),
+            policies: policies.clone(),
+            builtin: builtin_feed != Some(false),
+            feeds,
+        });
         self.policies.extend(policies);
         self.signatures.extend(signatures);
         self.leaves_built_in_out |= builtin_signatures == Some(false);
@@ -235,6 +245,7 @@ impl Report {
                 (self.policies, "policy files"),
                 (self.configurations, "configurations"),
                 (self.signatures, "signature files"),
+                (self.feeds, "feeds"),
             ];
             let counts: Vec<String> = kinds
                 .iter()

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{FAILED, FOUND, USAGE, fail, print};
+use super::{USAGE, conclude, fail};
 use crate::cli::Format;
 use crate::feed::{self, Feed, FeedError, Tally};
 use crate::policy::Diagnostic;
@@ -49,14 +49,7 @@ pub(super) fn check(files: &[PathBuf], format: Format) -> ExitCode {
             Err(error) => answer.error = Some(error.to_string()),
         }
     }
-    let printed = match format {
-        Format::Json => match serde_json::to_string_pretty(&answer) {
-            Ok(text) => print(&(text + "\n")),
-            Err(error) => return fail(FAILED, &error),
-        },
-        Format::Table => print(&answer.table()),
-    };
-    if answer.together.is_some() { printed } else { ExitCode::from(FOUND) }
+    conclude(&answer, Answer::table, format, answer.together.is_some())
 }
 
 impl Answer {

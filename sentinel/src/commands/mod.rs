@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use serde::Serialize;
 
 use crate::cli::{Cli, Command, FeedCommand, Format, PolicyCommand};
 use crate::{doctor, status};
@@ -56,6 +57,24 @@ fn tell(state_dir: &Path, format: Format) -> ExitCode {
         Ok(value) => print(&status::table(&value)),
         Err(error) => fail(FAILED, &error),
     }
+}
+
+/// Prints what a check came to; the exit code says whether it found something.
+fn conclude<T: Serialize>(
+    report: &T,
+    table: impl FnOnce(&T) -> String,
+    format: Format,
+    is_good: bool,
+) -> ExitCode {
+    let text = match format {
+        Format::Json => match serde_json::to_string_pretty(report) {
+            Ok(text) => text + "\n",
+            Err(error) => return fail(FAILED, &error),
+        },
+        Format::Table => table(report),
+    };
+    let printed = print(&text);
+    if is_good { printed } else { ExitCode::from(FOUND) }
 }
 
 /// A failure in one sentence.

@@ -21,7 +21,7 @@ use super::{sampler, survey};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::Datapath;
-use crate::engine::{Input, Names, State, rfc3339, step};
+use crate::engine::{Input, Names, State, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
@@ -94,8 +94,7 @@ impl Agent {
     pub async fn start<R: Records>(parts: Parts<R>) -> Result<Self, RunError> {
         let Parts { mut datapath, records, config, prepared, outputs } = parts;
         let now = clock::now();
-        let unix = i128::from(now.now) + now.monotonic_to_unix;
-        let metrics = Metrics::new((unix / 1_000_000) as f64 / 1000.0)?;
+        let metrics = Metrics::new((now.unix() / 1_000_000) as f64 / 1000.0)?;
         let Prepared { policy, signatures } = prepared;
         let number = datapath.set_signatures(&signatures.compiled.signatures)?;
         datapath.set_feeds(&policy.feeds)?;
@@ -105,7 +104,7 @@ impl Agent {
         let numbers = plan.numbers().to_vec();
         workloads.applied(plan);
         let about = About {
-            started: rfc3339(unix),
+            started: now.rfc3339(),
             mode: config.mode,
             stratum: policy.modes.stratum,
             encrypted_mining: config.capped(config.encrypted_mining.mode),

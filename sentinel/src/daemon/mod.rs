@@ -105,6 +105,7 @@ pub fn run(
                 Signal::Nothing => continue,
                 Signal::Reload | Signal::Changed => {}
             }
+            files.mark();
             match (reload(), signal) {
                 (Ok(config), Signal::Changed) => {
                     files.follow(paths_of(&config));

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use sentinel_common::address::Address;
 use sentinel_common::config::Modes;
 use sentinel_common::flow::Direction;
 use sentinel_common::verdict::Mode;
@@ -87,15 +86,32 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
 /// # Errors
 /// The first thing that is wrong with them.
 pub fn prepare_signatures(config: &Config) -> Result<PreparedSet, PrepareError> {
-    let sources = signature::load(&config.signatures)?;
-    let compiled = Arc::new(signature::assemble(&sources, config.builtin_signatures)?);
+    compile_signatures(signature::load(&config.signatures)?, config.builtin_signatures)
+}
+
+/// The same, or `None` where the files say what is in force, by its [`SignatureFigures::fingerprint`].
+///
+/// # Errors
+/// As [`prepare_signatures`].
+pub(super) fn prepare_other_signatures(
+    config: &Config,
+    in_force: &str,
+) -> Result<Option<PreparedSet>, PrepareError> {
+    let (sources, built_in) = (signature::load(&config.signatures)?, config.builtin_signatures);
+    let found = hexadecimal(signature::fingerprint(&signature::files(&sources, built_in)));
+    (found != in_force).then(|| compile_signatures(sources, built_in)).transpose()
+}
+
+fn compile_signatures(
+    sources: Vec<signature::Source>,
+    built_in: bool,
+) -> Result<PreparedSet, PrepareError> {
+    let compiled = Arc::new(signature::assemble(&sources, built_in)?);
     Ok(PreparedSet { compiled, files: sources.into_iter().map(|source| source.name).collect() })
 }
 
-/// The fingerprint of the signature files as they are now; `None` when they cannot be read.
-pub(super) fn fingerprint(config: &Config) -> Option<u64> {
-    let sources = signature::load(&config.signatures).ok()?;
-    Some(signature::fingerprint(&signature::files(&sources, config.builtin_signatures)))
+fn hexadecimal(fingerprint: u64) -> String {
+    format!("{fingerprint:016x}")
 }
 
 /// Reads and compiles the policies and feeds that the settings name, within what the settings allow.
@@ -111,12 +127,7 @@ pub fn prepare_policy(config: &Config) -> Result<PreparedPolicy, PrepareError> {
         names: config.capped(config.names),
         peer_to_peer: config.capped(config.peer_to_peer),
     };
-    let sources = feed::load(config.builtin_feed, &config.feeds).map_err(FeedError::Load)?;
-    let mut feeds = feed::compile(&sources)?;
-    drop(sources);
-    let tries = set.policies.iter().map(|policy| &policy.prefixes.egress);
-    let allowed: Vec<Address> = tries.flat_map(policy::Trie::addresses).collect();
-    feeds.exempt(&allowed)?;
+    let feeds = feed::gather(config.builtin_feed, &config.feeds, &set.allowed_addresses())?;
     let warnings = warnings(config, &set);
     Ok(PreparedPolicy { modes, set: Arc::new(set), feeds: Arc::new(feeds), warnings })
 }
@@ -165,8 +176,7 @@ pub(super) fn names(number: u32, set: &Compiled) -> SignatureSet {
         .rules()
         .iter()
         .map(|rule| SignatureRule { dialect: rule.dialect.clone(), name: rule.name.clone() });
-    let tokens = (0..u64::BITS).map(|bit| catalogue.token_names(1 << bit).concat());
-    SignatureSet { number, rules: rules.collect(), tokens: tokens.collect() }
+    SignatureSet { number, rules: rules.collect(), tokens: catalogue.tokens().to_vec() }
 }
 
 /// A signature set in figures, for journal and status.
@@ -175,7 +185,7 @@ pub(super) fn figures(number: u32, set: &PreparedSet) -> SignatureFigures {
     let stats = catalogue.stats();
     SignatureFigures {
         set: number,
-        fingerprint: format!("{:016x}", catalogue.fingerprint()),
+        fingerprint: hexadecimal(catalogue.fingerprint()),
         files: set.files.clone(),
         dialects: stats.dialects,
         rules: stats.rules,

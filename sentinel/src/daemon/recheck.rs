@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 
+use sentinel_common::address;
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::Request;
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use crate::action::Outcome;
 use crate::api::Shared;
 use crate::engine::{Found, Input, Survey};
 use crate::event::socket::Inspection;
-use crate::policy::{Judge, Judgement, mapped};
+use crate::policy::{Judge, Judgement};
 use crate::respond::sock_destroy;
 use crate::watch::holders;
 use crate::watch::inventory::{self, Open, Protocols};
@@ -84,6 +85,7 @@ fn refusal(judge: &dyn Judge, path: &str, open: &Open) -> Option<Judgement> {
         (Direction::Ingress, local.port())
     };
     let protocol = open.socket.protocol;
-    let request = Request { remote: mapped(remote.ip()), protocol, port: Some(port), icmp_type: 0 };
+    let request =
+        Request { remote: address::of(remote.ip()), protocol, port: Some(port), icmp_type: 0 };
     judge.refusal(Some(path), &request, way)
 }

@@ -2,6 +2,7 @@
 //! one store. What is wrong leaves what was in force.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use sentinel_common::verdict::Mode;
@@ -9,8 +10,8 @@ use tokio::task::spawn_blocking;
 
 use super::agent::{Agent, judge, policy_names, same_wiring, warn};
 use super::prepare::{
-    PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, policy_rules,
-    prepare_policy, prepare_signatures,
+    PreparedPolicy, PreparedSet, figures, names, policy_rules, prepare_other_signatures,
+    prepare_policy,
 };
 use super::{recheck, workloads};
 use crate::config::Config;
@@ -50,40 +51,39 @@ impl Agent {
     /// Policies and feeds, both or neither. Those that say what is in force are put in force again
     /// only when asked for: a new generation has every flow judged anew.
     async fn take_policy(&mut self, config: &Config, always: bool) {
-        let prepared = match prepare_policy(config) {
+        let settings = config.clone();
+        let prepared = match aside(move || prepare_policy(&settings)).await {
             Ok(prepared) => prepared,
-            Err(error) => return self.refused(&error.to_string()).await,
+            Err(why) => return self.refused(&why).await,
         };
         let about = self.shared.about();
-        let is_in_force =
-            prepared == self.policy && about.mode == config.mode && about.policy_error.is_none();
+        let is_in_force = prepared == self.policy
+            && about.mode == config.mode
+            && about.encrypted_mining == config.capped(config.encrypted_mining.mode)
+            && about.policy_error.is_none();
         if is_in_force && !always {
             return;
         }
         // Events may name new entries before the last of them is written.
         self.send(Input::Incoming(Arc::clone(&prepared.feeds))).await;
-        match self.put_in_force(&prepared, config) {
-            Ok(Some((generation, numbers))) => {
+        let (shared, before) = (Arc::clone(&self.shared), Arc::clone(&self.names.feeds));
+        let (workloads, settings) = (Arc::clone(&self.workloads), config.clone());
+        let apply = move || {
+            let plan = workloads.plan(&prepared, &settings);
+            let applied = shared.apply(&plan.image, &prepared.feeds, &before)?;
+            Ok::<_, DatapathError>(applied.map(|generation| {
+                let numbers = plan.numbers().to_vec();
+                workloads.applied(plan);
+                (prepared, numbers, generation)
+            }))
+        };
+        match aside(apply).await {
+            Ok(Some((prepared, numbers, generation))) => {
                 self.applied(config, prepared, numbers, generation).await;
             }
             Ok(None) => {}
-            Err(error) => self.refused(&error.to_string()).await,
+            Err(why) => self.refused(&why).await,
         }
-    }
-
-    /// The generation and the policies' numbers; `None` when the agent is detached already.
-    fn put_in_force(
-        &self,
-        prepared: &PreparedPolicy,
-        config: &Config,
-    ) -> Result<Option<(u32, Vec<u16>)>, DatapathError> {
-        let plan = self.workloads.plan(prepared, config);
-        let applied = self.shared.apply(&plan.image, &prepared.feeds, &self.names.feeds)?;
-        Ok(applied.map(|generation| {
-            let numbers = plan.numbers().to_vec();
-            self.workloads.applied(plan);
-            (generation, numbers)
-        }))
     }
 
     async fn applied(
@@ -128,45 +128,35 @@ impl Agent {
         tracing::error!("the policy before stays in force: {why}");
         self.shared.metrics().policy_refused();
         self.shared.tell(|about| about.policy_error = Some(why.to_owned()));
-        let (_, _, generation) = self.shared.attached();
+        let generation = self.shared.attached().generation;
         self.send(Input::Refused(generation, why.to_owned())).await;
     }
 
     async fn take_signatures(&mut self, config: &Config) {
         let about = self.shared.about();
-        let now = fingerprint(config).map(|now| format!("{now:016x}"));
-        let is_in_force = now.as_ref() == Some(&about.signatures.fingerprint);
-        if is_in_force {
-            if about.signature_error.is_some() {
+        let (settings, in_force) = (config.clone(), about.signatures.fingerprint.clone());
+        match aside(move || prepare_other_signatures(&settings, &in_force)).await {
+            Ok(Some(prepared)) => self.swap(prepared).await,
+            Ok(None) if about.signature_error.is_some() => {
                 // The files say again what is in force: no swap, which would make flows forget.
                 tracing::info!("the signature files are in force again");
                 self.announce(about.signatures).await;
             }
-            return;
-        }
-        let settings = config.clone();
-        let prepared = spawn_blocking(move || prepare_signatures(&settings)).await;
-        let prepared: Result<PreparedSet, PrepareError> = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return self.refused_signatures(&error.to_string()).await,
-        };
-        match prepared {
-            Ok(prepared) => self.swap(prepared).await,
-            Err(error) => self.refused_signatures(&error.to_string()).await,
+            Ok(None) => {}
+            Err(why) => self.refused_signatures(&why).await,
         }
     }
 
     async fn swap(&mut self, prepared: PreparedSet) {
-        // The kernel waits for its programs: tens of milliseconds that are no other task's.
         let (shared, compiled) = (Arc::clone(&self.shared), Arc::clone(&prepared.compiled));
         // Names first: events of the new set may be on their way before the switch has returned.
         self.name(self.shared.about().signatures.set + 1, &compiled);
         self.send(Input::Names(Box::new(self.names.clone()))).await;
-        let number = match spawn_blocking(move || shared.swap(&compiled.signatures)).await {
-            Ok(Ok(Some(number))) => number,
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => return self.refused_signatures(&error.to_string()).await,
-            Err(error) => return self.refused_signatures(&error.to_string()).await,
+        // The kernel waits for its programs: tens of milliseconds that are no other task's.
+        let number = match aside(move || shared.swap(&compiled.signatures)).await {
+            Ok(Some(number)) => number,
+            Ok(None) => return,
+            Err(why) => return self.refused_signatures(&why).await,
         };
         let set = figures(number, &prepared);
         self.name(number, &prepared.compiled);
@@ -201,5 +191,16 @@ impl Agent {
         self.shared.tell(|about| about.signature_error = Some(why.to_owned()));
         let set = self.shared.about().signatures;
         self.send(Input::SignaturesRefused(set, why.to_owned())).await;
+    }
+}
+
+/// Does on a thread of its own what may take seconds: events, figures and the status go on meanwhile.
+/// A failure is a sentence.
+async fn aside<T: Send + 'static, E: Display + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, String> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(panicked) => Err(panicked.to_string()),
     }
 }

@@ -4,12 +4,13 @@
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
-use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError};
+use aya::maps::{HashMap, LpmTrie, MapData, MapError};
 use sentinel_common::address::Address;
 use sentinel_common::limits::{MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS};
 use sentinel_common::names::NameKey;
 
 use super::DatapathError;
+use super::kernel::open;
 use crate::feed::{Change, FeedSet, Network, changes};
 
 const DOMAINS: &str = "FEED_DOMAINS";
@@ -94,14 +95,6 @@ pub(super) fn clear(ebpf: &mut Ebpf) -> Result<(), DatapathError> {
         networks.remove(&key).map_err(refused(NETWORKS))?;
     }
     Ok(())
-}
-
-fn open<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<T, DatapathError>
-where
-    T: TryFrom<&'a mut Map, Error = MapError>,
-{
-    let map = ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
-    T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
 }
 
 /// One of the maps, by the keys of its list.

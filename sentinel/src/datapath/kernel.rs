@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use aya::maps::{Array, ArrayOfMaps, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
 use rustix::rand::GetRandomFlags;
@@ -164,10 +164,9 @@ impl Kernel {
 
     fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
     where
-        T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
+        T: TryFrom<&'a mut Map, Error = MapError>,
     {
-        let map = self.ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
-        T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
+        open(&mut self.ebpf, name)
     }
 
     /// Returns when every program that runs now has ended.
@@ -216,6 +215,15 @@ impl Kernel {
         let now = self.switch();
         self.switch_to(now)
     }
+}
+
+/// A map, to be written.
+pub(super) fn open<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<T, DatapathError>
+where
+    T: TryFrom<&'a mut Map, Error = MapError>,
+{
+    let map = ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
+    T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
 }
 
 /// A secret for this run.

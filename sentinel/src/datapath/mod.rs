@@ -71,6 +71,7 @@ pub trait Datapath: Send {
     /// When the kernel refuses an entry; the sentence says whether the feeds before are in force
     /// again.
     fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError>;
+
     /// Gives a socket that is older than the programs a flow's state, so that it is read from its next
     /// packet on; `false` when it has some already, which stays as it is.
     ///

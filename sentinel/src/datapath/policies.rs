@@ -14,6 +14,7 @@ use sentinel_common::policy::{
 
 use super::DatapathError;
 use super::image::{PolicyImage, PrefixEntry};
+use super::kernel::open;
 
 /// What stands in a slot.
 #[derive(Debug, Default)]
@@ -49,10 +50,10 @@ impl Resident {
         }
         self.torn = true;
         let old = self.image.as_ref().map_or(&[][..], |old| &old.prefixes);
-        let mut touched = write_prefixes(map(ebpf, "PREFIXES")?, slot, old, &image.prefixes)?;
-        let workloads = map(ebpf, "WORKLOADS")?;
+        let mut touched = write_prefixes(open(ebpf, "PREFIXES")?, slot, old, &image.prefixes)?;
+        let workloads = open(ebpf, "WORKLOADS")?;
         touched += write_workloads(workloads, slot, &self.workloads, &image.workloads)?;
-        let mut table: Array<&mut MapData, PolicyTable> = map(ebpf, "POLICIES")?;
+        let mut table: Array<&mut MapData, PolicyTable> = open(ebpf, "POLICIES")?;
         let refused = |error: MapError| DatapathError::map("POLICIES", "the policies", &error);
         table.set(u32::from(slot), &*image.table, 0).map_err(refused)?;
         self.workloads.clone_from(&image.workloads);
@@ -72,7 +73,7 @@ impl Resident {
         cgroup: u64,
         binding: Option<&Binding>,
     ) -> Result<(), DatapathError> {
-        let mut workloads: Workloads<'_> = map(ebpf, "WORKLOADS")?;
+        let mut workloads: Workloads<'_> = open(ebpf, "WORKLOADS")?;
         let key = WorkloadKey::new(slot, cgroup);
         let refused = |error: MapError| DatapathError::map("WORKLOADS", "a cgroup", &error);
         if let Some(binding) = binding {
@@ -83,14 +84,6 @@ impl Resident {
         }
         Ok(())
     }
-}
-
-fn map<'a, T>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<T, DatapathError>
-where
-    T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
-{
-    let map = ebpf.map_mut(name).ok_or_else(|| DatapathError::absent(name))?;
-    T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
 }
 
 fn key(slot: u8, entry: &PrefixEntry) -> Key<PrefixKey> {
@@ -161,14 +154,14 @@ fn write_workloads(
 
 /// Takes everything out of a slot, whatever it is.
 fn clear(ebpf: &mut Ebpf, slot: u8) -> Result<(), DatapathError> {
-    let mut trie: Trie<'_> = map(ebpf, "PREFIXES")?;
+    let mut trie: Trie<'_> = open(ebpf, "PREFIXES")?;
     let refused = |error: MapError| DatapathError::map("PREFIXES", "to be emptied", &error);
     let is_of_slot = |scope: [u8; 4]| u32::from_ne_bytes(scope) >> 31 == u32::from(slot);
     let keys: Vec<_> = trie.keys().collect::<Result<_, _>>().map_err(refused)?;
     for key in keys.iter().filter(|key| is_of_slot(key.data().scope)) {
         trie.remove(key).map_err(refused)?;
     }
-    let mut workloads: Workloads<'_> = map(ebpf, "WORKLOADS")?;
+    let mut workloads: Workloads<'_> = open(ebpf, "WORKLOADS")?;
     let refused = |error: MapError| DatapathError::map("WORKLOADS", "to be emptied", &error);
     let keys: Vec<_> = workloads.keys().collect::<Result<_, _>>().map_err(refused)?;
     for key in keys.iter().filter(|key| key.slot == u32::from(slot)) {

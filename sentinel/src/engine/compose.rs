@@ -26,8 +26,7 @@ const RFC3339: &[BorrowedFormatItem<'_>] =
 
 /// Unix time in nanoseconds as RFC 3339 with microseconds, in UTC. A time outside the years that
 /// can be written, which only a broken clock gives, is the epoch.
-#[must_use]
-pub fn rfc3339(unix_nanoseconds: i128) -> String {
+pub(super) fn rfc3339(unix_nanoseconds: i128) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(unix_nanoseconds);
     let time = time.ok().filter(|time| (0..=9999).contains(&time.year()));
     let text = time.unwrap_or(OffsetDateTime::UNIX_EPOCH).format(RFC3339);

@@ -9,14 +9,12 @@ mod survey;
 mod suspicion;
 
 use std::collections::BTreeMap;
-
 use std::sync::Arc;
 
 use sentinel_common::event::Kind;
 use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
-pub use compose::rfc3339;
 pub use names::{Names, PolicyRules, SignatureRule, SignatureSet};
 pub use survey::{Found, LINES, Survey};
 pub use suspicion::Suspect;
@@ -27,6 +25,7 @@ use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
+use compose::rfc3339;
 use limiter::{Closed, Key, Limiter};
 use pending::{Entry, Pending, Stage};
 
@@ -46,6 +45,20 @@ pub struct Clock {
     pub monotonic_to_unix: i128,
     /// What to add to `CLOCK_BOOTTIME` for Unix time, nanoseconds.
     pub boot_to_unix: i128,
+}
+
+impl Clock {
+    /// Unix time, nanoseconds.
+    #[must_use]
+    pub fn unix(self) -> i128 {
+        i128::from(self.now) + self.monotonic_to_unix
+    }
+
+    /// The time as a journal line tells it.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        rfc3339(self.unix())
+    }
 }
 
 /// What can happen.
@@ -310,9 +323,8 @@ fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
 
 fn close(clock: Clock, closed: Vec<Closed>, actions: &mut Vec<Action>) {
     for one in closed {
-        let time = rfc3339(i128::from(clock.now) + clock.monotonic_to_unix);
         actions.push(Action::Journal(Line::Suppressed(line::Suppressed {
-            time,
+            time: clock.rfc3339(),
             kind: Word(line::SuppressedKind::Suppressed),
             reason: Word(one.key.reason),
             cgroup_id: one.key.cgroup,
@@ -328,7 +340,7 @@ fn lost(state: &mut State, clock: Clock, totals: [u64; Loss::COUNT], actions: &m
         let count = total.saturating_sub(before);
         if count > 0 {
             actions.push(Action::Journal(Line::Losses(line::Losses {
-                time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+                time: clock.rfc3339(),
                 kind: Word(line::LossKind::Loss),
                 loss: Word(*loss),
                 count,
@@ -344,7 +356,7 @@ fn policy(
     error: Option<String>,
 ) -> Action {
     Action::Journal(Line::Policy(line::Policy {
-        time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+        time: clock.rfc3339(),
         kind: Word(line::PolicyKind::Policy),
         result: Word(result),
         generation,
@@ -359,7 +371,7 @@ fn signatures(
     error: Option<String>,
 ) -> Action {
     Action::Journal(Line::Signatures(line::Signatures {
-        time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+        time: clock.rfc3339(),
         kind: Word(line::SignaturesKind::Signatures),
         result: Word(result),
         set,

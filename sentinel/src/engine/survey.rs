@@ -2,7 +2,7 @@
 
 use sentinel_common::policy::TCP;
 
-use super::compose::{protocol, rfc3339, text, workload_of};
+use super::compose::{protocol, text, workload_of};
 use super::names::Names;
 use super::{Clock, compose};
 use crate::action::{Action, Count};
@@ -63,7 +63,7 @@ fn line(names: &Names, clock: Clock, found: &Found) -> OpenSocket {
     let bytes = found.bytes.filter(|_| found.socket.protocol == TCP);
     let process = found.maker.process.as_ref().ok();
     OpenSocket {
-        time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+        time: clock.rfc3339(),
         kind: Word(SocketKind::Socket),
         verdict: Word(found.judgement.verdict),
         reason: Word(found.judgement.reason),

@@ -4,7 +4,7 @@ use sentinel_common::event::Kind;
 use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-use super::compose::{described, destroyed, protocol, rfc3339, workload_of};
+use super::compose::{described, destroyed, protocol, workload_of};
 use super::{Clock, PENDING, State};
 use crate::action::{Action, Count, Outcome};
 use crate::attribution::{Attribution, Socket};
@@ -67,7 +67,7 @@ pub(super) fn tell(clock: Clock, suspect: &Suspect, outcome: Option<&Outcome>) -
     let process = maker.process.as_ref().ok();
     let wanted = mode.verdict() == Verdict::Blocked;
     Action::Journal(Line::Suspicion(Box::new(Suspicion {
-        time: rfc3339(i128::from(clock.now) + clock.monotonic_to_unix),
+        time: clock.rfc3339(),
         kind: Word(Kind::Suspicion),
         verdict: Word(mode.verdict()),
         reason: Word(Reason::EncryptedMining),

@@ -176,9 +176,7 @@ impl Metrics {
             Count::Unattributed(why) => self.unattributed.with_label_values(&[why.word()]).inc(),
             Count::Suppressed => self.suppressed.inc(),
             Count::PendingOverflow => self.lost("pending"),
-            Count::SurveyOverflow(left_out) => {
-                self.lost_many("survey", *left_out);
-            }
+            Count::SurveyOverflow(left_out) => self.lost_many("survey", *left_out),
             Count::LimiterOverflow => self.lost("limiter"),
             Count::NameCollision => self.name_collisions.inc(),
         }
@@ -201,7 +199,7 @@ impl Metrics {
 
     /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`, `detector`.
     pub fn lost(&self, kind: &'static str) {
-        self.losses.with_label_values(&[kind]).inc();
+        self.lost_many(kind, 1);
     }
 
     /// Counts a record that could not be read.

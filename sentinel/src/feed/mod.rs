@@ -18,10 +18,13 @@ mod set;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 pub use change::{Change, changes};
 pub use load::{BUILTIN, LoadError, Source, load};
 pub use network::Network;
 pub use parse::{Findings, Header};
+use sentinel_common::address::Address;
 pub use set::{Feed, FeedSet, Hit, Tally};
 
 /// Why feeds were not taken.
@@ -41,6 +44,16 @@ pub enum FeedError {
         /// How many fit.
         limit: usize,
     },
+}
+
+/// Reads the feeds of a configuration from disk, less the addresses that its allowlist names alone.
+///
+/// # Errors
+/// As [`load`], [`compile`] and [`FeedSet::exempt`].
+pub fn gather(builtin: bool, paths: &[PathBuf], exempt: &[Address]) -> Result<FeedSet, FeedError> {
+    let mut feeds = compile(&load(builtin, paths)?)?;
+    feeds.exempt(exempt)?;
+    Ok(feeds)
 }
 
 /// Reads feeds into one set; the first to name an entry is the one that is told of.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
-use sentinel_common::address::{Address, is_v4};
+use sentinel_common::address::{Address, is_v4, of};
 
 use super::entry::Refusal;
 
@@ -77,12 +77,8 @@ const RESERVED: [(Network, &str); 13] = [
 ];
 
 /// An address in the datapath's form.
-pub(super) fn address(address: IpAddr) -> Result<Address, Refusal> {
-    let octets = match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    };
-    outside_reserved(Network { address: octets, len: 128 }).map(|network| network.address)
+pub(super) fn address(ip: IpAddr) -> Result<Address, Refusal> {
+    outside_reserved(Network { address: of(ip), len: 128 }).map(|network| network.address)
 }
 
 /// Reads `address/length`.
@@ -91,13 +87,8 @@ pub(super) fn network(text: &str) -> Result<Network, Refusal> {
     if net.trunc() != net {
         return Err(Refusal::HostBits { network: net.trunc().to_string() });
     }
-    let network = match net {
-        IpNet::V4(net) => {
-            let address = net.addr().to_ipv6_mapped().octets();
-            Network { address, len: V4_LEN + net.prefix_len() }
-        }
-        IpNet::V6(net) => Network { address: net.addr().octets(), len: net.prefix_len() },
-    };
+    let above = if net.addr().is_ipv4() { V4_LEN } else { 0 };
+    let network = Network { address: of(net.addr()), len: above + net.prefix_len() };
     let is_v4 = is_v4(&network.address) && network.len >= V4_LEN;
     if network.len < if is_v4 { V4_LEN + MIN_V4 } else { MIN_V6 } {
         return Err(Refusal::WidePrefix { v4: MIN_V4, v6: MIN_V6 });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
-use sentinel_common::address::Address;
+use sentinel_common::address::{self, Address};
 use sentinel_common::feed::{EXEMPT, listing};
 use sentinel_common::limits::{MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS};
 use sentinel_common::names::MAX_LABELS;
@@ -116,10 +116,7 @@ impl FeedSet {
     /// The address, or the longest prefix around it: what the kernel finds.
     #[must_use]
     pub fn address(&self, address: IpAddr) -> Option<Hit<'_>> {
-        let remote = match address {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => v6.octets(),
-        };
+        let remote = address::of(address);
         let mut around = None;
         let feed = listing(
             &remote,

@@ -1,10 +1,10 @@
 //! What would become of a connection, asked on the host: for connections that no kernel program saw
 //! being opened, and for people who ask.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sentinel_common::address::Address;
+use sentinel_common::address;
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Decision, Request, source};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
@@ -96,19 +96,10 @@ impl ByPolicy {
     }
 }
 
-/// The one form of an address.
-#[must_use]
-pub fn mapped(address: IpAddr) -> Address {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    }
-}
-
 impl Judge for ByPolicy {
     fn judge(&self, cgroup: Option<&str>, remote: SocketAddr, protocol: u8) -> Judgement {
         let port = Some(remote.port());
-        let request = Request { remote: mapped(remote.ip()), protocol, port, icmp_type: 0 };
+        let request = Request { remote: address::of(remote.ip()), protocol, port, icmp_type: 0 };
         // The connection is open already: at most it is told of.
         let said = self.ask(cgroup, Mode::Audit, Direction::Egress, &request);
         let hit = self.feeds.address(remote.ip()).filter(|_| said.reason != Reason::Loopback);
@@ -154,7 +145,7 @@ mod tests {
         assert_eq!(ask("[2001:db8::1]:443").reason, Reason::NotAllowlisted);
         assert_eq!(ask("127.0.0.1:9").reason, Reason::Loopback);
         let request = Request {
-            remote: mapped("10.1.2.3".parse().unwrap()),
+            remote: address::of("10.1.2.3".parse().unwrap()),
             protocol: 6,
             port: Some(444),
             icmp_type: 0,

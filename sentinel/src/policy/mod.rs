@@ -29,7 +29,7 @@ pub use bind::{Binder, Bound, Chooser};
 pub use compile::compile;
 pub use diagnostic::Diagnostic;
 pub use fqdn::Pattern;
-pub use judge::{ByPolicy, Judge, Judged, Judgement, mapped};
+pub use judge::{ByPolicy, Judge, Judged, Judgement};
 pub use load::{LoadError, Source, load};
 pub use selector::{Pod, Selector, Subject};
 pub use set::{Numbers, Policy, PolicyName, PolicySet, RuleSource, Ways};

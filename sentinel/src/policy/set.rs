@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use sentinel_common::address::Address;
 use sentinel_common::flow::Direction;
 use sentinel_common::limits::MAX_POLICIES;
 use sentinel_common::policy::{Match, PolicyHead, PrefixRules, Request};
@@ -193,6 +194,13 @@ impl PolicySet {
     #[must_use]
     pub fn asks_for_workloads(&self) -> bool {
         self.policies.iter().any(|policy| policy.closed || !policy.selector.is_node())
+    }
+
+    /// Addresses that policies allow alone, by a `/32` or a `/128`.
+    #[must_use]
+    pub fn allowed_addresses(&self) -> Vec<Address> {
+        let tries = self.policies.iter().map(|policy| &policy.prefixes.egress);
+        tries.flat_map(Trie::addresses).collect()
     }
 
     /// Prefixes in all policies together.

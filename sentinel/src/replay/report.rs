@@ -1,10 +1,9 @@
 //! What a replay says: a line per flow, and a summary.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use sentinel_common::address::Address;
-use sentinel_common::flow::Direction;
 use sentinel_common::policy::{ICMPV6, TCP, UDP};
 use sentinel_common::verdict::Reason;
 use serde::Serialize;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::engine::Outcome;
 use super::error::ReplayError;
 use super::flows::Flow;
+use crate::event::word::Words as _;
 use crate::signature::Catalogue;
 
 /// One flow of a capture, in the form that is written as JSON.
@@ -73,10 +73,7 @@ impl FlowReport {
                 .or_else(|| finding.and_then(|_| unruled(outcome)).map(str::to_owned)),
             rule: rule.map(|rule| rule.name.clone()),
             packet: finding.map(|finding| finding.packet),
-            direction: finding.map(|finding| match finding.direction {
-                Direction::Egress => "egress",
-                Direction::Ingress => "ingress",
-            }),
+            direction: finding.map(|finding| finding.direction.word()),
             packets: flow.packets,
             bytes: flow.bytes,
         }
@@ -86,11 +83,8 @@ impl FlowReport {
 /// For people.
 impl fmt::Display for FlowReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = |address: &IpAddr, port| match address {
-            IpAddr::V4(address) => format!("{address}:{port}"),
-            IpAddr::V6(address) => format!("[{address}]:{port}"),
-        };
-        let (src, dst) = (end(&self.src, self.src_port), end(&self.dst, self.dst_port));
+        let src = SocketAddr::new(self.src, self.src_port);
+        let dst = SocketAddr::new(self.dst, self.dst_port);
         write!(out, "{}: {} {} {src} -> {dst}", self.file, self.verdict, self.proto)?;
         if let (Some(dialect), Some(packet)) = (&self.dialect, self.packet) {
             let why = self.rule.as_deref().unwrap_or(self.reason);
@@ -112,8 +106,7 @@ fn unruled(outcome: Outcome) -> Option<&'static str> {
 
 /// An address as people write it: a mapped one as IPv4.
 fn address(address: &Address) -> IpAddr {
-    let address = Ipv6Addr::from(*address);
-    address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4)
+    Ipv6Addr::from(*address).to_canonical()
 }
 
 /// What a whole replay came to.

@@ -91,8 +91,8 @@ fn named() -> Vec<PathBuf> {
     named.map(|mount| mount.mount_point).collect()
 }
 
-/// Every process, read only when the first guesses have failed.
-fn processes() -> impl Iterator<Item = u32> {
+/// Every process's number; `/proc` is opened when the first one is asked for.
+pub fn processes() -> impl Iterator<Item = u32> {
     let folders = std::iter::once_with(|| std::fs::read_dir("/proc"));
     let names = folders.flatten().flatten().flatten().map(|entry| entry.file_name());
     names.filter_map(|name| name.to_str()?.parse().ok())

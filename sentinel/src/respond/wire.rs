@@ -122,8 +122,7 @@ fn address(family: Family, end: Option<SocketAddr>) -> [u8; 16] {
                 *first = v4.octets();
             }
         }
-        (Family::V6, Some(IpAddr::V4(v4))) => bytes = v4.to_ipv6_mapped().octets(),
-        (_, Some(IpAddr::V6(v6))) => bytes = v6.octets(),
+        (_, Some(ip)) => bytes = sentinel_common::address::of(ip),
         (_, None) => {}
     }
     bytes

@@ -15,11 +15,11 @@
 //! 2. Whoever owns the files drops one, or asks for less: `sentinel policy check` prints what a set
 //!    comes to, so this can be seen long before. Without the built-in dialects
 //!    (`builtinSignatures: false`) a user's own have all the room.
-//! 3. When the built-in set itself reaches half of a bound, a test of the host rung fails
-//!    (`the_built_in_set_leaves_room`), and the bound is raised: the numbers in `limits` are the only
-//!    place that has them, `CELLS` up to 2^23 costs memory only (the map is `SIGNATURE_SLOTS` times
-//!    the table), states are bounded by the 15 bits of a cell. More than 64 tokens would mean a
-//!    second word in each reader.
+//! 3. The built-in set stays below each bound by what users need for theirs: how far is written in
+//!    a test of the host rung (`the_built_in_set_leaves_room`). When that fails, the bound is raised:
+//!    the numbers in `limits` are the only place that has them, `CELLS` up to 2^23 costs memory only
+//!    (the map is `SIGNATURE_SLOTS` times the table), states are bounded by the 15 bits of a cell.
+//!    More than 64 tokens would mean a second word in each reader.
 //!
 //! Each border is tested: exactly full compiles and reads in the kernel too, one more is refused.
 
@@ -30,7 +30,7 @@ use sentinel_common::limits::{MAX_RULES, MAX_STATES, MAX_TOKENS, SYMBOL_CLASSES}
 use super::catalogue::Stats;
 use super::error::SignatureError;
 use super::load::Source;
-use super::{EMBEDDED, automaton, compile, file, rules};
+use super::{automaton, compile, file, files, rules};
 
 /// One of the bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +56,6 @@ impl Bound {
             Self::Classes => SYMBOL_CLASSES,
         }
     }
-
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Tokens, Self::States, Self::Classes, Self::Rules];
 
     /// What is counted, for messages.
     #[must_use]
@@ -124,18 +121,12 @@ pub(super) fn blame(error: SignatureError, users: &[Source], built_in: bool) -> 
     {
         return token;
     }
-    let base = if built_in {
-        compile(EMBEDDED).map(|set| set.catalogue.stats())
-    } else {
-        compile(&[]).map(|set| set.catalogue.stats())
-    };
-    let Ok(base) = base else { return error };
+    let beside = files(&[], built_in);
+    let Ok(base) = compile(&beside).map(|set| set.catalogue.stats()) else { return error };
     let mut clause = format!(": the built-in files come to {}", grouped(bound.of(base)));
     for user in users {
-        let beside = if built_in { EMBEDDED } else { &[] };
-        let mut files = beside.to_vec();
-        files.push((&user.name, &user.text));
-        let adds = match compile(&files) {
+        let with_user = files(std::slice::from_ref(user), built_in);
+        let adds = match compile(&with_user) {
             Ok(set) => grouped(bound.of(set.catalogue.stats()).saturating_sub(bound.of(base))),
             Err(SignatureError::TooMany { bound: other, count, .. }) if other == bound => {
                 grouped(count.saturating_sub(bound.of(base)))

@@ -33,7 +33,6 @@ pub struct Stats {
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     tokens: Vec<String>,
-    dialects: Vec<String>,
     rules: Vec<RuleInfo>,
     stats: Stats,
     fingerprint: u64,
@@ -41,8 +40,8 @@ pub struct Catalogue {
 
 impl Catalogue {
     pub(super) fn new(resolved: Resolved, stats: Stats, fingerprint: u64) -> Self {
-        let Resolved { tokens, dialects, names, .. } = resolved;
-        Self { tokens, dialects, rules: names, stats, fingerprint }
+        let Resolved { tokens, names, .. } = resolved;
+        Self { tokens, rules: names, stats, fingerprint }
     }
 
     /// The rule with this number, as an event or a [`sentinel_common::flow::Flow`] tells it.
@@ -57,22 +56,10 @@ impl Catalogue {
         &self.rules
     }
 
-    /// The dialects, in the order of their numbers.
+    /// The names of the tokens, in the order of their bits.
     #[must_use]
-    pub fn dialects(&self) -> &[String] {
-        &self.dialects
-    }
-
-    /// The names of the tokens in this set of bits.
-    #[must_use]
-    pub fn token_names(&self, tokens: u64) -> Vec<&str> {
-        let in_set = |bit: usize| tokens >> bit & 1 == 1;
-        self.tokens
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| in_set(*bit))
-            .map(|(_, name)| name.as_str())
-            .collect()
+    pub fn tokens(&self) -> &[String] {
+        &self.tokens
     }
 
     /// The files' [`super::fingerprint`].

@@ -50,11 +50,20 @@ impl Files {
         Self { paths, known, pending: None, timer }
     }
 
-    /// Watches these from now on; what has changed so far counts as known.
-    pub fn follow(&mut self, paths: Vec<PathBuf>) {
-        self.known = look(&paths);
-        self.paths = paths;
+    /// What has changed so far counts as known: it is about to be read.
+    pub fn mark(&mut self) {
+        self.known = look(&self.paths);
         self.pending = None;
+    }
+
+    /// Watches these from now on. What was watched before keeps its mark: it may have changed since,
+    /// and have been read before it did.
+    pub fn follow(&mut self, paths: Vec<PathBuf>) {
+        let mut now = look(&paths);
+        for (path, stamp) in &mut now {
+            *stamp = self.known.get(path).copied().unwrap_or(*stamp);
+        }
+        (self.known, self.paths) = (now, paths);
     }
 
     /// Returns when something has changed and then stood still for one look: a file that is being
@@ -127,6 +136,26 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(!files.has_settled(look()));
         assert!(files.has_settled(look()), "gone is changed");
+    }
+
+    #[tokio::test]
+    async fn what_changes_while_it_is_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["c.yaml", "p.yaml"].map(|name| folder.path().join(name)).to_vec();
+        let [config, policy] = paths.as_slice() else { panic!("two files") };
+        fs::write(config, "1").unwrap();
+        let mut files = Files::new(vec![config.clone()]);
+        fs::write(config, "22").unwrap();
+        files.mark();
+        assert!(!files.has_settled(look(&files.paths)), "known by the mark");
+        fs::write(policy, "1").unwrap();
+        fs::write(config, "333").unwrap();
+        files.follow(paths.clone());
+        assert!(!files.has_settled(look(&paths)));
+        assert!(files.has_settled(look(&paths)), "it was read before");
+        files.mark();
+        files.follow(paths.clone());
+        assert!(!files.has_settled(look(&paths)) && files.pending.is_none(), "nothing is new");
     }
 
     #[tokio::test]

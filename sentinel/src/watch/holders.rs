@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
+use crate::respond::namespace;
+
 /// Processes whose open files are looked through.
 const PROCESSES: usize = 65_536;
 /// Open files looked at, all together.
@@ -27,7 +29,7 @@ pub fn find(wanted: &HashSet<u32>) -> HashMap<u32, Holder> {
     if wanted.is_empty() {
         return found;
     }
-    for pid in processes().take(PROCESSES) {
+    for pid in namespace::processes().take(PROCESSES) {
         let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         for entry in entries {
             files += 1;
@@ -55,11 +57,6 @@ pub fn find(wanted: &HashSet<u32>) -> HashMap<u32, Holder> {
 
 fn inode(link: &std::path::Path) -> Option<u32> {
     link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-}
-
-fn processes() -> impl Iterator<Item = u32> {
-    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
-    folders.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 #[cfg(test)]

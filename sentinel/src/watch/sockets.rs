@@ -26,13 +26,8 @@ pub fn holder(socket: &Socket, likely: &[u32]) -> Result<u32, Missing> {
         }
     };
     let name = format!("socket:[{inode}]");
-    let all = likely.iter().copied().chain(processes());
+    let all = likely.iter().copied().chain(namespace::processes());
     all.take(PROCESSES).find(|pid| holds(*pid, &name)).ok_or(Missing::Unowned)
-}
-
-fn processes() -> impl Iterator<Item = u32> {
-    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
-    folders.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn holds(pid: u32, name: &str) -> bool {

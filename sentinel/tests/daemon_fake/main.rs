@@ -7,6 +7,7 @@
     reason = "a test that fails does so by panicking"
 )]
 
+mod reload;
 mod signatures;
 
 use std::io::{self, Read, Write};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sentinel::config::{Config, ConfigFile};
+use sentinel::config::{Config, ConfigFile, EnforcementMode};
 use sentinel::daemon::{Agent, Parts, Records, prepare};
 use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicyImage, ServerName};
 use sentinel::export::journal::Journal;
@@ -41,6 +42,8 @@ struct Told {
     feeds: Vec<Arc<FeedSet>>,
     detached: bool,
     refuses: bool,
+    /// Feeds take until this is dropped at its other end.
+    holds: Option<std::sync::mpsc::Receiver<()>>,
 }
 
 struct Fake(Arc<Mutex<Told>>);
@@ -70,7 +73,12 @@ impl Datapath for Fake {
     }
 
     fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError> {
-        self.0.lock().unwrap().feeds.push(Arc::clone(feeds));
+        let holds = {
+            let mut told = self.0.lock().unwrap();
+            told.feeds.push(Arc::clone(feeds));
+            told.holds.take()
+        };
+        holds.map(|other_end| other_end.recv());
         Ok(())
     }
 
@@ -171,14 +179,12 @@ struct Bench {
 impl Bench {
     async fn start(policies: Vec<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = ConfigFile {
+        let config = enforcing(ConfigFile {
             policies,
-            mode: Some(sentinel::config::EnforcementMode::Enforce),
             listen: "127.0.0.1:0".parse().ok(),
             state_dir: Some(folder.path().join("state")),
             ..ConfigFile::default()
-        };
-        let config = Config::new(ConfigFile::default(), file);
+        });
         let told = Arc::new(Mutex::new(Told::default()));
         let (ring, records) = mpsc::unbounded_channel();
         let journal = Journal::file(folder.path().join("events.json")).unwrap();
@@ -218,6 +224,12 @@ impl Bench {
         }
         panic!("it did not come: {:#?}", self.journal());
     }
+}
+
+/// Settings under which what is found is blocked.
+fn enforcing(file: ConfigFile) -> Config {
+    let typed = ConfigFile { mode: Some(EnforcementMode::Enforce), ..ConfigFile::default() };
+    Config::new(typed, file)
 }
 
 fn get(address: SocketAddr, path: &str) -> (u16, String) {
@@ -317,14 +329,7 @@ async fn a_bad_policy_leaves_the_one_before() {
                 spec: {mode: enforce, egress: [{toCIDRs: [198.51.100.0/24]}]}\n";
     std::fs::write(&path, good).unwrap();
     let mut bench = Bench::start(vec![path.clone()]).await;
-    let config = || {
-        let file = ConfigFile {
-            policies: vec![path.clone()],
-            mode: Some(sentinel::config::EnforcementMode::Enforce),
-            ..ConfigFile::default()
-        };
-        Config::new(ConfigFile::default(), file)
-    };
+    let config = || enforcing(ConfigFile { policies: vec![path.clone()], ..ConfigFile::default() });
     assert_eq!(bench.told.lock().unwrap().policies[0].modes.egress, Mode::Enforce);
     std::fs::write(&path, good.replace("toCIDRs", "toCIDR")).unwrap();
     bench.agent.reload(config()).await;

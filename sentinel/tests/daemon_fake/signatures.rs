@@ -3,11 +3,11 @@
 use std::mem::offset_of;
 use std::net::SocketAddr;
 
-use sentinel::config::{Config, ConfigFile};
+use sentinel::config::ConfigFile;
 use sentinel_common::event::Event;
 use sentinel_common::verdict::Verdict;
 
-use super::{Bench, Record, of_kind};
+use super::{Bench, Record, enforcing, of_kind};
 
 /// A file of signatures with this method in its one rule.
 fn signatures_for(method: &str) -> String {
@@ -24,14 +24,9 @@ async fn signatures_are_swapped_and_a_bad_file_leaves_the_set_before() {
     let mut bench = Bench::start(Vec::new()).await;
     let built_in = bench.agent.status().signatures;
     assert_eq!((built_in.set, built_in.files.len()), (1, 0));
-    let config = || {
-        let file = ConfigFile {
-            signatures: vec![folder.path().to_owned()],
-            mode: Some(sentinel::config::EnforcementMode::Enforce),
-            ..ConfigFile::default()
-        };
-        Config::new(ConfigFile::default(), file)
-    };
+    let signatures = vec![folder.path().to_owned()];
+    let config =
+        || enforcing(ConfigFile { signatures: signatures.clone(), ..ConfigFile::default() });
     std::fs::write(&path, signatures_for("pool.hello")).unwrap();
     bench.agent.reload_changed(config()).await;
     let mine = bench.agent.status().signatures;
@@ -89,13 +84,11 @@ async fn an_event_of_the_set_before_has_that_sets_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.toml");
     let mut bench = Bench::start(Vec::new()).await;
-    let file = ConfigFile {
+    let config = enforcing(ConfigFile {
         signatures: vec![path.clone()],
         builtin_signatures: Some(false),
-        mode: Some(sentinel::config::EnforcementMode::Enforce),
         ..ConfigFile::default()
-    };
-    let config = Config::new(ConfigFile::default(), file);
+    });
     for method in ["one", "two"] {
         std::fs::write(&path, signatures_for(method)).unwrap();
         bench.agent.reload_changed(config.clone()).await;

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::netlab::NetNs;
 use crate::process::{Placement, Running};
 use crate::sync::lock;
 
@@ -90,11 +89,6 @@ impl TestCgroup {
     /// Starts a command that is in the group before its program runs.
     pub fn run(&self, command: Command) -> Result<Running> {
         Placement::default().cgroup(self).spawn(command)
-    }
-
-    /// Starts a command in the group and in a network namespace.
-    pub fn run_in(&self, netns: &NetNs, command: Command) -> Result<Running> {
-        Placement::default().cgroup(self).netns(netns).spawn(command)
     }
 
     /// Opens the group's process list for writing.

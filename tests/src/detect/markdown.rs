@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use sentinel::signature::grouped;
 
 /// A Markdown table.
 pub(super) fn table(head: &[String], rows: &[Vec<String>]) -> String {
@@ -17,15 +18,7 @@ pub(super) fn table(head: &[String], rows: &[Vec<String>]) -> String {
 
 /// A number with its thousands apart.
 pub(super) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    grouped(usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 /// A footnote's mark.

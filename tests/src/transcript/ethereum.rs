@@ -73,12 +73,7 @@ pub(super) const STRATUM_1: Script = Script {
 
 /// Shares and jobs are V1's in another order.
 pub(super) const STRATUM_2: Script = Script {
-    told: Told {
-        opening: "ethereum-stratum",
-        share: "bitcoin-v1",
-        pool: "ethereum-stratum",
-        job: "bitcoin-v1",
-    },
+    told: STRATUM_1.told,
     opening: &[
         r#"{"id":"$ID","method":"mining.hello","params":{"agent":"labminer/1.0","host":"pool.example.org","port":"4d2","proto":"EthereumStratum/2.0.0"}}"#,
         r#"{"id":"$ID","method":"mining.subscribe"}"#,

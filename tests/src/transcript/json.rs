@@ -114,8 +114,7 @@ fn write_map(out: &mut String, members: &[(String, Node)], variant: &Variant, de
     if variant.reversed {
         members.reverse();
     }
-    let (_, colon, _) = spaces(variant.spacing);
-    let (edge, _, _) = spaces(variant.spacing);
+    let (edge, colon, _) = spaces(variant.spacing);
     out.push('{');
     out.push_str(edge);
     for (index, (key, value)) in members.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use sentinel_tests::miner::{Ended, Family, Segments};
 use sentinel_tests::pool::{Manner, Pool};
 use sentinel_tests::transcript::Dialect;
 
-use crate::stage::{self, PEER, Stage, session};
+use crate::stage::{self, File, PEER, Stage, session};
 use crate::trial;
 
 /// How long a changed file may take: two looks, two seconds apart, and the work.
@@ -72,10 +72,8 @@ fn clean_end() -> Result<()> {
 
 /// A session that audit has found is cut when enforcement comes, told of and destroyed.
 fn audit_to_enforce() -> Result<()> {
-    let file = std::env::temp_dir().join(format!("sentinel-mode-{}.yaml", std::process::id()));
-    fs::write(&file, "mode: audit\n")?;
-    let path = file.to_str().context("the file's path is not UTF-8")?.to_owned();
-    let stage = Stage::set("sentinel-mode", &["--config", &path])?;
+    let file = File::new("sentinel-mode", "mode: audit\n")?;
+    let stage = Stage::set("sentinel-mode", &["--config", file.path()?])?;
     let listen = stage.peer(Family::V4, PEER, 0);
     let pool = stage.lab.in_peer(|| Pool::start(&[listen], Manner::of(Dialect::Xmrig)))?;
     let target = *pool.addresses().first().context("the pool has no address")?;
@@ -84,14 +82,11 @@ fn audit_to_enforce() -> Result<()> {
     let report = std::thread::scope(|scope| {
         let session = scope.spawn(|| stage.mine(&options));
         let found = stage.agent.record(stage::WITHIN, |record| verdict_is(record, "audited"));
-        fs::write(&file, "mode: enforce\n")?;
-        let agent = i32::try_from(stage.agent.pid()).ok().and_then(rustix::process::Pid::from_raw);
-        let agent = agent.context("the agent has no process id")?;
-        rustix::process::kill_process(agent, rustix::process::Signal::HUP)?;
+        fs::write(file.path()?, "mode: enforce\n")?;
+        stage.agent.hang_up()?;
         let report = session.join().map_err(|_| anyhow::anyhow!("the session panicked"))??;
         found.map(|_| report)
     })?;
-    fs::remove_file(&file)?;
     ensure!(report.ended == Ended::Cut, "the session went on: {report:?}\n{}", stage.agent.log());
     ensure!(report.errno.as_deref() == Some("ECONNABORTED"), "{report:?}");
     stage.agent.record(stage::WITHIN, |record| verdict_is(record, "blocked"))?;
@@ -101,9 +96,8 @@ fn audit_to_enforce() -> Result<()> {
 
 /// Signature files are read again when they change, without a signal; wrong ones change nothing.
 fn changed_signatures() -> Result<()> {
-    let folder = std::env::temp_dir().join(format!("sentinel-signatures-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let (config, file) = (folder.join("c.yaml"), folder.join("mine.toml"));
+    let folder = tempfile::tempdir()?;
+    let (config, file) = (folder.path().join("c.yaml"), folder.path().join("mine.toml"));
     fs::write(&config, "mode: enforce\nbuiltinSignatures: false\nsignatures: [mine.toml]\n")?;
     fs::write(&file, sentinel::signature::full::rules(40))?;
     let path = config.to_str().context("the file's path is not UTF-8")?.to_owned();
@@ -125,7 +119,6 @@ fn changed_signatures() -> Result<()> {
     told("applied", 2)?;
     ensure!(mine_once(&stage, Dialect::StratumV1)? == Ended::Cut, "{}", stage.agent.log());
     ensure!(stage.agent.stop()?.success());
-    fs::remove_dir_all(&folder)?;
     Ok(())
 }
 
@@ -135,21 +128,20 @@ fn verdict_is(record: &serde_json::Value, verdict: &str) -> bool {
 }
 
 fn bad_policy() -> Result<()> {
-    let file = std::env::temp_dir().join(format!("sentinel-bad-{}.yaml", std::process::id()));
-    fs::write(
-        &file,
+    let file = File::new(
+        "sentinel-bad",
         "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: x}\nspec: {egres: []}\n",
     )?;
     // A check that finds something is 2; a run that is given bad input is 64.
     for (arguments, code) in [(vec!["policy", "check"], 2), (vec!["run", "--policy"], 64)] {
-        let output = Command::new(sentinel_program()?).args(&arguments).arg(&file).output()?;
+        let output =
+            Command::new(sentinel_program()?).args(&arguments).arg(file.path()?).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         let said = format!("{stderr}{}", String::from_utf8_lossy(&output.stdout));
         ensure!(output.status.code() == Some(code), "{arguments:?}: {:?}\n{said}", output.status);
         ensure!(said.contains("egress"), "no suggestion in: {said}");
         ensure!(said.contains(":4"), "no line in: {said}");
     }
-    fs::remove_file(&file)?;
     Ok(())
 }
 

@@ -10,12 +10,14 @@ mod loss;
 mod names;
 mod older;
 mod stage;
+#[path = "../trial.rs"]
+mod trial;
 mod workloads;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
+use trial::trial;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -33,13 +35,4 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
     conclusion.exit_code()
-}
-
-/// A test that is skipped by name without root.
-fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    let root = rustix::process::geteuid().is_root();
-    let name: String = name.into();
-    let name = if root { name } else { format!("{name} (needs root)") };
-    let run = move || test().map_err(|error| Failed::from(format!("{error:#}")));
-    Trial::test(name, run).with_ignored_flag(!root)
 }

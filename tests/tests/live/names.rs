@@ -12,8 +12,7 @@ use sentinel_tests::sniffer::{Capture, Sniffer};
 use serde_json::Value;
 
 use crate::allowlist::{as_workload, says};
-use crate::feed::File;
-use crate::stage::{PEER, Stage};
+use crate::stage::{File, PEER, Stage};
 use crate::trial;
 
 const SOON: Duration = Duration::from_secs(5);

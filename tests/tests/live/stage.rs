@@ -1,5 +1,6 @@
 //! The stage that most tests share: a laboratory, a cgroup, an enforcing agent.
 
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use sentinel_tests::miner::{self, Family, Segments};
 use sentinel_tests::netlab::Lab;
 use sentinel_tests::process::{Placement, lab_program};
 use sentinel_tests::transcript::Dialect;
+use tempfile::NamedTempFile;
 
 /// The host of the peer that pools and servers listen on.
 pub const PEER: u8 = 2;
@@ -24,6 +26,22 @@ pub struct Stage {
     pub workload: TestCgroup,
     /// Dropped last: its children are gone by then.
     pub cgroup: TestCgroup,
+}
+
+/// A file that is gone with the test.
+pub struct File(NamedTempFile);
+
+impl File {
+    /// A file with this text; its name begins like this.
+    pub fn new(name: &str, text: &str) -> Result<Self> {
+        let file = tempfile::Builder::new().prefix(name).tempfile()?;
+        fs::write(&file, text).with_context(|| file.path().display().to_string())?;
+        Ok(Self(file))
+    }
+
+    pub fn path(&self) -> Result<&str> {
+        self.0.path().to_str().context("the path is not UTF-8")
+    }
 }
 
 static STAGE: Mutex<Option<Stage>> = Mutex::new(None);

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::project;
 
-/// Folders that hold nothing of ours.
+/// What holds nothing of ours.
 const FOREIGN: [&str; 3] = ["target", ".cache", ".git"];
 
 /// The crates of the workspace.
@@ -49,10 +49,12 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) -> Res
         let entry = entry?;
         let path = entry.path();
         let name = entry.file_name();
+        // In a linked worktree `.git` is a file, which names where the repository is.
+        if FOREIGN.iter().any(|foreign| name == *foreign) {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            if !FOREIGN.iter().any(|foreign| name == *foreign) {
-                collect(root, &path, files)?;
-            }
+            collect(root, &path, files)?;
         } else if let (Ok(text), Ok(path)) = (fs::read_to_string(&path), path.strip_prefix(root)) {
             files.push((path.to_string_lossy().into_owned(), text));
         }

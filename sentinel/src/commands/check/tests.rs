@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::config::Config;
 
 const SIGNATURES: &str = "dialect = \"mine\"\n[[token]]\nname = \"hello\"\nrole = \"method\"\nequals = \"pool.hello\"\n[[token]]\nname = \"id\"\nrole = \"key:id\"\n[[rule]]\nname = \"hello\"\nmessage = [\"hello\", \"id\"]\n";
 const POLICY: &str = "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p}\nspec: {stratum: block}\n";
@@ -72,4 +73,41 @@ fn a_policy_without_its_header_is_no_configuration() {
     let (_folder, report) = written(&[("p.yaml", "kind: EgressPolicy\nspec: {}\n")]);
     assert_eq!((report.policies, report.configurations), (1, 0));
     assert_eq!(report.findings.len(), 1);
+}
+
+#[test]
+fn the_feeds_of_a_configuration_are_checked_as_the_agent_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, feed) = (folder.path().join("c.yaml"), folder.path().join("f.txt"));
+    fs::write(&config, "feeds: [f.txt]\n").unwrap();
+    let gone = report(std::slice::from_ref(&config)).unwrap_err();
+    assert!(gone.starts_with("cannot read the feed ") && gone.contains("f.txt"), "{gone}");
+    fs::write(&feed, "pool.example\n203.0.113.7\n").unwrap();
+    let good = report(std::slice::from_ref(&config)).unwrap();
+    assert!(good.findings.is_empty(), "{:?}", good.findings);
+    assert!(good.text().ends_with("1 configurations, 1 feeds, nothing wrong\n"), "{}", good.text());
+    fs::write(&feed, "pool.example\n0.0.0.0/0\n").unwrap();
+    let told = report(std::slice::from_ref(&config)).unwrap().findings;
+    let file = ConfigFile::read(&config).unwrap();
+    let run = crate::daemon::prepare(&Config::new(ConfigFile::default(), file));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].to_string(), run.unwrap_err().to_string());
+    fs::write(&feed, "x\n".repeat(30)).unwrap();
+    let text = report(std::slice::from_ref(&config)).unwrap().text();
+    assert!(text.ends_with("f.txt: and 10 more\n"), "{text}");
+}
+
+#[test]
+fn more_than_fits_is_the_configurations_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("c.yaml");
+    fs::write(&config, "feeds: [f.txt]\nbuiltinFeed: false\n").unwrap();
+    let domains =
+        (0..=sentinel_common::limits::MAX_FEED_DOMAINS).map(|n| format!("d{n}.example\n"));
+    fs::write(folder.path().join("f.txt"), domains.collect::<String>()).unwrap();
+    let text = report(std::slice::from_ref(&config)).unwrap().text();
+    assert!(
+        text.starts_with(&format!("{}: the feeds hold more than ", config.display())),
+        "{text}"
+    );
 }

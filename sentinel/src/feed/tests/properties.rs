@@ -78,10 +78,7 @@ proptest! {
     ) {
         let text: String = feed.iter().map(|network| format!("{network}\n")).collect();
         let mut set = set(&text);
-        let octets = exempt.iter().map(|address| match address {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => v6.octets(),
-        });
+        let octets = exempt.iter().map(|ip| sentinel_common::address::of(*ip));
         set.exempt(&octets.collect::<Vec<_>>()).unwrap();
         let longest = feed.iter().filter(|network| network.contains(&asked));
         let longest = longest.max_by_key(|network| network.prefix_len());

@@ -1,6 +1,6 @@
 //! A feed as large as they come: written, found and missed right, and replaced while it is asked.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, LpmTrie, Map};
 use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
 use sentinel::feed::{FeedSet, Source, compile};
-use sentinel_common::address::Address;
+use sentinel_common::address::{self, Address};
 use sentinel_common::config::Modes;
 use sentinel_common::limits::MAX_FEED_DOMAINS;
 use sentinel_common::verdict::Mode;
@@ -59,10 +59,7 @@ fn number(file: &str, key: &str) -> Result<i64> {
 }
 
 fn octets(address: &str) -> Result<Address> {
-    Ok(match address.parse()? {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    })
+    Ok(address::of(address.parse()?))
 }
 
 /// What the maps of the kernel say of an address, as its programs would ask them.

@@ -5,8 +5,6 @@ mod large;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,7 +14,7 @@ use sentinel_tests::netlab::{Lab, Subnet};
 use sentinel_tests::sniffer::Sniffer;
 
 use crate::allowlist::{as_workload, attempts, errno, says};
-use crate::stage::{PEER, Stage};
+use crate::stage::{File, PEER, Stage};
 use crate::trial;
 
 /// The peer's address that the feed names.
@@ -39,27 +37,6 @@ pub fn trials() -> Vec<Trial> {
         trial("feed/one_that_does_not_fit_leaves_the_one_before", large::full),
         trial("feed/a_hundred_thousand_domains_and_a_million_addresses", large::replaced),
     ]
-}
-
-/// A file that is gone with the test.
-pub struct File(PathBuf);
-
-impl File {
-    pub fn new(name: &str, text: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
-        fs::write(&path, text).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-
-    pub fn path(&self) -> Result<&str> {
-        self.0.to_str().context("the path is not UTF-8")
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 fn feed(subnet: Subnet) -> String {
@@ -246,18 +223,12 @@ fn exempt() -> Result<()> {
     Ok(())
 }
 
-fn hang_up(stage: &Stage) -> Result<()> {
-    let status = Command::new("kill").args(["-HUP", &stage.agent.pid().to_string()]).status()?;
-    ensure!(status.success());
-    Ok(())
-}
-
 /// Waits until a connection ends like this.
 fn eventually(stage: &Stage, to: SocketAddr, expected: Option<i32>) -> Result<()> {
     let deadline = Instant::now() + SOON;
     loop {
-        let socket = |()| -> Result<_> { Ok(errno(UdpSocket::bind("0.0.0.0:0")?.connect(to))) };
-        let found = as_workload(stage, || socket(()))?;
+        let connect = || Ok(errno(UdpSocket::bind("0.0.0.0:0")?.connect(to)));
+        let found = as_workload(stage, connect)?;
         if found == expected {
             return Ok(());
         }
@@ -276,13 +247,13 @@ fn reload() -> Result<()> {
     let denied = Some(rustix::io::Errno::PERM.raw_os_error());
     eventually(&stage, at(LISTED), denied)?;
     eventually(&stage, at(WITHIN_PREFIX), None)?;
-    fs::write(&file.0, format!("{}/30\n", subnet.v4(WITHIN_PREFIX)))?;
-    hang_up(&stage)?;
+    fs::write(file.path()?, format!("{}/30\n", subnet.v4(WITHIN_PREFIX)))?;
+    stage.agent.hang_up()?;
     eventually(&stage, at(WITHIN_PREFIX), denied)?;
     eventually(&stage, at(LISTED), None)?;
     // A wrong one leaves the one before in force, and says what is wrong.
-    fs::write(&file.0, format!("{}\ncom\n", subnet.v4(LISTED)))?;
-    hang_up(&stage)?;
+    fs::write(file.path()?, format!("{}\ncom\n", subnet.v4(LISTED)))?;
+    stage.agent.hang_up()?;
     let refused = stage.agent.record(SOON, |record| says(record, "result", "refused"))?;
     let error = refused.get("error").and_then(serde_json::Value::as_str).unwrap_or_default();
     ensure!(error.contains(":2:1: \"com\""), "{refused}");
@@ -292,10 +263,7 @@ fn reload() -> Result<()> {
     let feeds = status.get("feeds").and_then(serde_json::Value::as_array);
     let last = feeds.and_then(|feeds| feeds.last()).with_context(|| status.to_string())?;
     ensure!(last.get("prefixes") == Some(&1.into()), "{status}");
-    ensure!(
-        last.get("file").and_then(|it| it.as_str()).map(Path::new) == Some(&file.0),
-        "{status}"
-    );
+    ensure!(last.get("file").and_then(serde_json::Value::as_str) == Some(file.path()?), "{status}");
     drop(listeners);
     ensure!(stage.agent.stop()?.success());
     Ok(())
