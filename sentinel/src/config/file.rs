@@ -211,12 +211,15 @@ mod tests {
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let text = format!(
-            "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, weights: {{cpu: 3}}}}\n"
+            "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, watchFor: 2m, weights: {{cpu: 3}}}}\n"
         );
         let file = parse(&text).unwrap();
         assert_eq!(file.encrypted_mining.threshold, Some(0.8));
         let scoring = Scoring::new(None, &file.encrypted_mining);
         assert_eq!((scoring.mode, scoring.interval.as_secs()), (Mode::Enforce, 20));
+        assert_eq!(scoring.settings.watch_for.as_secs(), 120);
+        let fast = parse("encryptedMining: {interval: 500ms, watchFor: 15s}\n").unwrap();
+        assert_eq!(fast.encrypted_mining.interval.map(|time| time.as_millis()), Some(500));
         assert!((scoring.settings.weights.of(TermName::Cpu) - 3.0).abs() < 1e-9);
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
         assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
@@ -239,7 +242,9 @@ mod tests {
         for (text, said) in [
             ("encryptedMining: {weights: {cup: 3}}", "did you mean \"cpu\"?"),
             ("encryptedMining: {threshold: 7}", "from 0 to 1"),
-            ("encryptedMining: {interval: 1s}", "5s to 60s"),
+            ("encryptedMining: {interval: 100ms}", "250ms to 60s"),
+            ("encryptedMining: {interval: 99999999999999999999m}", "250ms to 60s"),
+            ("encryptedMining: {watchFor: 1s}", "5s to 60m"),
             ("encryptedMining: {interval: soon}", "e.g. 10s"),
             ("encryptedMining: {weights: {cpu: -1}}", "from 0 to 100"),
             ("encryptedMining: {mod: off}", "did you mean \"mode\"?"),

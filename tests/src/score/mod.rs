@@ -8,6 +8,7 @@
 mod pattern;
 mod peer;
 mod random;
+pub mod remote;
 mod report;
 mod tls;
 
@@ -103,7 +104,8 @@ fn look(sessions: &Sessions, clock: &Clock) -> Result<Vec<Sample>> {
             *ago = (f64::from(*ago) * clock.scale()) as u32;
         }
         let (local, remote) = (open.socket.local?, open.socket.remote?);
-        Some(Sample { at, cookie: open.socket.cookie, local, remote, traffic })
+        let noise = false;
+        Some(Sample { at, cookie: open.socket.cookie, local, remote, traffic, noise })
     });
     Ok(samples.collect())
 }

@@ -10,6 +10,7 @@ mod loss;
 mod names;
 mod older;
 mod stage;
+mod suspicion;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     trials.extend(loss::trials());
     trials.extend(names::trials());
     trials.extend(older::trials());
+    trials.extend(suspicion::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
