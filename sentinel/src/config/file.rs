@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sentinel_common::verdict::Mode;
 use serde::{Deserialize, Deserializer};
 
-use super::scoring::ScoringFile;
+use super::scoring::{self, ScoringFile};
 use crate::signature::suggest;
 
 /// Largest configuration file that is read, bytes.
@@ -26,6 +26,7 @@ pub struct ConfigFile {
     /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
     pub peer_to_peer: Option<FindingAction>,
     /// Connections that behave like a miner's and cannot be read.
+    #[serde(deserialize_with = "scoring::consistent")]
     pub encrypted_mining: ScoringFile,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
@@ -245,6 +246,11 @@ mod tests {
             ("encryptedMining: {interval: 100ms}", "250ms to 60s"),
             ("encryptedMining: {interval: 99999999999999999999m}", "250ms to 60s"),
             ("encryptedMining: {watchFor: 1s}", "5s to 60m"),
+            (
+                "encryptedMining: {interval: 1s}",
+                "an interval of 5s or more, or watchFor 60s or less",
+            ),
+            ("encryptedMining: {watchFor: 20m}", "an interval of 20s or more"),
             ("encryptedMining: {interval: soon}", "e.g. 10s"),
             ("encryptedMining: {weights: {cpu: -1}}", "from 0 to 100"),
             ("encryptedMining: {mod: off}", "did you mean \"mode\"?"),

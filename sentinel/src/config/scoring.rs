@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::file::FindingAction;
-use crate::detect::{Settings, TermName, Weights};
+use crate::detect::{KEPT, Settings, TermName, Weights};
 use crate::signature::suggest;
 
 /// How often connections are looked at when nothing is said.
@@ -39,6 +39,24 @@ pub struct ScoringFile {
     /// Weights of terms by their names; 0 leaves a term out.
     #[serde(deserialize_with = "weights")]
     pub weights: BTreeMap<TermName, f64>,
+}
+
+/// Reads the settings and refuses those that leave the score with less than it is to watch: it rests on
+/// the last [`KEPT`] looks.
+pub(super) fn consistent<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ScoringFile, D::Error> {
+    let file = ScoringFile::deserialize(deserializer)?;
+    let Scoring { settings, interval, .. } = Scoring::new(None, &file);
+    let looks = u32::try_from(KEPT).unwrap_or(u32::MAX);
+    if interval * looks >= settings.watch_for {
+        return Ok(file);
+    }
+    Err(D::Error::custom(format!(
+        "the last {KEPT} looks are kept, which is less than watchFor: write an interval of {}s or more, or watchFor {}s or less",
+        settings.watch_for.as_secs().div_ceil(u64::from(looks)),
+        (interval * looks).as_secs()
+    )))
 }
 
 /// As they hold.

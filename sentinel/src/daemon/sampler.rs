@@ -64,7 +64,7 @@ fn run(
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
         let mode = shared.about().encrypted_mining;
         if mode == Mode::Off {
-            sampler.detector.observe([]);
+            sampler.forget(shared);
             continue;
         }
         for suspect in sampler.look(shared, mode) {
@@ -90,6 +90,13 @@ struct Suspected {
 }
 
 impl Sampler {
+    /// Nothing is followed.
+    fn forget(&mut self, shared: &Shared) {
+        self.detector.observe([]);
+        self.suspected.clear();
+        shared.metrics().set_followed(0);
+    }
+
     fn look(&mut self, shared: &Shared, mode: Mode) -> Vec<Suspect> {
         let listing = inventory::connections(Protocols::Tcp);
         let now = clock::now().now;

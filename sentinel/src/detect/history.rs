@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::respond::sock_diag::Traffic;
 
-/// Differences that are kept: at the default interval, ten minutes.
-const KEPT: usize = 60;
+/// Looks that a score rests on: at the default interval, the last ten minutes.
+pub const KEPT: usize = 60;
 /// The first differences of a connection hold its handshake and login.
 const WARM_UP: u32 = 2;
 /// Nothing is said of a connection with fewer differences, or with fewer messages sent in them.

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use sentinel_common::verdict::Mode;
 
 pub use context::{Binary, Context, Cpu, Destination, Name};
-pub use history::Sample;
+pub use history::{KEPT, Sample};
 pub use settings::{Settings, Weights};
 pub use term::{Term, TermName};
 
@@ -72,6 +72,7 @@ struct Followed {
 /// What was told of a connection.
 #[derive(Clone, Copy, Debug)]
 struct Told {
+    /// The highest score.
     score: f64,
     /// What it led to.
     mode: Mode,
@@ -159,7 +160,8 @@ impl Detector {
         if score < self.settings.threshold || !is_news {
             return None;
         }
-        flow.told = Some(Told { score, mode, at });
+        let highest = flow.told.map_or(score, |told| told.score.max(score));
+        flow.told = Some(Told { score: highest, mode, at });
         let (local, remote) = flow.history.ends();
         Some(Finding { cookie, local, remote, score, terms })
     }

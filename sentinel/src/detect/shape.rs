@@ -47,12 +47,13 @@ pub(super) fn terms(figures: &Figures, noise: bool, weights: &Weights) -> Vec<Te
 
 /// Each part must fit: a share's size, all alike, answered, and by messages of the right size.
 fn sizes(figures: &Figures, noise: bool) -> f64 {
-    let (out, into) = if noise {
-        let out = band(figures.size_out, 50.0, 58.0, 100.0, 140.0);
-        (out, band(figures.size_in, 45.0, 55.0, 900.0, 1500.0))
-    } else {
-        let out = band(figures.size_out, 90.0, 130.0, 450.0, 600.0);
-        (out, band(figures.size_in, 60.0, 75.0, 900.0, 1500.0))
+    let fits = |out: [f64; 4], into: [f64; 4]| {
+        let within =
+            |value, [floor, low, high, ceiling]: [f64; 4]| band(value, floor, low, high, ceiling);
+        within(figures.size_out, out) * within(figures.size_in, into)
     };
-    out * ramp(figures.same_size, 0.4, 0.8) * band(figures.answers, 0.5, 0.9, 6.0, 12.0) * into
+    let json = fits([90.0, 130.0, 450.0, 600.0], [60.0, 75.0, 900.0, 1500.0]);
+    let binary = fits([50.0, 58.0, 100.0, 140.0], [45.0, 55.0, 900.0, 1500.0]);
+    let size = if noise { json.max(binary) } else { json };
+    size * ramp(figures.same_size, 0.4, 0.8) * band(figures.answers, 0.5, 0.9, 6.0, 12.0)
 }

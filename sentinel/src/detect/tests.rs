@@ -248,9 +248,11 @@ fn a_low_threshold_is_not_held_up_by_what_is_worth_asking() {
 
 #[test]
 fn a_shorter_patience_is_kept() {
-    let settings =
-        Settings { watch_for: std::time::Duration::from_secs(180), ..Settings::default() };
-    let mut detector = Detector::new(settings);
-    assert!(miner(&mut detector, 18).worth_asking.is_empty());
-    assert_eq!(miner(&mut detector, 40).worth_asking, [1]);
+    let watch_for = std::time::Duration::from_secs(180);
+    let mut detector = Detector::new(Settings { watch_for, ..Settings::default() });
+    clocked(&mut detector, 25, 280, 90);
+    assert!(detector.examine(1, &Context::default()).is_some());
+    let mut patient = Detector::default();
+    clocked(&mut patient, 25, 280, 90);
+    assert_eq!(patient.examine(1, &Context::default()), None);
 }

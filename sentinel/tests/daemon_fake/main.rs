@@ -8,6 +8,7 @@
 )]
 
 mod signatures;
+mod sockets;
 
 use std::io::{self, Read, Write};
 use std::mem::offset_of;

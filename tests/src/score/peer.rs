@@ -19,6 +19,8 @@ use crate::server::{Stop, is_timeout};
 const HEADER: usize = 8;
 /// The longest pause in which nobody looks whether the end has come.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a handshake may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 const STACK: usize = 256 * 1024;
 
 /// The time of the sessions, which is faster than that of the clock on the wall.
@@ -171,7 +173,7 @@ impl Part {
             if self.is_over() {
                 return Ok(End::Over);
             }
-            say(stream, saying.size, saying.answer)?;
+            say(tcp, stream, saying.size, saying.answer)?;
         }
         let end = self.listen(tcp, stream, heard, self.ends)?;
         Ok(end.unwrap_or(End::Over))
@@ -202,7 +204,7 @@ impl Part {
                     heard.bytes.extend_from_slice(buffer.get(..count).unwrap_or_default());
                     while let Some(answer) = heard.next() {
                         if answer > 0 {
-                            say(stream, answer, 0)?;
+                            say(tcp, stream, answer, 0)?;
                         }
                     }
                 }
@@ -243,8 +245,10 @@ impl Heard {
     }
 }
 
-/// One message, one write, one record.
-fn say(stream: &mut impl Write, size: usize, answer: usize) -> io::Result<()> {
+/// One message, one write, one record. The first one waits for the rest of the handshake, which is
+/// read.
+fn say(tcp: &TcpStream, stream: &mut impl Write, size: usize, answer: usize) -> io::Result<()> {
+    tcp.set_read_timeout(Some(PATIENCE))?;
     let size = size.max(HEADER);
     let mut message = vec![0; size];
     let words = [size, answer].map(|word| u32::try_from(word).unwrap_or(0).to_be_bytes()).concat();
