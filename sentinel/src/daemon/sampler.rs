@@ -11,7 +11,7 @@ use std::time::Duration;
 use sentinel_common::verdict::{Mode, Reason};
 use tokio::sync::mpsc;
 
-use super::meter::{Measured, Meter};
+use super::meter::{Measured, Meter, Time};
 use crate::api::Shared;
 use crate::attribution::Attribution;
 use crate::datapath::ServerName;
@@ -142,11 +142,12 @@ impl Sampler {
         let suspected = self.suspected.get_mut(&open.socket.cookie)?;
         suspected.looks += 1;
         let usage = usage(&self.scope, &suspected.maker);
-        let cpu = match suspected.meter.read(now, usage.map(|(used, _)| used)) {
+        let cpu = match suspected.meter.read(now, usage.map(|(time, _)| time)) {
             Measured::NotYet => return None,
             Measured::Unknown => None,
-            Measured::Busy { cores, seconds } => {
-                let cpu = Cpu { cores, limit: usage.map_or(1.0, |(_, limit)| limit), seconds };
+            Measured::Busy { cores, seconds, waiting } => {
+                let limit = usage.map_or(1.0, |(_, limit)| limit);
+                let cpu = Cpu { cores, limit, seconds, waiting };
                 (!(cpu.is_idle() && facts::has_compute_card())).then_some(cpu)
             }
         };
@@ -164,16 +165,19 @@ impl Sampler {
     }
 }
 
-/// Microseconds of processor time that a connection's workload has used, and the processors that it
-/// may use. What is in the root cgroup, which is all of the host, is taken by its process.
-fn usage(scope: &Scope, maker: &Attribution) -> Option<(u64, f64)> {
+/// Processor time of a connection's workload, and the processors that it may use. What is in the root
+/// cgroup, which is all of the host, is taken by its process.
+fn usage(scope: &Scope, maker: &Attribution) -> Option<(Time, f64)> {
     let own = maker.cgroup.as_deref().filter(|path| *path != "/");
     let folder = own.and_then(|path| scope.folder(path));
-    let of_workload =
-        folder.and_then(|folder| Some((facts::cpu_usage(&folder)?, facts::cpu_limit(&folder))));
+    let of_workload = folder.and_then(|folder| {
+        let (used, waited) = (facts::cpu_usage(&folder)?, facts::cpu_wait(&folder));
+        Some((Time { used, waited }, facts::cpu_limit(&folder)))
+    });
     of_workload.or_else(|| {
         let process = maker.process.as_ref().ok()?;
-        Some((facts::process_usage(process)?, facts::processors()))
+        let used = facts::process_usage(process)?;
+        Some((Time { used, waited: 0 }, facts::processors()))
     })
 }
 

@@ -69,7 +69,10 @@ fn clocked(detector: &mut Detector, steps: u32, out: u64, into: u64) -> Round {
 }
 
 fn busy() -> Context {
-    Context { cpu: Some(Cpu { cores: 1.9, limit: 2.0, seconds: 300.0 }), ..Context::default() }
+    Context {
+        cpu: Some(Cpu { cores: 1.9, limit: 2.0, seconds: 300.0, waiting: 0.0 }),
+        ..Context::default()
+    }
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn a_miner_scores_and_every_term_is_shown() {
 fn it_is_told_of_once_and_again_when_it_rises() {
     let mut detector = Detector::new(Settings { threshold: 0.5, ..Settings::default() });
     miner(&mut detector, 70);
-    let idle = Cpu { cores: 0.0, limit: 2.0, seconds: 300.0 };
+    let idle = Cpu { cores: 0.0, limit: 2.0, seconds: 300.0, waiting: 0.0 };
     let idle = Context { cpu: Some(idle), ..Context::default() };
     assert!(detector.judge(1, &idle, Mode::Audit).is_some());
     assert_eq!(detector.judge(1, &idle, Mode::Audit), None);
@@ -179,7 +182,7 @@ fn counters_that_go_backwards_do_no_harm() {
 fn an_idle_workload_is_no_miner_by_its_traffic_alone() {
     let mut detector = Detector::default();
     miner(&mut detector, 70);
-    let idle = Cpu { cores: 0.05, limit: 2.0, seconds: 300.0 };
+    let idle = Cpu { cores: 0.05, limit: 2.0, seconds: 300.0, waiting: 0.0 };
     assert!(idle.is_idle());
     let context = Context { cpu: Some(idle), ..Context::default() };
     assert_eq!(detector.judge(1, &context, Mode::Audit), None);
@@ -255,4 +258,16 @@ fn a_shorter_patience_is_kept() {
     let mut patient = Detector::default();
     clocked(&mut patient, 25, 280, 90);
     assert_eq!(patient.examine(1, &Context::default()), None);
+}
+
+#[test]
+fn who_waits_for_the_processor_is_not_idle() {
+    let starved = Cpu { cores: 0.1, limit: 8.0, seconds: 300.0, waiting: 0.85 };
+    assert!(!starved.is_idle(), "a miner that gives way to everyone, on a host that is full");
+    assert!(Cpu { waiting: 0.05, ..starved }.is_idle());
+    let context = Context { cpu: Some(starved), ..Context::default() };
+    let mut detector = Detector::default();
+    miner(&mut detector, 70);
+    let finding = detector.judge(1, &context, Mode::Audit).unwrap();
+    assert!(finding.terms[4].detail.contains("waiting for one 85%"), "{:?}", finding.terms[4]);
 }

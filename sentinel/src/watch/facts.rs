@@ -19,6 +19,16 @@ pub fn cpu_usage(folder: &Path) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("usage_usec "))?.trim().parse().ok()
 }
 
+/// Microseconds in which something in a cgroup2 folder waited for a processor; 0 where the kernel does
+/// not tell (`CONFIG_PSI`, Documentation/accounting/psi.rst).
+#[must_use]
+pub fn cpu_wait(folder: &Path) -> u64 {
+    let text = fs::read_to_string(folder.join("cpu.pressure")).unwrap_or_default();
+    let some = text.lines().find_map(|line| line.strip_prefix("some "));
+    let total = some.and_then(|line| line.rsplit_once("total="));
+    total.and_then(|(_, total)| total.trim().parse().ok()).unwrap_or_default()
+}
+
 /// Microseconds of processor time that a process has used; `None` where it is gone.
 #[must_use]
 pub fn process_usage(process: &Process) -> Option<u64> {
@@ -91,6 +101,10 @@ mod tests {
         fs::write(folder.path().join("cpu.stat"), "usage_usec 1234\nuser_usec 1\n").unwrap();
         fs::write(folder.path().join("cpu.max"), "50000 100000\n").unwrap();
         assert_eq!(cpu_usage(folder.path()), Some(1234));
+        assert_eq!(cpu_wait(folder.path()), 0);
+        let pressure = "some avg10=44.48 avg60=37.65 avg300=27.90 total=129497455\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        fs::write(folder.path().join("cpu.pressure"), pressure).unwrap();
+        assert_eq!(cpu_wait(folder.path()), 129_497_455);
         assert!((cpu_limit(folder.path()) - 0.5).abs() < 1e-9);
         let inner = folder.path().join("inner");
         fs::create_dir(&inner).unwrap();

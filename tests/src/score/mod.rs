@@ -113,7 +113,7 @@ fn look(sessions: &Sessions, clock: &Clock) -> Result<Vec<Sample>> {
 /// Nothing; a workload that leaves its two processors idle; one that keeps them busy.
 fn knowledge() -> [Context; KNOWLEDGE] {
     let cpu = |cores| {
-        let cpu = Cpu { cores, limit: 2.0, seconds: 300.0 };
+        let cpu = Cpu { cores, limit: 2.0, seconds: 300.0, waiting: 0.0 };
         Context { cpu: Some(cpu), ..Context::default() }
     };
     [Context::default(), cpu(0.05), cpu(1.8)]
