@@ -13,6 +13,7 @@ Examples:
   sentinel run                                   watch, drop nothing
   sentinel run --mode enforce                    cut mining sessions
   sentinel run --policy egress.yaml --listen 127.0.0.1:9100
+  sentinel sockets                               who talks to whom now
   sentinel replay capture.pcap                   what would have been cut
 
 Exit codes: 0 done, 1 failed, 2 a check found something, 64 bad usage or bad configuration.";
@@ -29,6 +30,15 @@ Examples:
 Signals: TERM or INT detaches and ends; HUP reads configuration, policies, feeds and signatures again
 and opens the journal's file anew. Files that change are read again within seconds without it. What
 is wrong leaves what was before in force.";
+
+const SOCKETS_NOTES: &str = "\
+AGE is what the agent has seen: a connection that was open when it started is \"older\", and is at
+least so old as it has been silent. VERDICT is the gravest that was found on the connection, or what
+would become of it today. What something speaks against is first, then the oldest.
+
+Examples:
+  sentinel sockets
+  sentinel sockets --format json | jq '.connections[] | select(.older_than_agent)'";
 
 /// Finds and cuts cryptomining traffic on this host, and says whose it was.
 ///
@@ -53,6 +63,9 @@ pub enum Command {
     Doctor(FormatArgs),
     /// Ask the running agent how it is
     Status(StatusArgs),
+    /// Ask the running agent which connections are open, whose they are, and what it thinks of them
+    #[command(after_help = SOCKETS_NOTES)]
+    Sockets(StatusArgs),
     /// Look at policies without putting them in force
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -159,7 +172,7 @@ pub struct FormatArgs {
     pub format: Format,
 }
 
-/// Flags of `status`.
+/// Flags of what asks the running agent.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// How to print

@@ -23,5 +23,6 @@ pub mod policy;
 pub mod replay;
 pub mod respond;
 pub mod signature;
+pub mod sockets;
 pub mod status;
 pub mod watch;

@@ -12,8 +12,8 @@ use crate::api::SOCKET;
 
 /// The agent answers at once or hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Largest answer that is read, bytes.
-const ANSWER: u64 = 4 * 1024 * 1024;
+/// Largest answer that is read, bytes: that on the open connections.
+const ANSWER: u64 = 128 * 1024 * 1024;
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
@@ -44,14 +44,19 @@ pub enum StatusError {
 /// # Errors
 /// When no agent answers.
 pub fn fetch(state_dir: &Path) -> Result<Value, StatusError> {
+    ask(state_dir, "/status", PATIENCE)
+}
+
+/// Asks for one of the agent's pages; `patience` is how long it may take.
+pub(crate) fn ask(state_dir: &Path, page: &str, patience: Duration) -> Result<Value, StatusError> {
     let path = state_dir.join(SOCKET);
     let mut stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => StatusError::Denied(path.clone()),
         _ => StatusError::NotRunning { path: path.clone(), error },
     })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /status HTTP/1.1\r\nHost: sentinel\r\nConnection: close\r\n\r\n")?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    write!(stream, "GET {page} HTTP/1.1\r\nHost: sentinel\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(ANSWER).read_to_end(&mut answer)?;
     body(&answer).ok_or(StatusError::Foreign)
@@ -188,15 +193,15 @@ fn signatures(status: &Value) -> String {
     )
 }
 
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+pub(crate) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-fn word(value: &Value, key: &str) -> String {
+pub(crate) fn word(value: &Value, key: &str) -> String {
     value.get(key).map(plain).unwrap_or_default()
 }
 
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

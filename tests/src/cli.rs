@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::honest::{self, HonestServer, Service};
 use crate::pool::{Manner, Pool};
+use crate::score::remote;
 use crate::transcript::Dialect;
 use crate::{cgroup, miner};
 
@@ -43,6 +44,8 @@ enum Action {
     Honest(honest::Options),
     /// Be a pool until stdin ends, then report what was received as JSON.
     Pool(PoolOptions),
+    /// Play one session over TLS, a miner's or any other's, and report how it ended as JSON.
+    Session(remote::Client),
     /// Be an honest server until stdin ends.
     Serve(ServeOptions),
 }
@@ -91,6 +94,7 @@ impl Lab {
         match self.action {
             Action::Miner(options) => print(&miner::run(&options)?),
             Action::Honest(options) => print(&honest::run(&options)),
+            Action::Session(client) => print(&remote::run(&client)?),
             Action::Pool(options) => {
                 let pool = Pool::start(&options.listen, options.manner())?;
                 until_stdin_ends()?;
@@ -110,6 +114,7 @@ impl Action {
             Action::Miner(_) => c"lab-miner",
             Action::Honest(_) => c"lab-honest",
             Action::Pool(_) => c"lab-pool",
+            Action::Session(_) => c"lab-session",
             Action::Serve(_) => c"lab-serve",
         }
     }

@@ -1,11 +1,15 @@
 //! HTTP: everything on a unix socket that only root opens; on TCP what a scraper and a probe need.
 
+mod remarks;
 mod serve;
 mod shared;
+mod sockets;
 mod status;
 
+pub use remarks::Remark;
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Attached, Shared};
+pub use sockets::{Connection, Sockets};
 pub use status::{AtStart, Outcomes, Status};
 
 use std::sync::Arc;
@@ -15,6 +19,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use tokio::task::spawn_blocking;
 
 /// What anyone who reaches the TCP port may read.
 fn public(shared: Arc<Shared>) -> Router {
@@ -27,8 +32,11 @@ fn public(shared: Arc<Shared>) -> Router {
 
 /// The unix socket: the same, and what names processes and paths.
 fn private(shared: Arc<Shared>) -> Router {
-    let status = Router::new().route("/status", get(status)).with_state(Arc::clone(&shared));
-    public(shared).merge(status)
+    let more = Router::new()
+        .route("/status", get(status))
+        .route("/sockets", get(sockets))
+        .with_state(Arc::clone(&shared));
+    public(shared).merge(more)
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
@@ -46,4 +54,15 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
     Json(Status::of(&shared))
+}
+
+async fn sockets(State(shared): State<Arc<Shared>>) -> Response {
+    match spawn_blocking(move || Sockets::of(&shared)).await {
+        Ok(Some(found)) => Json(found).into_response(),
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
+        Err(error) => {
+            tracing::error!("the connections could not be listed: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! What the API tells and the daemon changes.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use sentinel_common::signature::Signatures;
@@ -12,10 +11,9 @@ use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
 use crate::policy::Judge;
 
+use super::remarks::{Remark, Remarks};
 use super::status::AtStart;
-
-/// Sockets whose handshake is remembered.
-const NOISE: usize = 4096;
+use crate::watch::ages::Ages;
 
 /// What the agent says of itself.
 #[derive(Clone, Debug)]
@@ -71,8 +69,10 @@ pub struct Shared {
     totals: Mutex<Vec<u64>>,
     /// Who says what would become of a connection today.
     judge: Mutex<Arc<dyn Judge>>,
-    /// Sockets that began like stratum V2's encrypted handshake, the latest last.
-    noise: Mutex<VecDeque<u64>>,
+    /// What was found on single sockets.
+    remarks: Mutex<Remarks>,
+    /// Since when connections are open.
+    ages: Mutex<Ages>,
     metrics: Metrics,
 }
 
@@ -97,7 +97,8 @@ impl Shared {
             not_ready: Mutex::new(Some("starting".to_owned())),
             totals: Mutex::new(vec![0; COUNTERS]),
             judge: Mutex::new(judge),
-            noise: Mutex::new(VecDeque::new()),
+            remarks: Mutex::default(),
+            ages: Mutex::default(),
             metrics,
         }
     }
@@ -119,19 +120,20 @@ impl Shared {
         *lock(&self.judge) = judge;
     }
 
-    /// Remembers that a socket began like stratum V2's encrypted handshake.
-    pub fn note_noise(&self, cookie: u64) {
-        let mut noise = lock(&self.noise);
-        if noise.len() >= NOISE {
-            noise.pop_front();
-        }
-        noise.push_back(cookie);
+    /// Remembers something of a socket.
+    pub fn remark(&self, cookie: u64, change: impl FnOnce(&mut Remark)) {
+        lock(&self.remarks).change(cookie, change);
     }
 
-    /// Whether a socket did.
+    /// What is remembered of a socket.
     #[must_use]
-    pub fn is_noise(&self, cookie: u64) -> bool {
-        lock(&self.noise).contains(&cookie)
+    pub fn remark_of(&self, cookie: u64) -> Remark {
+        lock(&self.remarks).of(cookie)
+    }
+
+    /// Since when connections are open.
+    pub fn with_ages<T>(&self, ask: impl FnOnce(&mut Ages) -> T) -> T {
+        ask(&mut lock(&self.ages))
     }
 
     /// What the agent says of itself now.

@@ -7,15 +7,16 @@ mod run;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::{Cli, Command, FeedCommand, Format, PolicyCommand};
-use crate::{doctor, status};
+use crate::status::StatusError;
+use crate::{doctor, sockets, status};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -34,7 +35,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments.format == Format::Json),
-        Command::Status(arguments) => tell(&arguments.state_dir, arguments.format),
+        Command::Status(arguments) => {
+            tell(status::fetch(&arguments.state_dir), arguments.format, status::table)
+        }
+        Command::Sockets(arguments) => {
+            tell(sockets::fetch(&arguments.state_dir), arguments.format, sockets::table)
+        }
         Command::Policy(PolicyCommand::Check { files, format }) => check::check(&files, format),
         Command::Feed(FeedCommand::Check { files, format }) => feed::check(&files, format),
         Command::Replay(arguments) => replay::replay(&arguments),
@@ -51,10 +57,15 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn tell(state_dir: &Path, format: Format) -> ExitCode {
-    match status::fetch(state_dir) {
+/// What the running agent answered.
+fn tell(
+    answer: Result<Value, StatusError>,
+    format: Format,
+    table: impl Fn(&Value) -> String,
+) -> ExitCode {
+    match answer {
         Ok(value) if format == Format::Json => print(&format!("{value:#}\n")),
-        Ok(value) => print(&status::table(&value)),
+        Ok(value) => print(&table(&value)),
         Err(error) => fail(FAILED, &error),
     }
 }

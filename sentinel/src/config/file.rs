@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sentinel_common::verdict::Mode;
 use serde::{Deserialize, Deserializer};
 
-use super::scoring::ScoringFile;
+use super::scoring::{self, ScoringFile};
 use crate::signature::suggest;
 
 /// Largest configuration file that is read, bytes.
@@ -26,6 +26,7 @@ pub struct ConfigFile {
     /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
     pub peer_to_peer: Option<FindingAction>,
     /// Connections that behave like a miner's and cannot be read.
+    #[serde(deserialize_with = "scoring::consistent")]
     pub encrypted_mining: ScoringFile,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
@@ -211,12 +212,15 @@ mod tests {
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let text = format!(
-            "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, weights: {{cpu: 3}}}}\n"
+            "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, watchFor: 2m, weights: {{cpu: 3}}}}\n"
         );
         let file = parse(&text).unwrap();
         assert_eq!(file.encrypted_mining.threshold, Some(0.8));
         let scoring = Scoring::new(None, &file.encrypted_mining);
         assert_eq!((scoring.mode, scoring.interval.as_secs()), (Mode::Enforce, 20));
+        assert_eq!(scoring.settings.watch_for.as_secs(), 120);
+        let fast = parse("encryptedMining: {interval: 500ms, watchFor: 15s}\n").unwrap();
+        assert_eq!(fast.encrypted_mining.interval.map(|time| time.as_millis()), Some(500));
         assert!((scoring.settings.weights.of(TermName::Cpu) - 3.0).abs() < 1e-9);
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
         assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
@@ -239,7 +243,14 @@ mod tests {
         for (text, said) in [
             ("encryptedMining: {weights: {cup: 3}}", "did you mean \"cpu\"?"),
             ("encryptedMining: {threshold: 7}", "from 0 to 1"),
-            ("encryptedMining: {interval: 1s}", "5s to 60s"),
+            ("encryptedMining: {interval: 100ms}", "250ms to 60s"),
+            ("encryptedMining: {interval: 99999999999999999999m}", "250ms to 60s"),
+            ("encryptedMining: {watchFor: 1s}", "5s to 60m"),
+            (
+                "encryptedMining: {interval: 1s}",
+                "an interval of 5s or more, or watchFor 60s or less",
+            ),
+            ("encryptedMining: {watchFor: 20m}", "an interval of 20s or more"),
             ("encryptedMining: {interval: soon}", "e.g. 10s"),
             ("encryptedMining: {weights: {cpu: -1}}", "from 0 to 100"),
             ("encryptedMining: {mod: off}", "did you mean \"mode\"?"),

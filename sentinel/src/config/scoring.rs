@@ -1,6 +1,7 @@
 //! Settings of the score for mining that cannot be read: as typed, and as they hold.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sentinel_common::verdict::Mode;
@@ -8,13 +9,16 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::file::FindingAction;
-use crate::detect::{Settings, TermName, Weights};
+use crate::detect::{KEPT, Settings, TermName, Weights};
 use crate::signature::suggest;
 
 /// How often connections are looked at when nothing is said.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Looks further apart see no single messages, and closer ones no more than these do.
-const INTERVALS: std::ops::RangeInclusive<u64> = 5..=60;
+/// Looks further apart see no single messages. Each lists every TCP socket of every network namespace:
+/// closer ones cost that, and see sooner what there is to see.
+const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(60);
+/// How long a connection can be wanted to be watched. A score of a few seconds rests on few messages.
+const WATCHES: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3600);
 
 /// As typed; all is optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -25,12 +29,34 @@ pub struct ScoringFile {
     /// From this score on a connection is told of, 0 to 1.
     #[serde(deserialize_with = "threshold")]
     pub threshold: Option<f64>,
-    /// How often connections are looked at, e.g. `10s`.
+    /// How often connections are looked at, `250ms` to `60s`.
     #[serde(deserialize_with = "interval")]
     pub interval: Option<Duration>,
+    /// Nothing is said of a connection before it was watched for so long, `5s` to `60m`; nor before
+    /// 16 looks and 8 messages.
+    #[serde(deserialize_with = "watch_for")]
+    pub watch_for: Option<Duration>,
     /// Weights of terms by their names; 0 leaves a term out.
     #[serde(deserialize_with = "weights")]
     pub weights: BTreeMap<TermName, f64>,
+}
+
+/// Reads the settings and refuses those that leave the score with less than it is to watch: it rests on
+/// the last [`KEPT`] looks.
+pub(super) fn consistent<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ScoringFile, D::Error> {
+    let file = ScoringFile::deserialize(deserializer)?;
+    let Scoring { settings, interval, .. } = Scoring::new(None, &file);
+    let looks = u32::try_from(KEPT).unwrap_or(u32::MAX);
+    if interval * looks >= settings.watch_for {
+        return Ok(file);
+    }
+    Err(D::Error::custom(format!(
+        "the last {KEPT} looks are kept, which is less than watchFor: write an interval of {}s or more, or watchFor {}s or less",
+        settings.watch_for.as_secs().div_ceil(u64::from(looks)),
+        (interval * looks).as_secs()
+    )))
 }
 
 /// As they hold.
@@ -54,7 +80,11 @@ impl Scoring {
             weights.fold(Weights::default(), |all, (name, weight)| all.with(*name, *weight));
         Self {
             mode: typed.or(file.mode).unwrap_or_default().mode(),
-            settings: Settings { threshold: file.threshold.unwrap_or(defaults.threshold), weights },
+            settings: Settings {
+                threshold: file.threshold.unwrap_or(defaults.threshold),
+                weights,
+                watch_for: file.watch_for.unwrap_or(defaults.watch_for),
+            },
             interval: file.interval.unwrap_or(INTERVAL),
         }
     }
@@ -71,16 +101,27 @@ fn threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, 
 }
 
 fn interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    time(deserializer, INTERVALS, "no interval: write 250ms to 60s, e.g. 10s")
+}
+
+fn watch_for<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    time(deserializer, WATCHES, "no time to watch for: write 5s to 60m, e.g. 300s")
+}
+
+/// A whole number of `ms`, `s` or `m`, within a range.
+fn time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    range: RangeInclusive<Duration>,
+    mend: &str,
+) -> Result<Option<Duration>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let seconds = text.strip_suffix('s').and_then(|number| number.trim().parse().ok());
-    match seconds {
-        Some(seconds) if INTERVALS.contains(&seconds) => Ok(Some(Duration::from_secs(seconds))),
-        _ => Err(D::Error::custom(format!(
-            "\"{text}\" is no interval: write {}s to {}s, e.g. 10s",
-            INTERVALS.start(),
-            INTERVALS.end()
-        ))),
-    }
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
+    let parsed = units.iter().find_map(|(unit, milliseconds)| {
+        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(*milliseconds).map(Duration::from_millis)
+    });
+    let within = parsed.filter(|time| range.contains(time));
+    within.map(Some).ok_or_else(|| D::Error::custom(format!("\"{text}\" is {mend}")))
 }
 
 fn weights<'de, D: Deserializer<'de>>(

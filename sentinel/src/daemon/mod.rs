@@ -2,6 +2,7 @@
 
 mod agent;
 mod announce;
+mod meter;
 mod prepare;
 mod reader;
 mod recheck;

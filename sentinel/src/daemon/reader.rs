@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sentinel_common::verdict::Reason;
+use sentinel_common::verdict::{Reason, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -65,8 +65,11 @@ async fn hand_over(record: &[u8], inputs: &mpsc::Sender<Input>, shared: &Shared,
     match decode_and_name(record, sets) {
         // Waiting here fills the ring, and a full ring is counted.
         Ok(event) => {
-            if event.reason == Reason::NoiseHandshake {
-                shared.note_noise(event.cookie);
+            if event.verdict != Verdict::Allowed {
+                shared.remark(event.cookie, |remark| {
+                    remark.noise |= event.reason == Reason::NoiseHandshake;
+                    remark.find(event.verdict, event.reason);
+                });
             }
             if inputs.send(Input::Event(Box::new(event))).await.is_err() {
                 tracing::debug!("an event came after the end");

@@ -70,9 +70,15 @@ fn recheck(shared: &Shared, judge: &dyn Judge) -> Vec<Found> {
             }
         }
         let bytes = open.traffic.map(|traffic| (traffic.bytes_sent, traffic.bytes_received));
-        let (socket, cgroup) = (open.socket, open.cgroup);
-        let inspection = Inspection::Gone;
-        found.push(Found { socket, cgroup, bytes, maker, judgement, inspection });
+        found.push(Found {
+            socket: open.socket,
+            cgroup: open.cgroup,
+            age_at_least: None,
+            bytes,
+            maker,
+            judgement,
+            inspection: Inspection::Gone,
+        });
     }
     found
 }

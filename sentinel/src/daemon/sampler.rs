@@ -11,6 +11,7 @@ use std::time::Duration;
 use sentinel_common::verdict::{Mode, Reason};
 use tokio::sync::mpsc;
 
+use super::meter::{Measured, Meter, Time};
 use crate::api::Shared;
 use crate::attribution::Attribution;
 use crate::datapath::ServerName;
@@ -24,8 +25,6 @@ use crate::watch::{clock, facts};
 /// Looks that a connection is suspected for before it is told of: its workload's use of the processor
 /// is measured meanwhile.
 const PATIENCE: u32 = 3;
-/// A measurement of the processor begins anew after so long, nanoseconds.
-const MEASUREMENT: u64 = 600_000_000_000;
 /// Ports that pools of the captures and of the miners' documentation listen on, and few others.
 const POOL_PORTS: [u16; 17] = [
     3333, 3334, 3335, 4444, 5555, 6666, 7777, 8888, 9999, 10128, 10343, 13333, 14433, 14444, 16666,
@@ -65,7 +64,7 @@ fn run(
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
         let mode = shared.about().encrypted_mining;
         if mode == Mode::Off {
-            sampler.detector.observe([]);
+            sampler.forget(shared);
             continue;
         }
         for suspect in sampler.look(shared, mode) {
@@ -84,27 +83,38 @@ struct Sampler {
 
 /// What is kept of a connection whose traffic looks like mining.
 struct Suspected {
+    /// At how many looks its traffic looked like mining.
     looks: u32,
     maker: Attribution,
-    /// When its workload's use of the processor was first read, and what it was, microseconds.
-    cpu: Option<(u64, u64)>,
+    meter: Meter,
 }
 
 impl Sampler {
+    /// Nothing is followed.
+    fn forget(&mut self, shared: &Shared) {
+        self.detector.observe([]);
+        self.suspected.clear();
+        shared.metrics().set_followed(0);
+    }
+
     fn look(&mut self, shared: &Shared, mode: Mode) -> Vec<Suspect> {
         let listing = inventory::connections(Protocols::Tcp);
         let now = clock::now().now;
+        shared.with_ages(|ages| ages.look(now, &listing.open, Protocols::Tcp));
         let open: HashMap<u64, Open> = listing
             .open
             .into_iter()
             .filter(|open| open.outbound && self.scope.watches(open.cgroup))
             .map(|open| (open.socket.cookie, open))
             .collect();
-        let round = self.detector.observe(open.values().filter_map(|open| sample(open, now)));
+        let round = self.detector.observe(
+            open.values()
+                .filter_map(|open| sample(open, now, shared.remark_of(open.socket.cookie).noise)),
+        );
         shared.metrics().set_followed(self.detector.len());
         shared.metrics().lost_many("detector", (round.overflow + listing.left_out) as u64);
-        let worth: HashSet<u64> = round.worth_asking.iter().copied().collect();
-        self.suspected.retain(|cookie, _| worth.contains(cookie));
+        // A score that comes and goes does not begin anew: what is known stays while it is open.
+        self.suspected.retain(|cookie, _| open.contains_key(cookie));
         let asked: Vec<&Open> =
             round.worth_asking.iter().filter_map(|cookie| open.get(cookie)).collect();
         self.find_makers(&asked);
@@ -122,7 +132,7 @@ impl Sampler {
         for open in new {
             let holder = holders.get(&open.inode).copied();
             let Some(maker) = self.scope.maker(open, holder) else { continue };
-            let suspected = Suspected { looks: 0, maker, cpu: None };
+            let suspected = Suspected { looks: 0, maker, meter: Meter::default() };
             self.suspected.insert(open.socket.cookie, suspected);
         }
         self.scope.forget_processes();
@@ -131,32 +141,52 @@ impl Sampler {
     fn judge(&mut self, shared: &Shared, open: &Open, now: u64, mode: Mode) -> Option<Suspect> {
         let suspected = self.suspected.get_mut(&open.socket.cookie)?;
         suspected.looks += 1;
-        let folder = suspected.maker.cgroup.as_deref().and_then(|path| self.scope.folder(path));
-        let usage = folder.as_deref().and_then(facts::cpu_usage);
-        let begun = suspected.cpu.filter(|(at, _)| now.saturating_sub(*at) < MEASUREMENT);
-        let cpu = begun.zip(usage).zip(folder).and_then(|(((at, before), usage), folder)| {
-            let seconds = now.saturating_sub(at) as f64 / 1e9;
-            let cores = usage.saturating_sub(before) as f64 / 1e6 / seconds;
-            let cpu = Cpu { cores, limit: facts::cpu_limit(&folder), seconds };
-            (seconds > 1.0 && !(cpu.is_idle() && facts::has_compute_card())).then_some(cpu)
-        });
-        suspected.cpu = begun.or(usage.map(|usage| (now, usage)));
+        let usage = usage(&self.scope, &suspected.maker);
+        let cpu = match suspected.meter.read(now, usage.map(|(time, _)| time)) {
+            Measured::NotYet => return None,
+            Measured::Unknown => None,
+            Measured::Busy { cores, seconds, waiting } => {
+                let limit = usage.map_or(1.0, |(_, limit)| limit);
+                let cpu = Cpu { cores, limit, seconds, waiting };
+                (!(cpu.is_idle() && facts::has_compute_card())).then_some(cpu)
+            }
+        };
         if suspected.looks < PATIENCE {
             return None;
         }
         let context = Context { cpu, ..context(shared, open, &suspected.maker) };
         let maker = suspected.maker.clone();
-        let finding = self.detector.judge(open.socket.cookie, &context)?;
+        let cookie = open.socket.cookie;
+        let score = self.detector.examine(cookie, &context).map(|(score, _)| score);
+        shared.remark(cookie, |remark| remark.score = score);
+        let finding = self.detector.judge(cookie, &context, mode)?;
+        shared.remark(cookie, |remark| remark.find(mode.verdict(), Reason::EncryptedMining));
         Some(Suspect { finding, maker, cgroup: open.cgroup, mode })
     }
 }
 
-fn sample(open: &Open, at: u64) -> Option<Sample> {
+/// Processor time of a connection's workload, and the processors that it may use. What is in the root
+/// cgroup, which is all of the host, is taken by its process.
+fn usage(scope: &Scope, maker: &Attribution) -> Option<(Time, f64)> {
+    let own = maker.cgroup.as_deref().filter(|path| *path != "/");
+    let folder = own.and_then(|path| scope.folder(path));
+    let of_workload = folder.and_then(|folder| {
+        let (used, waited) = (facts::cpu_usage(&folder)?, facts::cpu_wait(&folder));
+        Some((Time { used, waited }, facts::cpu_limit(&folder)))
+    });
+    of_workload.or_else(|| {
+        let process = maker.process.as_ref().ok()?;
+        let used = facts::process_usage(process)?;
+        Some((Time { used, waited: 0 }, facts::processors()))
+    })
+}
+
+fn sample(open: &Open, at: u64, noise: bool) -> Option<Sample> {
     let (local, remote) = (open.socket.local?, open.socket.remote?);
     let cookie = open.socket.cookie;
     // The plain end of a tunnel is read; this host talks to itself in many ways.
     let is_local = remote.ip().is_loopback();
-    (!is_local).then_some(Sample { at, cookie, local, remote, traffic: open.traffic? })
+    (!is_local).then_some(Sample { at, cookie, local, remote, traffic: open.traffic?, noise })
 }
 
 /// All that is known beside traffic and processor.
@@ -193,5 +223,5 @@ fn context(shared: &Shared, open: &Open, maker: &Attribution) -> Context {
     let unix = i128::from(clock.now) + clock.monotonic_to_unix;
     let process = maker.process.as_ref().ok();
     let binary = process.and_then(|process| facts::binary(process, unix, clock.boot_to_unix));
-    Context { destination, name, binary, noise: shared.is_noise(cookie), cpu: None }
+    Context { destination, name, binary, noise: shared.remark_of(cookie).noise, cpu: None }
 }

@@ -18,8 +18,10 @@ use crate::engine::{Found, Input, Survey};
 use crate::event::socket::Inspection;
 use crate::policy::Judge;
 use crate::respond::{Resume, resume};
-use crate::watch::holders::{self, Holder};
+use crate::watch::ages::proven;
+use crate::watch::holders::Holder;
 use crate::watch::inventory::{self, Open, Protocols};
+use crate::watch::roster::{Entry, Roster};
 use crate::watch::scope::Scope;
 
 /// Starts it; its lines go the way of all inputs, its sums to the status and to standard error.
@@ -41,24 +43,17 @@ fn survey(shared: &Shared, judge: &dyn Judge) -> (Survey, AtStart) {
         return (Survey::default(), AtStart::default());
     };
     let listing = inventory::connections(Protocols::All);
+    shared.with_ages(|ages| ages.at_start(&listing.open));
     for error in &listing.failed {
         tracing::warn!("a network namespace could not be looked into: {error}");
     }
-    let wanted: HashSet<u32> =
-        listing.open.iter().map(|open| open.inode).filter(|inode| *inode != 0).collect();
-    let holders = holders::find(&wanted);
     let mut scope = Scope::new(&folder);
-    let mut all = Vec::new();
-    for open in listing.open {
-        let holder = holders.get(&open.inode).copied();
-        let Some(maker) = scope.maker(&open, holder) else { continue };
+    let roster = Roster::of(listing, &mut scope);
+    let mut sums = AtStart { left_out: roster.left_out, ..AtStart::default() };
+    let mut found = Vec::new();
+    for Entry { open, holder, maker } in roster.entries {
         let process = maker.process.as_ref().ok();
         let inspection = take_up(shared, &scope, &open, holder, process.map(AsRef::as_ref));
-        all.push((open, maker, inspection));
-    }
-    let mut sums = AtStart { left_out: listing.left_out, ..AtStart::default() };
-    let mut found = Vec::new();
-    for (open, maker, inspection) in all {
         match inspection {
             Inspection::Resumed => sums.resumed += 1,
             Inspection::Unowned | Inspection::Gone | Inspection::Refused => sums.not_resumed += 1,
@@ -70,14 +65,15 @@ fn survey(shared: &Shared, judge: &dyn Judge) -> (Survey, AtStart) {
         sums.unattributed += usize::from(maker.process.is_err());
         sums.not_allowed += usize::from(judgement.verdict != Verdict::Allowed);
         let bytes = open.traffic.map(|traffic| (traffic.bytes_sent, traffic.bytes_received));
+        let age_at_least = open.traffic.map(|_| proven(&open));
         let (socket, cgroup) = (open.socket, open.cgroup);
-        found.push(Found { socket, cgroup, bytes, maker, judgement, inspection });
+        found.push(Found { socket, cgroup, age_at_least, bytes, maker, judgement, inspection });
     }
     let addresses = found.iter().filter_map(|one| one.socket.remote.map(|end| end.ip()));
     sums.addresses = addresses.collect::<HashSet<_>>().len();
     let pids = found.iter().filter_map(|one| one.maker.process.as_ref().ok());
     sums.processes = pids.map(|process| process.pid).collect::<HashSet<_>>().len();
-    (Survey { found, left_out: listing.left_out as u64 }, sums)
+    (Survey { found, left_out: roster.left_out as u64 }, sums)
 }
 
 /// Has the kernel read a connection from its next packet on.

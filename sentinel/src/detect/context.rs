@@ -52,6 +52,9 @@ pub struct Cpu {
     pub limit: f64,
     /// Seconds it was watched.
     pub seconds: f64,
+    /// The part of that time, 0 to 1, in which something of it waited for a processor; 0 where the
+    /// kernel does not tell. A miner is often the first to give way.
+    pub waiting: f64,
 }
 
 /// What is odd about a program's file.
@@ -109,10 +112,12 @@ impl Name {
 }
 
 impl Cpu {
-    /// 0 to 1: a core kept busy, or most of what the workload may use.
+    /// 0 to 1: a core kept busy, or most of what the workload may use; what it waited for counts as
+    /// what it used.
     fn busy(&self) -> f64 {
-        let of_limit = self.cores / self.limit.max(0.01);
-        ramp(self.cores, 0.2, 0.9).max(ramp(of_limit, 0.3, 0.8))
+        let wanted = self.cores + self.waiting;
+        let of_limit = wanted / self.limit.max(0.01);
+        ramp(wanted, 0.2, 0.9).max(ramp(of_limit, 0.3, 0.8))
     }
 
     /// Whether the workload leaves the processor to others. Where there is a card to mine on, that
@@ -123,8 +128,11 @@ impl Cpu {
     }
 
     fn term(&self) -> (f64, String) {
-        let Self { cores, limit, seconds } = *self;
-        let detail = format!("{cores:.2} of {limit:.1} processors busy over {seconds:.0} s");
+        let Self { cores, limit, seconds, waiting } = *self;
+        let mut detail = format!("{cores:.2} of {limit:.1} processors busy over {seconds:.0} s");
+        if waiting >= 0.01 {
+            detail = format!("{detail}, waiting for one {:.0}% of the time", waiting * 100.0);
+        }
         (self.busy(), detail)
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::respond::sock_diag::Traffic;
 
-/// Differences that are kept: at the default interval, ten minutes.
-const KEPT: usize = 60;
+/// Looks that a score rests on: at the default interval, the last ten minutes.
+pub const KEPT: usize = 60;
 /// The first differences of a connection hold its handshake and login.
 const WARM_UP: u32 = 2;
-/// Nothing is said of a connection before it was watched for so long, nanoseconds.
-const AGE: u64 = 300_000_000_000;
 /// Nothing is said of a connection with fewer differences, or with fewer messages sent in them.
 const DIFFERENCES: usize = 16;
 const MESSAGES: u64 = 8;
@@ -33,6 +32,8 @@ pub struct Sample {
     pub remote: SocketAddr,
     /// Totals so far.
     pub traffic: Traffic,
+    /// It began like stratum V2's encrypted handshake.
+    pub noise: bool,
 }
 
 /// What happened between two looks.
@@ -88,6 +89,15 @@ impl History {
         (self.last.local, self.last.remote)
     }
 
+    /// When it was last looked at.
+    pub(super) const fn seen(&self) -> u64 {
+        self.last.at
+    }
+
+    pub(super) const fn is_noise(&self) -> bool {
+        self.last.noise
+    }
+
     pub(super) fn add(&mut self, sample: &Sample) {
         let (now, before) = (sample.traffic, self.last.traffic);
         let segments_out = now.segments_out.wrapping_sub(before.segments_out);
@@ -111,11 +121,14 @@ impl History {
         self.kept.push_back(difference);
     }
 
-    /// The figures, once enough was seen.
-    pub(super) fn figures(&self) -> Option<Figures> {
+    /// The figures, once enough was seen, and for so long.
+    pub(super) fn figures(&self, watch_for: Duration) -> Option<Figures> {
         let messages: u64 = self.kept.iter().map(|one| u64::from(one.segments_out)).sum();
         let age = self.last.at.saturating_sub(self.first);
-        if age < AGE || self.kept.len() < DIFFERENCES || messages < MESSAGES {
+        if Duration::from_nanos(age) < watch_for
+            || self.kept.len() < DIFFERENCES
+            || messages < MESSAGES
+        {
             return None;
         }
         let sum = |of: fn(&Difference) -> u64| self.kept.iter().map(of).sum::<u64>() as f64;

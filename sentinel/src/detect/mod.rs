@@ -19,8 +19,10 @@ mod tests;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use sentinel_common::verdict::Mode;
+
 pub use context::{Binary, Context, Cpu, Destination, Name};
-pub use history::Sample;
+pub use history::{KEPT, Sample};
 pub use settings::{Settings, Weights};
 pub use term::{Term, TermName};
 
@@ -28,10 +30,14 @@ use history::History;
 
 /// Connections that are followed at a time, each with at most 2 KiB; more are counted and not followed.
 pub const FLOWS: usize = 16_384;
-/// From this score of the traffic alone on it is asked who holds a connection.
+/// From this score of the traffic alone on it is asked who holds a connection, or from the threshold
+/// where that is lower.
 const WORTH_ASKING: f64 = 0.6;
 /// How much higher than when it was told of a score must be to be told of again.
-const MARGIN: f64 = 0.1;
+const MARGIN: f64 = 0.2;
+/// A connection that was to be destroyed and is still there is told of again after so long,
+/// nanoseconds.
+const AGAIN: u64 = 60_000_000_000;
 
 /// A connection whose score reached the threshold.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +66,18 @@ pub struct Detector {
 struct Followed {
     history: History,
     round: u64,
-    told: Option<f64>,
+    told: Option<Told>,
+}
+
+/// What was told of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// The highest score.
+    score: f64,
+    /// What it led to.
+    mode: Mode,
+    /// When, in the samples' time.
+    at: u64,
 }
 
 /// What came of one look at all connections.
@@ -112,9 +129,10 @@ impl Detector {
         }
         let now = self.round;
         self.flows.retain(|_, flow| flow.round == now);
+        let enough = WORTH_ASKING.min(self.settings.threshold);
         let worth = self.flows.iter().filter(|(_, flow)| {
-            self.score(&flow.history, &Context::default())
-                .is_some_and(|(score, _)| score >= WORTH_ASKING)
+            let known = Context { noise: flow.history.is_noise(), ..Context::default() };
+            self.score(&flow.history, &known).is_some_and(|(score, _)| score >= enough)
         });
         round.worth_asking = worth.map(|(cookie, _)| *cookie).collect();
         round.worth_asking.sort_unstable();
@@ -128,23 +146,31 @@ impl Detector {
         self.score(&self.flows.get(&cookie)?.history, context)
     }
 
-    /// The same, and a finding where the threshold is reached for the first time or the score has
-    /// risen well above what was told.
-    pub fn judge(&mut self, cookie: u64, context: &Context) -> Option<Finding> {
+    /// The same, and a finding where the threshold is reached and that is news: for the first time,
+    /// with a score well above what was told, or because it leads to more than it did (`mode`). Under
+    /// `Enforce` a connection that is still there a minute later is found again.
+    pub fn judge(&mut self, cookie: u64, context: &Context, mode: Mode) -> Option<Finding> {
         let (score, terms) = self.examine(cookie, context)?;
         let flow = self.flows.get_mut(&cookie)?;
-        let is_news = flow.told.is_none_or(|told| score >= told + MARGIN);
+        let at = flow.history.seen();
+        let is_news = flow.told.is_none_or(|told| {
+            let outlived = mode == Mode::Enforce && at.saturating_sub(told.at) >= AGAIN;
+            score >= told.score + MARGIN || mode > told.mode || outlived
+        });
         if score < self.settings.threshold || !is_news {
             return None;
         }
-        flow.told = Some(score);
+        let highest = flow.told.map_or(score, |told| told.score.max(score));
+        flow.told = Some(Told { score: highest, mode, at });
         let (local, remote) = flow.history.ends();
         Some(Finding { cookie, local, remote, score, terms })
     }
 
     fn score(&self, history: &History, context: &Context) -> Option<(f64, Vec<Term>)> {
-        let mut terms = shape::terms(&history.figures()?, &self.settings.weights);
-        terms.extend(context.terms(&self.settings.weights));
+        let Settings { weights, watch_for, .. } = &self.settings;
+        let figures = history.figures(*watch_for)?;
+        let mut terms = shape::terms(&figures, context.noise, weights);
+        terms.extend(context.terms(weights));
         let weight: f64 = terms.iter().map(|term| term.weight).sum();
         let sum: f64 = terms.iter().map(|term| term.value * term.weight).sum();
         (weight > 0.0).then(|| (sum / weight, terms))

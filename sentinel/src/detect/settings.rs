@@ -1,19 +1,23 @@
 //! What the score is made with.
 
+use std::time::Duration;
+
 use super::TermName;
 
-/// Threshold and weights.
+/// Threshold, weights and patience.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// From this score on, 0 to 1, a connection is told of.
     pub threshold: f64,
     /// The terms' weights.
     pub weights: Weights,
+    /// Nothing is said of a connection before it was watched for so long.
+    pub watch_for: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { threshold: 0.7, weights: Weights::default() }
+        Self { threshold: 0.7, weights: Weights::default(), watch_for: Duration::from_secs(300) }
     }
 }
 

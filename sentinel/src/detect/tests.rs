@@ -39,6 +39,7 @@ impl Script {
             local: "10.0.0.1:40000".parse().unwrap(),
             remote: "192.0.2.1:443".parse().unwrap(),
             traffic: self.traffic,
+            noise: false,
         }
     }
 }
@@ -68,7 +69,10 @@ fn clocked(detector: &mut Detector, steps: u32, out: u64, into: u64) -> Round {
 }
 
 fn busy() -> Context {
-    Context { cpu: Some(Cpu { cores: 1.9, limit: 2.0, seconds: 300.0 }), ..Context::default() }
+    Context {
+        cpu: Some(Cpu { cores: 1.9, limit: 2.0, seconds: 300.0, waiting: 0.0 }),
+        ..Context::default()
+    }
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn nothing_is_said_before_enough_was_seen() {
 fn a_miner_scores_and_every_term_is_shown() {
     let mut detector = Detector::default();
     assert_eq!(miner(&mut detector, 70).worth_asking, [1]);
-    let finding = detector.judge(1, &busy()).unwrap();
+    let finding = detector.judge(1, &busy(), Mode::Audit).unwrap();
     assert!(finding.score > 0.8, "{finding:?}");
     let names: Vec<&str> = finding.terms.iter().map(|term| term.name.label()).collect();
     assert_eq!(names, ["longLived", "lowRate", "periodic", "recordSizes", "cpu"]);
@@ -98,12 +102,12 @@ fn a_miner_scores_and_every_term_is_shown() {
 fn it_is_told_of_once_and_again_when_it_rises() {
     let mut detector = Detector::new(Settings { threshold: 0.5, ..Settings::default() });
     miner(&mut detector, 70);
-    let idle = Cpu { cores: 0.0, limit: 2.0, seconds: 300.0 };
+    let idle = Cpu { cores: 0.0, limit: 2.0, seconds: 300.0, waiting: 0.0 };
     let idle = Context { cpu: Some(idle), ..Context::default() };
-    assert!(detector.judge(1, &idle).is_some());
-    assert_eq!(detector.judge(1, &idle), None);
-    assert!(detector.judge(1, &busy()).is_some(), "the processor is busy now");
-    assert_eq!(detector.judge(1, &busy()), None);
+    assert!(detector.judge(1, &idle, Mode::Audit).is_some());
+    assert_eq!(detector.judge(1, &idle, Mode::Audit), None);
+    assert!(detector.judge(1, &busy(), Mode::Audit).is_some(), "the processor is busy now");
+    assert_eq!(detector.judge(1, &busy(), Mode::Audit), None);
 }
 
 #[test]
@@ -178,11 +182,92 @@ fn counters_that_go_backwards_do_no_harm() {
 fn an_idle_workload_is_no_miner_by_its_traffic_alone() {
     let mut detector = Detector::default();
     miner(&mut detector, 70);
-    let idle = Cpu { cores: 0.05, limit: 2.0, seconds: 300.0 };
+    let idle = Cpu { cores: 0.05, limit: 2.0, seconds: 300.0, waiting: 0.0 };
     assert!(idle.is_idle());
     let context = Context { cpu: Some(idle), ..Context::default() };
-    assert_eq!(detector.judge(1, &context), None);
+    assert_eq!(detector.judge(1, &context, Mode::Audit), None);
     let feed = Destination::Feed("pools".to_owned());
     let context = Context { destination: Some(feed), ..context };
-    assert!(detector.judge(1, &context).is_some(), "a card's miner, at a pool's address");
+    assert!(
+        detector.judge(1, &context, Mode::Audit).is_some(),
+        "a card's miner, at a pool's address"
+    );
+}
+
+#[test]
+fn what_leads_to_more_than_it_did_is_told_of_again() {
+    let mut detector = Detector::default();
+    miner(&mut detector, 70);
+    assert!(detector.judge(1, &busy(), Mode::Audit).is_some());
+    assert_eq!(detector.judge(1, &busy(), Mode::Audit), None);
+    assert!(detector.judge(1, &busy(), Mode::Enforce).is_some(), "alert became block");
+    assert_eq!(detector.judge(1, &busy(), Mode::Enforce), None);
+    assert_eq!(detector.judge(1, &busy(), Mode::Audit), None);
+}
+
+#[test]
+fn what_outlived_its_end_is_ended_again() {
+    let mut detector = Detector::default();
+    let mut found = Vec::new();
+    let mut script = Script::new();
+    let mut seed = 7_u32;
+    for step in 0..90 {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let shares = [0, 0, 0, 0, 1, 0, 1, 0][(seed >> 28) as usize % 8];
+        let sample = script.step(shares, 280, u64::from(seed >> 24) % STEP, shares, 180);
+        detector.observe([sample]);
+        found.extend(detector.judge(1, &busy(), Mode::Enforce).map(|_| step));
+    }
+    assert!(found.len() > 2, "{found:?}");
+    let apart = found.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(apart.clone().all(|steps| steps >= 6), "a minute is six looks: {found:?}");
+}
+
+#[test]
+fn stratum_v2_is_told_by_its_handshake_and_its_own_sizes() {
+    let run = |noise: bool| {
+        let mut detector = Detector::default();
+        let mut script = Script::new();
+        let (mut seed, mut round) = (7_u32, Round::default());
+        for _ in 0..70 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let shares = [0, 0, 0, 0, 1, 0, 1, 0][(seed >> 28) as usize % 8];
+            let sample = script.step(shares, 62, u64::from(seed >> 24) % STEP, shares, 58);
+            round = detector.observe([Sample { noise, ..sample }]);
+        }
+        let context = Context { noise, ..busy() };
+        (round.worth_asking, detector.judge(1, &context, Mode::Audit).is_some())
+    };
+    assert_eq!(run(true), (vec![1], true));
+    assert_eq!(run(false), (vec![], false));
+}
+
+#[test]
+fn a_low_threshold_is_not_held_up_by_what_is_worth_asking() {
+    let settings = Settings { threshold: 0.3, ..Settings::default() };
+    let mut detector = Detector::new(settings);
+    assert_eq!(clocked(&mut detector, 70, 280, 90).worth_asking, [1], "two signs of four");
+}
+
+#[test]
+fn a_shorter_patience_is_kept() {
+    let watch_for = std::time::Duration::from_secs(180);
+    let mut detector = Detector::new(Settings { watch_for, ..Settings::default() });
+    clocked(&mut detector, 25, 280, 90);
+    assert!(detector.examine(1, &Context::default()).is_some());
+    let mut patient = Detector::default();
+    clocked(&mut patient, 25, 280, 90);
+    assert_eq!(patient.examine(1, &Context::default()), None);
+}
+
+#[test]
+fn who_waits_for_the_processor_is_not_idle() {
+    let starved = Cpu { cores: 0.1, limit: 8.0, seconds: 300.0, waiting: 0.85 };
+    assert!(!starved.is_idle(), "a miner that gives way to everyone, on a host that is full");
+    assert!(Cpu { waiting: 0.05, ..starved }.is_idle());
+    let context = Context { cpu: Some(starved), ..Context::default() };
+    let mut detector = Detector::default();
+    miner(&mut detector, 70);
+    let finding = detector.judge(1, &context, Mode::Audit).unwrap();
+    assert!(finding.terms[4].detail.contains("waiting for one 85%"), "{:?}", finding.terms[4]);
 }

@@ -86,7 +86,8 @@ fn process(clock: Clock, event: &KernelEvent, found: &Attribution) -> Option<Pro
     }
 }
 
-pub(super) fn described(clock: Clock, process: &attribution::Process) -> Process {
+/// A process as lines show it.
+pub(crate) fn described(clock: Clock, process: &attribution::Process) -> Process {
     Process {
         pid: process.pid,
         ppid: Some(process.ppid),
@@ -117,7 +118,7 @@ fn told(clock: Clock, owner: &Owner, why: Missing) -> Process {
 }
 
 /// What a cgroup's id and path tell; nothing where neither is known.
-pub(super) fn workload_of(id: u64, path: Option<&str>) -> Option<Workload> {
+pub(crate) fn workload_of(id: u64, path: Option<&str>) -> Option<Workload> {
     if id == 0 && path.is_none() {
         return None;
     }

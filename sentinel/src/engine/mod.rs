@@ -15,6 +15,7 @@ use sentinel_common::event::Kind;
 use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
+pub(crate) use compose::{described, workload_of};
 pub use names::{Names, PolicyRules, SignatureRule, SignatureSet};
 pub use survey::{Found, LINES, Survey};
 pub use suspicion::Suspect;

@@ -31,6 +31,8 @@ pub struct Found {
     pub socket: Socket,
     /// Its cgroup; 0 when unknown.
     pub cgroup: u64,
+    /// Seconds that it is at least open; UDP does not tell.
+    pub age_at_least: Option<u64>,
     /// Payload bytes sent and received; UDP does not tell.
     pub bytes: Option<(u64, u64)>,
     /// Who holds it.
@@ -70,6 +72,8 @@ fn line(names: &Names, clock: Clock, found: &Found) -> OpenSocket {
         src: text(found.socket.local),
         dst: text(found.socket.remote),
         proto: protocol(found.socket.protocol),
+        older_than_agent: true,
+        age_at_least_seconds: found.age_at_least,
         bytes_sent: bytes.map(|(sent, _)| sent),
         bytes_received: bytes.map(|(_, received)| received),
         inspection: Word(found.inspection),

@@ -27,6 +27,12 @@ pub struct OpenSocket {
     pub dst: Option<String>,
     /// `tcp` or `udp`.
     pub proto: String,
+    /// Always true: when it was opened nobody knows.
+    pub older_than_agent: bool,
+    /// Seconds since the side that has been silent for longer last spoke: it is at least so old. TCP
+    /// only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_at_least_seconds: Option<u64>,
     /// Payload bytes sent over it so far; TCP only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_sent: Option<u64>,

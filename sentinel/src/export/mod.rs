@@ -4,3 +4,5 @@ pub mod journal;
 pub mod metrics;
 pub mod table;
 pub mod writer;
+
+pub(crate) use table::printable;

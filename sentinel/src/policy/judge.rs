@@ -2,7 +2,7 @@
 //! being opened, and for people who ask.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sentinel_common::address;
 use sentinel_common::flow::Direction;
@@ -60,9 +60,11 @@ pub trait Judge: Send + Sync {
 }
 
 /// The policies, and the feeds after them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ByPolicy {
     set: Arc<PolicySet>,
+    /// What was chosen for paths that were asked about.
+    chooser: Mutex<Chooser>,
     numbers: Vec<u16>,
     /// The most that is done about anything.
     cap: Mode,
@@ -72,13 +74,8 @@ pub struct ByPolicy {
 impl ByPolicy {
     /// `numbers` are those of the set's policies; nothing is above `cap`.
     #[must_use]
-    pub const fn new(
-        set: Arc<PolicySet>,
-        numbers: Vec<u16>,
-        cap: Mode,
-        feeds: Arc<FeedSet>,
-    ) -> Self {
-        Self { set, numbers, cap, feeds }
+    pub fn new(set: Arc<PolicySet>, numbers: Vec<u16>, cap: Mode, feeds: Arc<FeedSet>) -> Self {
+        Self { set, chooser: Mutex::default(), numbers, cap, feeds }
     }
 
     /// What the policies on a path say, by no more than `cap`.
@@ -92,7 +89,9 @@ impl ByPolicy {
 
     /// The policies on a path, by what its folders are called.
     fn bound(&self, path: Option<&str>) -> Bound {
-        Chooser::default().choose(&self.set, path.unwrap_or("/")).clone()
+        let mut chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner);
+        chooser.follow(&self.set);
+        chooser.choose(&self.set, path.unwrap_or("/")).clone()
     }
 }
 

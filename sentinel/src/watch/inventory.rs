@@ -36,6 +36,14 @@ pub struct Open {
     pub traffic: Option<Traffic>,
 }
 
+impl Open {
+    /// Whether it is TCP, else it is UDP.
+    #[must_use]
+    pub const fn is_tcp(&self) -> bool {
+        self.socket.protocol == TCP
+    }
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Listing {

@@ -1,6 +1,7 @@
 //! What is read from the running system: processes, cgroups, sockets, changes of files. Each answers
 //! with a fact; none judges.
 
+pub mod ages;
 pub mod cgroup_events;
 pub mod cgroupfs;
 pub mod clock;
@@ -10,5 +11,6 @@ pub mod holders;
 pub mod inventory;
 pub mod procfs;
 pub mod resolver;
+pub mod roster;
 pub mod scope;
 pub mod sockets;

@@ -9,6 +9,7 @@
 
 mod reload;
 mod signatures;
+mod sockets;
 
 use std::io::{self, Read, Write};
 use std::mem::offset_of;

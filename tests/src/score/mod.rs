@@ -8,6 +8,7 @@
 mod pattern;
 mod peer;
 mod random;
+pub mod remote;
 mod report;
 mod tls;
 
@@ -103,7 +104,8 @@ fn look(sessions: &Sessions, clock: &Clock) -> Result<Vec<Sample>> {
             *ago = (f64::from(*ago) * clock.scale()) as u32;
         }
         let (local, remote) = (open.socket.local?, open.socket.remote?);
-        Some(Sample { at, cookie: open.socket.cookie, local, remote, traffic })
+        let noise = false;
+        Some(Sample { at, cookie: open.socket.cookie, local, remote, traffic, noise })
     });
     Ok(samples.collect())
 }
@@ -111,7 +113,7 @@ fn look(sessions: &Sessions, clock: &Clock) -> Result<Vec<Sample>> {
 /// Nothing; a workload that leaves its two processors idle; one that keeps them busy.
 fn knowledge() -> [Context; KNOWLEDGE] {
     let cpu = |cores| {
-        let cpu = Cpu { cores, limit: 2.0, seconds: 300.0 };
+        let cpu = Cpu { cores, limit: 2.0, seconds: 300.0, waiting: 0.0 };
         Context { cpu: Some(cpu), ..Context::default() }
     };
     [Context::default(), cpu(0.05), cpu(1.8)]

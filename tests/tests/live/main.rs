@@ -10,6 +10,7 @@ mod loss;
 mod names;
 mod older;
 mod stage;
+mod suspicion;
 #[path = "../trial.rs"]
 mod trial;
 mod workloads;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     trials.extend(loss::trials());
     trials.extend(names::trials());
     trials.extend(older::trials());
+    trials.extend(suspicion::trials());
     trials.extend(workloads::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -13,6 +13,7 @@ fn what_was_open_is_told_of_within_bounds() {
             cookie: 9,
         },
         cgroup: 77,
+        age_at_least: Some(7),
         bytes: Some((5, 7)),
         maker: Attribution::missing(Missing::Unowned),
         judgement: crate::policy::Judgement {
@@ -37,6 +38,7 @@ fn what_was_open_is_told_of_within_bounds() {
     assert_eq!(lines.len(), LINES);
     assert_eq!(lines[0].policy.as_deref(), Some("shop"));
     assert_eq!((lines[1].verdict.0, lines[1].bytes_sent), (Verdict::Audited, Some(5)));
+    assert!(lines[1].older_than_agent && lines[1].age_at_least_seconds == Some(7));
     assert_eq!(lines[1].workload.as_ref().map(|workload| workload.cgroup_id), Some(77));
     assert!(actions.contains(&Action::Count(Count::SurveyOverflow(2 + 3))));
 }

@@ -272,7 +272,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// Neither control characters nor those that turn the direction of writing.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if c.is_control() || turns(c) { '·' } else { c }).collect()
 }
