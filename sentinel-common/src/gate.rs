@@ -3,9 +3,10 @@
 
 use crate::config::Switch;
 use crate::flow::Direction;
+use crate::frame;
 use crate::inspect::Start;
 use crate::lexer;
-use crate::packet::Packet;
+use crate::packet::{Brief, Packet};
 use crate::policy::UDP;
 use crate::segment::NOISE_FIRST;
 use crate::verdict::Mode;
@@ -57,17 +58,18 @@ impl Facts {
     #[inline(always)]
     #[must_use]
     pub const fn of(packet: &Packet, direction: Direction, start: Start) -> Self {
-        let port = match packet.ports {
-            Some((_, port)) => port,
-            None => 0,
-        };
-        let len = packet.payload_len();
+        Self::of_brief(packet.brief(), packet.payload_len(), direction, start)
+    }
+    /// Of a packet with this brief and this many bytes of payload.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_brief(brief: Brief, len: u32, direction: Direction, start: Start) -> Self {
         let len = if len < 0xffff { len } else { 0xffff };
         Self(
-            packet.protocol as u64
+            brief.protocol() as u64
                 | (direction as u64) << 8
                 | (start as u64) << 9
-                | (port as u64) << 16
+                | (brief.port() as u64) << 16
                 | (len as u64) << 32,
         )
     }
@@ -104,16 +106,21 @@ impl Facts {
 /// What a packet on a flow that is not open yet opens it to: only its direction's first bytes can.
 /// `first` are its first four payload bytes, a shorter one filled up with spaces.
 ///
-/// Three words and nothing of the packet's many shapes, so that the kernel can have it as a function
-/// of its own.
+/// Of most payload one load from [`FIRST_BYTE`] tells that it opens nothing.
 #[inline(always)]
 #[must_use]
 pub fn opening(facts: Facts, first: [u8; 4], switch: Switch) -> Opening {
+    let [byte, ..] = first;
+    let may = may_begin(byte);
+    if may == 0 && facts.port() != DNS_PORT && facts.payload_len() != NOISE_FIRST {
+        return Opening::Closed;
+    }
     let reads = !matches!(switch.stratum(), Mode::Off);
     let names = !matches!(switch.names(), Mode::Off);
     let to_dns = names && facts.is_egress() && facts.port() == DNS_PORT;
+    let says_message = reads && may & begins::MESSAGE != 0 && lexer::can_open_message(first);
     if facts.protocol() == UDP {
-        return match (to_dns, reads && lexer::can_open_message(first)) {
+        return match (to_dns, says_message) {
             (true, _) => Opening::DnsQuestion,
             (false, true) => Opening::Datagram,
             (false, false) => Opening::Closed,
@@ -126,9 +133,12 @@ pub fn opening(facts: Facts, first: [u8; 4], switch: Switch) -> Opening {
         return Opening::DnsStream;
     }
     let peers = !matches!(switch.peer_to_peer(), Mode::Off);
-    if (reads && (lexer::can_open_message(first) || leads_to_messages(first)))
-        || (names && facts.is_egress() && leads_to_name(first))
-        || (peers && crate::frame::is_magic(u32::from_be_bytes(first)))
+    let word = u32::from_be_bytes(first);
+    if says_message
+        || (reads && may & begins::SOCKS != 0 && is_socks(first))
+        || (reads && may & begins::HEAD != 0 && begins_head(word))
+        || (names && facts.is_egress() && may & begins::TLS != 0 && is_tls(first))
+        || (peers && may & begins::PEER != 0 && frame::is_magic(word))
     {
         return Opening::Stream;
     }
@@ -136,17 +146,74 @@ pub fn opening(facts: Facts, first: [u8; 4], switch: Switch) -> Opening {
     if reads && facts.is_egress() && fits { Opening::Noise } else { Opening::Closed }
 }
 
-/// The first word of an HTTP request, of its answer or of a PROXY preamble, or as much of it as four
-/// bytes hold; or the first byte of a SOCKS request or its answer.
-#[inline(always)]
-fn leads_to_messages(first: [u8; 4]) -> bool {
-    let [a, b, _, _] = first;
-    if a < b'A' {
-        // SOCKS5 and the number of methods, or the one that was chosen; SOCKS4 and the command.
-        return (a == 5 && (b < 10 || b == b' ')) || (a == 4 && (b == 1 || b == 2 || b == b' '));
+/// What a byte may begin: bits in [`FIRST_BYTE`].
+mod begins {
+    /// A JSON message, or what may stand before one.
+    pub const MESSAGE: u8 = 1;
+    /// One of [`super::WORDS`].
+    pub const HEAD: u8 = 2;
+    /// A SOCKS request or its answer.
+    pub const SOCKS: u8 = 4;
+    /// A TLS handshake.
+    pub const TLS: u8 = 8;
+    /// A coin's node speaking to another.
+    pub const PEER: u8 = 16;
+}
+
+/// The first words of an HTTP request, of its answer and of a PROXY preamble, as far as four bytes
+/// hold them.
+const WORDS: [[u8; 4]; 6] = [*b"GET ", *b"POST", *b"PUT ", *b"HTTP", *b"CONN", *b"PROX"];
+/// A TLS record with a handshake (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+/// The versions of SOCKS, each the first byte of what either side says.
+const SOCKS4: u8 = 4;
+const SOCKS5: u8 = 5;
+
+/// What each byte may begin.
+static FIRST_BYTE: [u8; 256] = first_bytes();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn first_bytes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let byte = index as u8;
+        if lexer::can_begin_message(byte) {
+            table[index] |= begins::MESSAGE;
+        }
+        if frame::is_magic_byte(byte) {
+            table[index] |= begins::PEER;
+        }
+        index += 1;
     }
-    let word = u32::from_be_bytes(first);
-    const WORDS: [[u8; 4]; 6] = [*b"GET ", *b"POST", *b"PUT ", *b"HTTP", *b"CONN", *b"PROX"];
+    let mut word = 0;
+    while word < WORDS.len() {
+        let [byte, ..] = WORDS[word];
+        table[byte as usize] |= begins::HEAD;
+        word += 1;
+    }
+    table[TLS_HANDSHAKE as usize] |= begins::TLS;
+    table[SOCKS4 as usize] |= begins::SOCKS;
+    table[SOCKS5 as usize] |= begins::SOCKS;
+    table
+}
+
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "256 entries for a byte")]
+fn may_begin(byte: u8) -> u8 {
+    FIRST_BYTE[usize::from(byte)]
+}
+
+/// SOCKS5 and the number of methods, or the one that was chosen; SOCKS4 and the command.
+#[inline(always)]
+const fn is_socks(first: [u8; 4]) -> bool {
+    let [version, next, _, _] = first;
+    if version == SOCKS5 { next < 10 || next == b' ' } else { matches!(next, 1 | 2 | b' ') }
+}
+
+/// Whether one of [`WORDS`] begins like this.
+#[inline(always)]
+const fn begins_head(word: u32) -> bool {
     // Spaces at the end may stand for bytes that are still to come.
     let mask = if word & 0xff_ffff == 0x20_2020 {
         0xff00_0000
@@ -157,16 +224,22 @@ fn leads_to_messages(first: [u8; 4]) -> bool {
     } else {
         0xffff_ffff
     };
-    let mut known = false;
-    for text in WORDS {
-        known |= (u32::from_be_bytes(text) ^ word) & mask == 0;
-    }
-    known
+    let [get, post, put, http, connect, proxy] = WORDS;
+    is_under(mask, word, get)
+        || is_under(mask, word, post)
+        || is_under(mask, word, put)
+        || is_under(mask, word, http)
+        || is_under(mask, word, connect)
+        || is_under(mask, word, proxy)
 }
 
-/// A TLS record with a handshake (RFC 8446 section 5.1).
 #[inline(always)]
-fn leads_to_name(first: [u8; 4]) -> bool {
-    let [kind, major, _, _] = first;
-    kind == 0x16 && (major == 3 || major == b' ')
+const fn is_under(mask: u32, word: u32, text: [u8; 4]) -> bool {
+    (u32::from_be_bytes(text) ^ word) & mask == 0
+}
+
+#[inline(always)]
+const fn is_tls(first: [u8; 4]) -> bool {
+    let [_, major, _, _] = first;
+    major == 3 || major == b' '
 }

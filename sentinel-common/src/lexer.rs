@@ -207,28 +207,32 @@ const fn byte_classes() -> [u8; 256] {
     let mut classes = [OTHER; 256];
     let mut byte = 0;
     while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b' ' | b'\t' | b'\r' => SPACE,
-            b'\n' => NEWLINE,
-            b'"' => QUOTE,
-            b'\\' => BACKSLASH,
-            b'{' => BRACE_OPEN,
-            b'}' => BRACE_CLOSE,
-            b'[' => BRACKET_OPEN,
-            b']' => BRACKET_CLOSE,
-            b':' => COLON,
-            b',' => COMMA,
-            b'b' | b'f' | b'n' | b'r' | b't' => ESCAPE_LETTER,
-            b'u' => LETTER_U,
-            // NUL padding, and the three bytes of a UTF-8 byte order mark.
-            0x00 | 0xef | 0xbb | 0xbf => PADDING,
-            0x01..=0x1f | REQUEST..=END => CONTROL,
-            b'A'..=b'Z' => CAPITAL,
-            _ => OTHER,
-        };
+        classes[byte] = class_of(byte as u8);
         byte += 1;
     }
     classes
+}
+
+const fn class_of(byte: u8) -> u8 {
+    match byte {
+        b' ' | b'\t' | b'\r' => SPACE,
+        b'\n' => NEWLINE,
+        b'"' => QUOTE,
+        b'\\' => BACKSLASH,
+        b'{' => BRACE_OPEN,
+        b'}' => BRACE_CLOSE,
+        b'[' => BRACKET_OPEN,
+        b']' => BRACKET_CLOSE,
+        b':' => COLON,
+        b',' => COMMA,
+        b'b' | b'f' | b'n' | b'r' | b't' => ESCAPE_LETTER,
+        b'u' => LETTER_U,
+        // NUL padding, and the three bytes of a UTF-8 byte order mark.
+        0x00 | 0xef | 0xbb | 0xbf => PADDING,
+        0x01..=0x1f | REQUEST..=END => CONTROL,
+        b'A'..=b'Z' => CAPITAL,
+        _ => OTHER,
+    }
 }
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
@@ -360,6 +364,12 @@ pub fn can_open_message(first: [u8; 4]) -> bool {
         }
     }
     true
+}
+
+/// Whether payload of which [`can_open_message`] holds may begin with this byte.
+pub(crate) const fn can_begin_message(byte: u8) -> bool {
+    let cell = cell(BETWEEN, class_of(byte));
+    cell.get_action() != action::HEAD && cell.next() != STOPPED as u64
 }
 
 const _: () = assert!((FRAMED as usize) < STATES);

@@ -22,6 +22,7 @@ pub mod state;
 use http::{chunk, websocket};
 use names::{dns, tls};
 pub use peer::is_magic;
+pub(crate) use peer::is_magic_byte;
 use peer::peer;
 use proxy::{proxy, socks};
 use state::*;
