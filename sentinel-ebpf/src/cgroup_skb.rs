@@ -2,15 +2,17 @@
 //! what a connect hook says; nobody can override these.
 //!
 //! The way of a packet: one read if its flow is settled; otherwise its headers, its destination if
-//! it may be a new one, and its payload if it may carry a message. The last two are functions the
-//! verifier checks once (see `reading`), so a packet's many shapes do not multiply with them.
+//! it may be a new one, and its payload if it may carry a message. All behind the headers are
+//! functions the verifier checks once (see `reading`), so a packet's many shapes do not multiply with
+//! them.
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use sentinel_common::config::Switch;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::{self, Facts, Opening, Start};
-use sentinel_common::packet::{Packet, parse};
+use sentinel_common::packet::{Brief, Source as _, opens_connection, parse};
 use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
@@ -18,7 +20,7 @@ use crate::context::Skb;
 use crate::destination::{judge_feed, judge_packet};
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
-use crate::payload::{gate, read_payload, way};
+use crate::payload::{direction_of, opened, read_payload, way};
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
@@ -45,50 +47,83 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         return PASS;
     };
     let switch = config.switch();
-    let mut open = false;
-    let mut in_message = false;
+    let mut way = way(direction, Opening::Closed as u32);
     if let Some(flow) = skb.flow() {
         if flow.is_settled(direction, switch.generation()) {
             count_wire(flow.reason, flow.verdict);
             return outcome(flow.verdict);
         }
-        open = inspect::is_open(flow);
-        in_message = flow.readers[direction as usize].is_in_message();
+        way |= if inspect::is_open(flow) { OPEN } else { 0 };
+        let in_message = flow.readers[direction as usize].is_in_message();
+        way |= if in_message { IN_MESSAGE } else { 0 };
     }
     let Some(packet) = parse(&skb) else {
         return unreadable(switch);
     };
-    if needs_judgement(switch, skb, &packet, direction)
-        && judge_packet(skb.0, packet.brief().0) == Verdict::Blocked as u32
+    let (brief, sequence) = (packet.brief().0, u64::from(packet.payload_sequence()));
+    way |= u64::from(packet.flags) << FLAGS;
+    let considered = consider(skb.0, brief, sequence, way, switch.0);
+    if considered & READ == 0 {
+        return if considered == DROP as u32 { DROP } else { PASS };
+    }
+    outcome(read_payload(skb.0, brief, sequence, way | u64::from(considered & OPENING)) as u8)
+}
+
+/// Beside what a [`way`] is: whether the flow is open, and its direction in a message; where TCP's
+/// flags begin.
+const OPEN: u64 = 1 << 1;
+const IN_MESSAGE: u64 = 1 << 2;
+const FLAGS: u32 = 16;
+/// In the answer of [`consider`]: the payload is to be read, and what it opens.
+const READ: u32 = 1 << 31;
+const OPENING: u32 = 0xff00;
+
+/// A packet whose flow is not settled: whether it may go where it goes, and whether its payload is to
+/// be read. [`DROP`], [`PASS`], or [`READ`] and an [`Opening`]. `brief` is the packet's [`Brief`],
+/// `sequence` that of its payload, `switch` a [`Switch`]. Global: see `reading`; a packet's many
+/// shapes end at its call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn consider(
+    ctx: *mut __sk_buff,
+    brief: u64,
+    sequence: u64,
+    way: u64,
+    switch: u64,
+) -> u32 {
+    let (skb, switch) = (Skb(ctx), Switch(switch));
+    let (direction, flags) = (direction_of(way), (way >> FLAGS) as u8);
+    let protocol = Brief(brief).protocol();
+    let opens = opens_connection(protocol, flags);
+    if needs_judgement(switch, skb, opens, direction)
+        && judge_packet(ctx, brief) == Verdict::Blocked as u32
     {
-        return DROP;
+        return DROP as u32;
     }
-    if may_reach_a_pool(switch, &packet, direction)
-        && judge_feed(skb.0, packet.brief().0) == Verdict::Blocked as u32
+    if opens
+        && may_reach_a_pool(switch, direction)
+        && judge_feed(ctx, brief) == Verdict::Blocked as u32
     {
-        return DROP;
+        return DROP as u32;
     }
-    if !reads(switch) || packet.payload_len() == 0 {
-        return PASS;
-    }
-    let is_tcp = packet.protocol == TCP;
-    if !is_tcp && packet.protocol != UDP {
-        return PASS;
+    let len = skb.len().saturating_sub(Brief(brief).payload());
+    if !reads(switch) || len == 0 || (protocol != TCP && protocol != UDP) {
+        return PASS as u32;
     }
     // On an open stream every segment is read; of datagrams each may open something.
-    let mut opening = Opening::Closed as u32;
-    if !is_tcp || !open {
-        let start = skb.start(direction, packet.payload_sequence());
-        if matches!(start, Start::Later) {
-            return PASS;
-        }
-        opening = gate(skb.0, packet.brief().0, Facts::of(&packet, direction, start).0);
-        if opening == Opening::Closed as u32 && !in_message {
-            return PASS;
-        }
+    if protocol == TCP && way & OPEN != 0 {
+        return READ;
     }
-    let sequence = u64::from(packet.payload_sequence());
-    outcome(read_payload(skb.0, packet.brief().0, sequence, way(direction, opening)) as u8)
+    let start = skb.start(direction, sequence as u32);
+    if matches!(start, Start::Later) {
+        return PASS as u32;
+    }
+    let facts = Facts::of_brief(Brief(brief), len, direction, start);
+    let opening = opened(skb, Brief(brief), facts, switch) as u32;
+    if opening == Opening::Closed as u32 && way & IN_MESSAGE == 0 {
+        return PASS as u32;
+    }
+    READ | opening << 8
 }
 
 /// Whether payload is looked at, for anything.
@@ -112,17 +147,15 @@ fn unreadable(switch: Switch) -> i32 {
 /// accepted connections are nobody's new destination. Everything else is judged packet by packet,
 /// since the next one may go elsewhere.
 #[inline(always)]
-fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Direction) -> bool {
+fn needs_judgement(switch: Switch, skb: Skb, opens: bool, direction: Direction) -> bool {
     matches!(direction, Direction::Egress)
         && !matches!(switch.egress(), Mode::Off)
-        && (packet.opens_connection() || !skb.socket().is_some_and(|socket| socket.is_tcp()))
+        && (opens || !skb.socket().is_some_and(|socket| socket.is_tcp()))
 }
 
-/// Whether the feeds are asked about a packet's destination: of a connection once. Datagrams are
-/// judged where they are sent or their socket is connected, and not again for every packet.
+/// Whether the feeds are asked about a connection's destination, which is asked of once. Datagrams
+/// are judged where they are sent or their socket is connected, and not again for every packet.
 #[inline(always)]
-fn may_reach_a_pool(switch: Switch, packet: &Packet, direction: Direction) -> bool {
-    matches!(direction, Direction::Egress)
-        && !matches!(switch.names(), Mode::Off)
-        && packet.opens_connection()
+fn may_reach_a_pool(switch: Switch, direction: Direction) -> bool {
+    matches!(direction, Direction::Egress) && !matches!(switch.names(), Mode::Off)
 }
