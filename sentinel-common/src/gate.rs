@@ -30,6 +30,8 @@ pub enum Opening {
     Datagram = 4,
     /// What may be a Noise handshake.
     Noise = 5,
+    /// A stream whose beginning nobody saw, and which may be in a websocket.
+    Frames = 6,
 }
 
 impl Opening {
@@ -43,6 +45,7 @@ impl Opening {
             3 => Self::DnsQuestion,
             4 => Self::Datagram,
             5 => Self::Noise,
+            6 => Self::Frames,
             _ => Self::Closed,
         }
     }
@@ -111,10 +114,10 @@ impl Facts {
 #[must_use]
 pub fn opening(facts: Facts, first: [u8; 4], switch: Switch) -> Opening {
     let [byte, ..] = first;
-    let may = may_begin(byte);
-    if may == 0 && facts.port() != DNS_PORT && facts.payload_len() != NOISE_FIRST {
+    if begins_nothing(byte, facts.port(), facts.payload_len()) {
         return Opening::Closed;
     }
+    let may = may_begin(byte);
     let reads = !matches!(switch.stratum(), Mode::Off);
     let names = !matches!(switch.names(), Mode::Off);
     let to_dns = names && facts.is_egress() && facts.port() == DNS_PORT;
@@ -142,8 +145,20 @@ pub fn opening(facts: Facts, first: [u8; 4], switch: Switch) -> Opening {
     {
         return Opening::Stream;
     }
+    if reads && matches!(facts.start(), Start::Unknown) {
+        let is_frame = may & begins::FRAME != 0 && is_frame(first);
+        return if is_frame { Opening::Frames } else { Opening::Closed };
+    }
     let fits = facts.payload_len() == NOISE_FIRST && matches!(facts.start(), Start::First);
     if reads && facts.is_egress() && fits { Opening::Noise } else { Opening::Closed }
+}
+
+/// Whether payload of `len` bytes to this port that begins with this byte opens nothing, whatever the
+/// modes: most does.
+#[inline(always)]
+#[must_use]
+pub fn begins_nothing(byte: u8, port: u16, len: u32) -> bool {
+    may_begin(byte) == 0 && port != DNS_PORT && len != NOISE_FIRST
 }
 
 /// What a byte may begin: bits in [`FIRST_BYTE`].
@@ -158,13 +173,19 @@ mod begins {
     pub const TLS: u8 = 8;
     /// A coin's node speaking to another.
     pub const PEER: u8 = 16;
+    /// A websocket frame, where the stream's own beginning may have gone unseen.
+    pub const FRAME: u8 = 32;
 }
 
-/// The first words of an HTTP request, of its answer and of a PROXY preamble, as far as four bytes
-/// hold them.
-const WORDS: [[u8; 4]; 6] = [*b"GET ", *b"POST", *b"PUT ", *b"HTTP", *b"CONN", *b"PROX"];
+/// The first words of an HTTP request, of its answer, of a PROXY preamble and of Duino-Coin's lines, as
+/// far as four bytes hold them.
+const WORDS: [[u8; 4]; 7] = [*b"GET ", *b"POST", *b"PUT ", *b"HTTP", *b"CONN", *b"PROX", *b"JOB,"];
 /// A TLS record with a handshake (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
+/// The first bytes of a websocket's text and data, whole and in fragments (RFC 6455 section 5.2).
+const FRAMES: [u8; 4] = [0x81, 0x82, FRAGMENT_OF_TEXT, FRAGMENT_OF_DATA];
+const FRAGMENT_OF_TEXT: u8 = 1;
+const FRAGMENT_OF_DATA: u8 = 2;
 /// The versions of SOCKS, each the first byte of what either side says.
 const SOCKS4: u8 = 4;
 const SOCKS5: u8 = 5;
@@ -191,6 +212,11 @@ const fn first_bytes() -> [u8; 256] {
         let [byte, ..] = WORDS[word];
         table[byte as usize] |= begins::HEAD;
         word += 1;
+    }
+    let mut kind = 0;
+    while kind < FRAMES.len() {
+        table[FRAMES[kind] as usize] |= begins::FRAME;
+        kind += 1;
     }
     table[TLS_HANDSHAKE as usize] |= begins::TLS;
     table[SOCKS4 as usize] |= begins::SOCKS;
@@ -224,13 +250,14 @@ const fn begins_head(word: u32) -> bool {
     } else {
         0xffff_ffff
     };
-    let [get, post, put, http, connect, proxy] = WORDS;
+    let [get, post, put, http, connect, proxy, job] = WORDS;
     is_under(mask, word, get)
         || is_under(mask, word, post)
         || is_under(mask, word, put)
         || is_under(mask, word, http)
         || is_under(mask, word, connect)
         || is_under(mask, word, proxy)
+        || is_under(mask, word, job)
 }
 
 #[inline(always)]
@@ -242,4 +269,13 @@ const fn is_under(mask: u32, word: u32, text: [u8; 4]) -> bool {
 const fn is_tls(first: [u8; 4]) -> bool {
     let [_, major, _, _] = first;
     major == 3 || major == b' '
+}
+
+/// A frame's second byte: a length of more than 16 bits is nobody's message, and of a server a first
+/// fragment proves too little.
+#[inline(always)]
+const fn is_frame(first: [u8; 4]) -> bool {
+    let [kind, length, _, _] = first;
+    let is_masked = length & 0x80 != 0 || length == b' ';
+    length & 0x7f != 0x7f && (is_masked || kind > FRAGMENT_OF_DATA)
 }

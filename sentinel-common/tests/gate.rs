@@ -8,7 +8,7 @@ use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::Mode;
 
 /// Everything but a message that the first four bytes of a stream may be.
-const HEADS: [&[u8]; 6] = [b"GET ", b"POST", b"PUT ", b"HTTP", b"CONN", b"PROX"];
+const HEADS: [&[u8]; 7] = [b"GET ", b"POST", b"PUT ", b"HTTP", b"CONN", b"PROX", b"JOB,"];
 const PEERS: [[u8; 4]; 11] = [
     [0x01, 0x21, 0x01, 0x01],
     [0xf9, 0xbe, 0xb4, 0xd9],
@@ -71,12 +71,22 @@ fn wanted(
     }
     let peers = modes.peer_to_peer != Mode::Off && PEERS.contains(&first);
     let tls = names && egress && matches!(first, [0x16, 3 | b' ', ..]);
+    // A length of 0x20 may stand for a byte that is still to come.
+    let masked = matches!(first, [_, b' ' | 0x80.., ..]);
+    let frame = match first {
+        [_, 0x7f | 0xff, ..] => false,
+        [0x81 | 0x82, ..] => true,
+        [1 | 2, ..] => masked,
+        _ => false,
+    };
     if start == Start::Later {
         Opening::Closed
     } else if to_dns {
         Opening::DnsStream
     } else if peers || tls || (reads && (message(first) || preamble(first))) {
         Opening::Stream
+    } else if reads && start == Start::Unknown && frame {
+        Opening::Frames
     } else if reads && egress && start == Start::First && packet.payload_len() == 64 {
         Opening::Noise
     } else {
