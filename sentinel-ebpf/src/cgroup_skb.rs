@@ -10,17 +10,18 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use sentinel_common::config::Switch;
-use sentinel_common::flow::Direction;
+use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Facts, Opening, Start};
-use sentinel_common::packet::{Brief, Source as _, opens_connection, parse};
+use sentinel_common::packet::{Brief, Packet, Source as _, opens_connection, parse};
 use sentinel_common::policy::{TCP, UDP};
+use sentinel_common::stream::is_in_message;
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
 use crate::destination::{judge_feed, judge_packet};
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
-use crate::payload::{direction_of, opened, read_payload, way};
+use crate::payload::{direction_of, opened, read_payload};
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
@@ -47,19 +48,24 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         return PASS;
     };
     let switch = config.switch();
-    let mut way = way(direction, Opening::Closed as u32);
+    let mut way = direction as u64;
     if let Some(flow) = skb.flow() {
         if flow.is_settled(direction, switch.generation()) {
             count_wire(flow.reason, flow.verdict);
             return outcome(flow.verdict);
         }
-        way |= if inspect::is_open(flow) { OPEN } else { 0 };
-        let in_message = flow.readers[direction as usize].is_in_message();
-        way |= if in_message { IN_MESSAGE } else { 0 };
+        way |= state_of(flow, direction);
     }
     let Some(packet) = parse(&skb) else {
         return unreadable(switch);
     };
+    let port = packet.ports.map_or(0, |(_, port)| u64::from(port));
+    if !may_be_judged(switch, &packet, direction)
+        && (packet.payload_len() == 0
+            || (way & STATE == 0 && opens_nothing(skb.0, u64::from(packet.payload), port) != 0))
+    {
+        return PASS;
+    }
     let (brief, sequence) = (packet.brief().0, u64::from(packet.payload_sequence()));
     way |= u64::from(packet.flags) << FLAGS;
     let considered = consider(skb.0, brief, sequence, way, switch.0);
@@ -69,14 +75,47 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     outcome(read_payload(skb.0, brief, sequence, way | u64::from(considered & OPENING)) as u8)
 }
 
-/// Beside what a [`way`] is: whether the flow is open, and its direction in a message; where TCP's
-/// flags begin.
-const OPEN: u64 = 1 << 1;
-const IN_MESSAGE: u64 = 1 << 2;
+/// Beside what `read_payload` calls a way, where these begin: whether either direction of the flow was read, TCP's
+/// flags, and the lexer's state in this direction.
+const OPEN: u32 = 1;
 const FLAGS: u32 = 16;
+const LEXER: u32 = 24;
+/// What is known of a flow's state.
+const STATE: u64 = 3 << OPEN | 63 << LEXER;
 /// In the answer of [`consider`]: the payload is to be read, and what it opens.
 const READ: u32 = 1 << 31;
 const OPENING: u32 = 0xff00;
+
+/// As bits of a way, and without a branch, which would double a packet's shapes.
+#[inline(always)]
+fn state_of(flow: &Flow, direction: Direction) -> u64 {
+    let [egress, ingress] = &flow.readers;
+    let lexer_state = flow.readers[direction as usize].lexer_state();
+    u64::from(egress.started() | ingress.started()) << OPEN | lexer_state << LEXER
+}
+
+/// Whether payload that is at hand begins with a byte that opens nothing: 1 or 0. `payload` is where
+/// it begins, looked at for the headers that most packets have; `port` the destination's. What is not
+/// linear is looked at later, if it is a stream's first. Global: see `reading`; a comparison with the
+/// offset would make the verifier follow every way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn opens_nothing(ctx: *mut __sk_buff, payload: u64, port: u64) -> u32 {
+    let skb = Skb(ctx);
+    let first: Option<[u32; 1]> = match payload as u32 {
+        40 => skb.linear(40),
+        52 => skb.linear(52),
+        60 => skb.linear(60),
+        72 => skb.linear(72),
+        _ => None,
+    };
+    let Some([word]) = first else {
+        return 0;
+    };
+    let [byte, ..] = word.to_ne_bytes();
+    let len = skb.len().wrapping_sub(payload as u32);
+    u32::from(inspect::begins_nothing(byte, port as u16, len))
+}
 
 /// A packet whose flow is not settled: whether it may go where it goes, and whether its payload is to
 /// be read. [`DROP`], [`PASS`], or [`READ`] and an [`Opening`]. `brief` is the packet's [`Brief`],
@@ -111,7 +150,7 @@ pub extern "C" fn consider(
         return PASS as u32;
     }
     // On an open stream every segment is read; of datagrams each may open something.
-    if protocol == TCP && way & OPEN != 0 {
+    if protocol == TCP && way >> OPEN & 3 != 0 {
         return READ;
     }
     let start = skb.start(direction, sequence as u32);
@@ -120,10 +159,17 @@ pub extern "C" fn consider(
     }
     let facts = Facts::of_brief(Brief(brief), len, direction, start);
     let opening = opened(skb, Brief(brief), facts, switch) as u32;
-    if opening == Opening::Closed as u32 && way & IN_MESSAGE == 0 {
+    if opening == Opening::Closed as u32 && !is_in_message(way >> LEXER & 63) {
         return PASS as u32;
     }
     READ | opening << 8
+}
+
+/// Whether a packet's destination may have to be judged at all.
+#[inline(always)]
+fn may_be_judged(switch: Switch, packet: &Packet, direction: Direction) -> bool {
+    matches!(direction, Direction::Egress)
+        && (!matches!(switch.egress(), Mode::Off) || packet.opens_connection())
 }
 
 /// Whether payload is looked at, for anything.

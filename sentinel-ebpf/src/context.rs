@@ -152,19 +152,19 @@ impl Skb {
     /// (`data_end` is 0 there) and odd senders; those go through the helper.
     #[inline(always)]
     pub fn header<T: Plain>(self, offset: u32) -> Option<T> {
-        if offset > HEADERS_END {
-            return None;
-        }
-        // SAFETY: `data` and `data_end` are the context's, and the comparison is what the verifier
-        // asks for before it allows a read. The stack keeps IP headers on a 4-byte border
-        // (NET_IP_ALIGN), and extension headers come in multiples of 8.
+        if offset > HEADERS_END { None } else { self.linear(offset).or_else(|| self.load(offset)) }
+    }
+
+    /// Bytes of the packet, in place, where they are linear; `offset` up to [`HEADERS_END`].
+    #[inline(always)]
+    pub fn linear<T: Plain>(self, offset: u32) -> Option<T> {
+        // SAFETY: `data` and `data_end` are the context's, compared as the verifier asks before a
+        // read. IP headers are on a 4-byte border (NET_IP_ALIGN), extension headers multiples of 8.
         unsafe {
             let start = (*self.0).data as usize + offset as usize;
-            if start + size_of::<T>() <= (*self.0).data_end as usize {
-                return Some((start as *const T).read());
-            }
+            let end = (*self.0).data_end as usize;
+            if start + size_of::<T>() <= end { Some((start as *const T).read()) } else { None }
         }
-        self.load(offset)
     }
 }
 

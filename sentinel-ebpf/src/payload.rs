@@ -15,12 +15,6 @@ use crate::owner::recall;
 use crate::reading::{read_segment, rounds};
 use crate::tell::{Told, tell_packet};
 
-/// Which way a packet goes and what it opens its flow to, in one word.
-#[inline(always)]
-pub fn way(direction: Direction, opening: u32) -> u64 {
-    direction as u64 | u64::from(opening) << 8
-}
-
 /// The gate that spares most flows their state: what a packet's first four bytes of payload open.
 #[inline(always)]
 pub fn opened(skb: Skb, brief: Brief, facts: Facts, switch: Switch) -> Opening {
@@ -42,7 +36,8 @@ pub extern "C" fn gate(ctx: *mut __sk_buff, brief: u64, facts: u64) -> u32 {
 const DONE: u32 = 1 << 31;
 
 /// Reads a packet's payload for the flow on its socket; returns a [`Verdict`]. `brief` is the packet's
-/// [`Brief`], `sequence` that of the payload's first byte, `way` a [`way`]. Global: see `reading`.
+/// [`Brief`], `sequence` that of the payload's first byte, `way` has the direction in bit 0 and the
+/// [`Opening`] in bits 8..16. Global: see `reading`.
 ///
 /// What comes before the reading and after it are functions of their own, so that nothing of them
 /// lies on the stack below the reader, which takes all that is left of its 512 bytes.
@@ -139,7 +134,7 @@ pub extern "C" fn conclude_payload(
     }
 }
 
-/// Which way a packet goes, of a [`way`].
+/// Which way a packet goes, of such a `way`.
 #[inline(always)]
 pub fn direction_of(way: u64) -> Direction {
     if way & 1 == 0 { Direction::Egress } else { Direction::Ingress }
