@@ -6,7 +6,7 @@
 use crate::config::Switch;
 use crate::flow::{Direction, Flow};
 use crate::frame::{Frame, flag, state};
-pub use crate::gate::{Facts, Opening, opening};
+pub use crate::gate::{Facts, Opening, begins_nothing, opening};
 use crate::policy::TCP;
 use crate::segment::outcome;
 use crate::stream::{Reader, STARTED, WAITING};
@@ -139,7 +139,12 @@ pub fn admit(
     }
     match reader.already_read(sequence) {
         Some(behind) if behind >= len => Admission::Nothing,
-        Some(behind) => Admission::Read(behind),
+        Some(behind) => {
+            if behind == 0 {
+                reader.begin_segment();
+            }
+            Admission::Read(behind)
+        }
         None => {
             reader.lose_place(sequence);
             Admission::Gap
@@ -164,6 +169,7 @@ const fn first_frame(peer: &Reader, opening: Opening) -> Frame {
     match opening {
         Opening::DnsStream => return Frame::DNS_STREAM,
         Opening::Noise => return Frame::new(state::NOISE, 0),
+        Opening::Frames => return Frame::new(state::LOST, 0),
         _ => {}
     }
     if peer.started() == 0 {

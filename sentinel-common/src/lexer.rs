@@ -24,7 +24,7 @@ pub const VALUE: u8 = 0xf8;
 pub const KEY: u8 = 0xf9;
 /// Opens a string that is an element of an array at depth 2; `ELEMENT + 1` below that.
 pub const ELEMENT: u8 = 0xfd;
-/// A message begins: takes the automaton back to its first state.
+/// A message or a head begins: takes the automaton to one state, whichever it was in.
 pub const BEGIN: u8 = 0xfc;
 /// Closes a string.
 pub const END: u8 = 0xff;
@@ -77,7 +77,8 @@ const ELEMENT_STRING: u8 = 21;
 pub const DEEP: u8 = 27;
 const DEEP_STRING: u8 = 28;
 const DEEP_ESCAPE: u8 = 29;
-/// In the first word of an HTTP head: what it is called nobody asks.
+/// In the first word of an HTTP head: what a method is called nobody asks, but other streams begin
+/// with a word in capitals too.
 const HEAD_METHOD: u8 = 30;
 const REQUEST_LINE: u8 = 31;
 /// Behind the first line; a message may begin here too, since PROXY's preamble is one line only.
@@ -207,28 +208,32 @@ const fn byte_classes() -> [u8; 256] {
     let mut classes = [OTHER; 256];
     let mut byte = 0;
     while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b' ' | b'\t' | b'\r' => SPACE,
-            b'\n' => NEWLINE,
-            b'"' => QUOTE,
-            b'\\' => BACKSLASH,
-            b'{' => BRACE_OPEN,
-            b'}' => BRACE_CLOSE,
-            b'[' => BRACKET_OPEN,
-            b']' => BRACKET_CLOSE,
-            b':' => COLON,
-            b',' => COMMA,
-            b'b' | b'f' | b'n' | b'r' | b't' => ESCAPE_LETTER,
-            b'u' => LETTER_U,
-            // NUL padding, and the three bytes of a UTF-8 byte order mark.
-            0x00 | 0xef | 0xbb | 0xbf => PADDING,
-            0x01..=0x1f | REQUEST..=END => CONTROL,
-            b'A'..=b'Z' => CAPITAL,
-            _ => OTHER,
-        };
+        classes[byte] = class_of(byte as u8);
         byte += 1;
     }
     classes
+}
+
+const fn class_of(byte: u8) -> u8 {
+    match byte {
+        b' ' | b'\t' | b'\r' => SPACE,
+        b'\n' => NEWLINE,
+        b'"' => QUOTE,
+        b'\\' => BACKSLASH,
+        b'{' => BRACE_OPEN,
+        b'}' => BRACE_CLOSE,
+        b'[' => BRACKET_OPEN,
+        b']' => BRACKET_CLOSE,
+        b':' => COLON,
+        b',' => COMMA,
+        b'b' | b'f' | b'n' | b'r' | b't' => ESCAPE_LETTER,
+        b'u' => LETTER_U,
+        // NUL padding, and the three bytes of a UTF-8 byte order mark.
+        0x00 | 0xef | 0xbb | 0xbf => PADDING,
+        0x01..=0x1f | REQUEST..=END => CONTROL,
+        b'A'..=b'Z' => CAPITAL,
+        _ => OTHER,
+    }
 }
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
@@ -322,7 +327,7 @@ const fn head(state: u8, class: u8) -> Cell {
         (HEAD_METHOD, SPACE) => Cell::to(REQUEST_LINE).symbol(REQUEST),
         (NEXT_METHOD, SPACE) => Cell::to(NEXT_REQUEST).symbol(REQUEST),
         (HEAD_FIRST, BRACE_OPEN) => Cell::message(),
-        (HEAD_METHOD | NEXT_METHOD, _) | (_, SPACE) => Cell::to(state),
+        (NEXT_METHOD, _) | (_, SPACE) => Cell::to(state),
         (HEAD_FIRST | HEAD_START, CONTROL | PADDING) => Cell::to(HEAD_LINE).symbol(UNNAMED),
         (HEAD_FIRST | HEAD_START, _) => Cell::to(HEAD_LINE).folded(),
         (_, CONTROL | PADDING) => Cell::to(state).symbol(UNNAMED),
@@ -360,6 +365,12 @@ pub fn can_open_message(first: [u8; 4]) -> bool {
         }
     }
     true
+}
+
+/// Whether payload of which [`can_open_message`] holds may begin with this byte.
+pub(crate) const fn can_begin_message(byte: u8) -> bool {
+    let cell = cell(BETWEEN, class_of(byte));
+    cell.get_action() != action::HEAD && cell.next() != STOPPED as u64
 }
 
 const _: () = assert!((FRAMED as usize) < STATES);

@@ -73,14 +73,15 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub const fn opens_connection(&self) -> bool {
-        self.protocol == TCP && self.flags & (SYN | ACK) == SYN
+        opens_connection(self.protocol, self.flags)
     }
 
     /// The sequence number of the payload's first byte: a SYN takes one of its own.
     #[inline(always)]
     #[must_use]
     pub const fn payload_sequence(&self) -> u32 {
-        if self.flags & SYN != 0 { self.sequence.wrapping_add(1) } else { self.sequence }
+        // No branch, which would double the verifier's way through what comes behind it.
+        self.sequence.wrapping_add((self.flags & SYN) as u32 >> 1)
     }
 
     /// What the kernel's functions hand on of a packet, in one word.
@@ -124,6 +125,13 @@ impl Brief {
         self.0 as u8
     }
 
+    /// The destination's port, host byte order; 0 where it cannot be known.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
     /// Offset of the transport header, where the ports stand, if there are ports to know.
     #[inline(always)]
     #[must_use]
@@ -142,7 +150,7 @@ impl Brief {
     #[inline(always)]
     #[must_use]
     pub const fn request(self, destination: Address) -> Request {
-        let port = if self.0 >> 63 == 1 { Some((self.0 >> 16) as u16) } else { None };
+        let port = if self.0 >> 63 == 1 { Some(self.port()) } else { None };
         let icmp_type = (self.0 >> 8) as u8;
         Request { remote: destination, protocol: self.protocol(), port, icmp_type }
     }
@@ -278,6 +286,13 @@ fn transport(
         }
     }
     Some(packet)
+}
+
+/// Whether a packet of this protocol, with these flags, opens a TCP connection.
+#[inline(always)]
+#[must_use]
+pub const fn opens_connection(protocol: u8, flags: u8) -> bool {
+    protocol == TCP && flags & (SYN | ACK) == SYN
 }
 
 /// Whether a protocol's header begins with a source and a destination port.

@@ -112,10 +112,10 @@ impl Part {
         let state = frame.state();
         if state == state::PLAIN || (state >= state::RUNS && state <= state::READ_END) {
             Self::Messages
-        } else if state >= state::RUNS {
-            Self::Run
-        } else {
+        } else if frame.is_header() {
             Self::Header
+        } else {
+            Self::Run
         }
     }
 }
@@ -219,7 +219,8 @@ pub fn run(
         return noise(reader, peer, rest);
     }
     let is_name = frame.state() <= state::NAME_END;
-    let mine = if frame.left() < rest { frame.left() } else { rest };
+    let left = frame.left_unbroken();
+    let mine = if left < rest { left } else { rest };
     let taken = if is_name && mine > PIECE { PIECE } else { mine };
     if is_name {
         segment.name(offset, taken, Piece::of(frame));
@@ -267,9 +268,10 @@ pub fn header(
             break;
         }
         taken += 1;
-        reader.last = reader.last << 8 | u32::from(byte);
-        reader.set_frame(Frame(segment.feed(reader.frame().0, u64::from(reader.last))));
-        if reader.frame().state() >= state::RUNS {
+        reader.last = reader.frame().with_last(reader.last, byte);
+        let last = u64::from(byte) << 32 | u64::from(reader.last);
+        reader.set_frame(Frame(segment.feed(reader.frame().0, last)));
+        if !reader.frame().is_header() {
             break;
         }
     }
@@ -293,6 +295,10 @@ fn ended(reader: &mut Reader, taken: u32, segment: &impl Segment) -> Step {
         }
         state::PLAIN_NEXT => {
             reader.enter_body(Frame(0));
+            kept(reader)
+        }
+        state::WEBSOCKET_PAYLOAD => {
+            reader.begin_line();
             kept(reader)
         }
         state::DNS_NAME_DONE => {

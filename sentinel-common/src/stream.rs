@@ -4,7 +4,7 @@
 //! the same function in the kernel, in replay and in the fuzzer; whatever the split, the answer is
 //! that of the whole stream.
 
-use crate::frame::Frame;
+use crate::frame::{Frame, state};
 use crate::lexer::{self, Cell};
 use crate::limits::{CHUNK, MAX_STATES, MESSAGE_BUDGET, SYMBOL_CLASSES};
 use crate::place::Place;
@@ -38,6 +38,8 @@ pub struct Reader {
 /// The automaton's part of its field, and where the other begins.
 const STATE_MASK: u16 = MAX_STATES as u16 - 1;
 const STARTED_SHIFT: u16 = 12;
+/// Before a segment that may begin with a frame or anywhere in one.
+const LOST: Frame = Frame::new(state::LOST, 0);
 /// A first byte was placed in the sequence.
 pub const STARTED: u16 = 1;
 /// Whichever byte comes next takes its place from its segment.
@@ -49,6 +51,13 @@ pub trait Calls {
     fn act(&self, place: u64, cell: u64, byte: u64) -> u64;
     /// [`Signatures::rule_matching`].
     fn rule_matching(&self, message: u64, said: u64, peer: u64) -> u32;
+}
+
+/// Whether a [`Reader::lexer_state`] is one of a message that has not ended.
+#[inline(always)]
+#[must_use]
+pub const fn is_in_message(lexer_state: u64) -> bool {
+    lexer_state > lexer::BETWEEN as u64
 }
 
 impl Reader {
@@ -98,7 +107,7 @@ impl Reader {
     /// that begins with a message, as most do, else from the next line on, wherever that stands.
     #[must_use]
     pub const fn waiting() -> Self {
-        let mut reader = Self::at_start(0);
+        let mut reader = Self::framed(0, LOST);
         reader.place = Place(0).in_state(lexer::RESYNC_LINE as u64).0;
         reader.set_started(WAITING);
         reader
@@ -176,8 +185,15 @@ impl Reader {
     #[inline(always)]
     #[must_use]
     pub const fn is_in_message(&self) -> bool {
-        let state = Place(self.place).state();
-        state > lexer::BETWEEN as u64 && self.started() != 0
+        is_in_message(self.lexer_state())
+    }
+
+    /// The lexer's state; 0 before the first byte. Without a branch, see [`Reader::said_under`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn lexer_state(&self) -> u64 {
+        let begun = (self.started() as u64 + 3) >> 2;
+        Place(self.place).state() & begun.wrapping_neg()
     }
 
     /// Whether nothing more will be read in this direction.
@@ -194,14 +210,36 @@ impl Reader {
         self.frame = 0;
     }
 
-    /// Bytes were not seen: nothing is believed until the next line begins.
+    /// Bytes were not seen: nothing is believed until the next line begins, or the next segment, if
+    /// that is with a websocket frame.
     #[inline(always)]
     pub const fn lose_place(&mut self, next_sequence: u32) {
         self.next_sequence = next_sequence;
         self.place = Place(0).in_state(lexer::RESYNC as u64).0;
-        self.frame = 0;
+        self.frame = LOST.0;
         self.automaton &= !STATE_MASK;
         self.message = 0;
+    }
+
+    /// The next byte is a segment's first: where the place is lost, it may be a frame's.
+    #[inline(always)]
+    pub const fn begin_segment(&mut self) {
+        if self.is_lost() && self.frame == 0 {
+            self.frame = LOST.0;
+        }
+    }
+
+    /// The next byte begins what a line may be, whose end was not seen if the place is lost.
+    #[inline(always)]
+    pub const fn begin_line(&mut self) {
+        if self.is_lost() {
+            self.place = Place(self.place).in_state(lexer::RESYNC_LINE as u64).0;
+        }
+    }
+
+    const fn is_lost(&self) -> bool {
+        let state = Place(self.place).state();
+        state == lexer::RESYNC as u64 || state == lexer::RESYNC_LINE as u64
     }
 
     /// Ends inspection where the bytes read so far say so: at the end of the message under way

@@ -135,6 +135,30 @@ fn a_handshake_names_its_server() {
     assert_eq!(read_split(OPENING, &server_hello), (vec![], outcome::STOP));
 }
 
+/// The same handshake, in records of at most so many bytes.
+fn in_records(hello: &[u8], size: usize) -> Vec<u8> {
+    hello[5..].chunks(size).flat_map(|part| [&[0x16, 3, 3][..], &sized(part)].concat()).collect()
+}
+
+#[test]
+fn a_handshake_goes_on_in_the_next_record() {
+    let name = "xmr.pool.Example.org";
+    let whole = hello(&[(21, vec![0; 40]), (0, server_name(name)), (21, vec![0; 9])]);
+    for size in 1..whole.len() - 5 {
+        let (names, outcome) = read_split(OPENING, &in_records(&whole, size));
+        assert_eq!(names, [(name.to_owned(), Source::Tls)], "records of {size}");
+        assert_eq!(outcome, outcome::STOP);
+    }
+    let nobody = in_records(&hello(&[(21, vec![0; 40])]), 7);
+    assert_eq!(read_split(OPENING, &nobody).0, [(String::new(), Source::Nameless)]);
+    // Empty records say nothing; anything else between two parts ends the handshake.
+    let mut parted = in_records(&whole, 100);
+    parted.splice(105..105, [0x16, 3, 3, 0, 0]);
+    assert_eq!(read_split(OPENING, &parted).0, [(name.to_owned(), Source::Tls)]);
+    parted[105] = 0x17;
+    assert_eq!(read_split(OPENING, &parted), (vec![], outcome::STOP));
+}
+
 fn question(name: &str) -> Vec<u8> {
     let mut message = [0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1].to_vec();
     for label in name.split('.') {

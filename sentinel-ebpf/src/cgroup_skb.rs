@@ -2,23 +2,26 @@
 //! what a connect hook says; nobody can override these.
 //!
 //! The way of a packet: one read if its flow is settled; otherwise its headers, its destination if
-//! it may be a new one, and its payload if it may carry a message. The last two are functions the
-//! verifier checks once (see `reading`), so a packet's many shapes do not multiply with them.
+//! it may be a new one, and its payload if it may carry a message. All behind the headers are
+//! functions the verifier checks once (see `reading`), so a packet's many shapes do not multiply with
+//! them.
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use sentinel_common::config::Switch;
-use sentinel_common::flow::Direction;
+use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Facts, Opening, Start};
-use sentinel_common::packet::{Brief, Packet, parse};
+use sentinel_common::packet::{Brief, Packet, Source as _, opens_connection, parse};
 use sentinel_common::policy::{TCP, UDP};
+use sentinel_common::stream::is_in_message;
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
 use crate::destination::{called, judge_feed, judge_packet};
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
-use crate::payload::{gate, read_payload, way};
+use crate::payload::{direction_of, opened, read_payload};
 
 const DROP: i32 = 0;
 const PASS: i32 = 1;
@@ -45,52 +48,131 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         return PASS;
     };
     let switch = config.switch();
-    let mut open = false;
-    let mut in_message = false;
+    let mut way = direction as u64;
     if let Some(flow) = skb.flow() {
         if flow.is_settled(direction, switch.generation()) {
             count_wire(flow.reason, flow.verdict);
             return outcome(flow.verdict);
         }
-        open = inspect::is_open(flow);
-        in_message = flow.readers[direction as usize].is_in_message();
+        way |= state_of(flow, direction);
     }
     let Some(packet) = parse(&skb) else {
         return unreadable(switch, skb, direction);
     };
-    let is_answer = is_answer(switch, skb, &packet, direction);
-    if needs_judgement(switch, skb, &packet, direction)
+    let port = packet.ports.map_or(0, |(_, port)| u64::from(port));
+    if !may_be_judged(switch, &packet, direction)
+        && (packet.payload_len() == 0
+            || (way & STATE == 0 && opens_nothing(skb.0, u64::from(packet.payload), port) != 0))
+    {
+        return PASS;
+    }
+    let (brief, sequence) = (packet.brief().0, u64::from(packet.payload_sequence()));
+    way |= u64::from(packet.flags) << FLAGS;
+    let considered = consider(skb.0, brief, sequence, way, switch.0);
+    if considered & READ == 0 {
+        return if considered == DROP as u32 { DROP } else { PASS };
+    }
+    outcome(read_payload(skb.0, brief, sequence, way | u64::from(considered & OPENING)) as u8)
+}
+
+/// Beside what `read_payload` calls a way, where these begin: whether either direction of the flow was read, TCP's
+/// flags, and the lexer's state in this direction.
+const OPEN: u32 = 1;
+const FLAGS: u32 = 16;
+const LEXER: u32 = 24;
+/// What is known of a flow's state.
+const STATE: u64 = 3 << OPEN | 63 << LEXER;
+/// In the answer of [`consider`]: the payload is to be read, and what it opens.
+const READ: u32 = 1 << 31;
+const OPENING: u32 = 0xff00;
+
+/// As bits of a way, and without a branch, which would double a packet's shapes.
+#[inline(always)]
+fn state_of(flow: &Flow, direction: Direction) -> u64 {
+    let [egress, ingress] = &flow.readers;
+    let lexer_state = flow.readers[direction as usize].lexer_state();
+    u64::from(egress.started() | ingress.started()) << OPEN | lexer_state << LEXER
+}
+
+/// Whether payload that is at hand begins with a byte that opens nothing: 1 or 0. `payload` is where
+/// it begins, looked at for the headers that most packets have; `port` the destination's. What is not
+/// linear is looked at later, if it is a stream's first. Global: see `reading`; a comparison with the
+/// offset would make the verifier follow every way to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn opens_nothing(ctx: *mut __sk_buff, payload: u64, port: u64) -> u32 {
+    let skb = Skb(ctx);
+    let first: Option<[u32; 1]> = match payload as u32 {
+        40 => skb.linear(40),
+        52 => skb.linear(52),
+        60 => skb.linear(60),
+        72 => skb.linear(72),
+        _ => None,
+    };
+    let Some([word]) = first else {
+        return 0;
+    };
+    let [byte, ..] = word.to_ne_bytes();
+    let len = skb.len().wrapping_sub(payload as u32);
+    u32::from(inspect::begins_nothing(byte, port as u16, len))
+}
+
+/// A packet whose flow is not settled: whether it may go where it goes, and whether its payload is to
+/// be read. [`DROP`], [`PASS`], or [`READ`] and an [`Opening`]. `brief` is the packet's [`Brief`],
+/// `sequence` that of its payload, `switch` a [`Switch`]. Global: see `reading`; a packet's many
+/// shapes end at its call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn consider(
+    ctx: *mut __sk_buff,
+    brief: u64,
+    sequence: u64,
+    way: u64,
+    switch: u64,
+) -> u32 {
+    let (skb, switch) = (Skb(ctx), Switch(switch));
+    let (direction, flags) = (direction_of(way), (way >> FLAGS) as u8);
+    let protocol = Brief(brief).protocol();
+    let opens = opens_connection(protocol, flags);
+    let is_answer = is_answer(switch, skb, brief, direction);
+    if needs_judgement(switch, skb, opens, direction)
         && !is_answer
-        && judge_packet(skb.0, packet.brief().0, direction as u64) == Verdict::Blocked as u32
+        && judge_packet(ctx, brief, direction as u64) == Verdict::Blocked as u32
     {
-        return DROP;
+        return DROP as u32;
     }
-    if may_reach_a_pool(switch, &packet, direction)
-        && judge_feed(skb.0, packet.brief().0) == Verdict::Blocked as u32
+    if opens
+        && may_reach_a_pool(switch, direction)
+        && judge_feed(ctx, brief) == Verdict::Blocked as u32
     {
-        return DROP;
+        return DROP as u32;
     }
-    if !reads(switch) || packet.payload_len() == 0 {
-        return PASS;
-    }
-    let is_tcp = packet.protocol == TCP;
-    if !is_tcp && packet.protocol != UDP {
-        return PASS;
+    let len = skb.len().saturating_sub(Brief(brief).payload());
+    if !reads(switch) || len == 0 || (protocol != TCP && protocol != UDP) {
+        return PASS as u32;
     }
     // On an open stream every segment is read; of datagrams each may open something.
-    let mut opening = Opening::Closed as u32;
-    if !is_tcp || !open {
-        let start = skb.start(direction, packet.payload_sequence());
-        if matches!(start, Start::Later) {
-            return PASS;
-        }
-        opening = gate(skb.0, packet.brief().0, Facts::of(&packet, direction, start).0);
-        if opening == Opening::Closed as u32 && !in_message {
-            return PASS;
-        }
+    if protocol == TCP && way >> OPEN & 3 != 0 {
+        return READ;
     }
-    let sequence = u64::from(packet.payload_sequence());
-    outcome(read_payload(skb.0, packet.brief().0, sequence, way(direction, opening)) as u8)
+    let start = skb.start(direction, sequence as u32);
+    if matches!(start, Start::Later) {
+        return PASS as u32;
+    }
+    let facts = Facts::of_brief(Brief(brief), len, direction, start);
+    let opening = opened(skb, Brief(brief), facts, switch) as u32;
+    if opening == Opening::Closed as u32 && !is_in_message(way >> LEXER & 63) {
+        return PASS as u32;
+    }
+    READ | opening << 8
+}
+
+/// Whether a packet's other end may have to be judged, or noted, at all.
+#[inline(always)]
+fn may_be_judged(switch: Switch, packet: &Packet, direction: Direction) -> bool {
+    switch.on_ingress()
+        || judges(switch, direction)
+        || (matches!(direction, Direction::Egress) && packet.opens_connection())
 }
 
 /// Whether payload is looked at, for anything.
@@ -125,25 +207,22 @@ fn judges(switch: Switch, direction: Direction) -> bool {
 /// its SYN: what follows goes the way that was judged. Everything else is judged packet by packet,
 /// since the next one may go elsewhere.
 #[inline(always)]
-fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Direction) -> bool {
-    judges(switch, direction)
-        && (packet.opens_connection() || !skb.socket().is_some_and(|socket| socket.is_tcp()))
+fn needs_judgement(switch: Switch, skb: Skb, opens: bool, direction: Direction) -> bool {
+    judges(switch, direction) && (opens || !skb.socket().is_some_and(|socket| socket.is_tcp()))
 }
 
 /// Whether a packet comes from where this socket has sent something: an answer, and nobody's call. Of
 /// what goes out it is noted where to.
 #[inline(always)]
-fn is_answer(switch: Switch, skb: Skb, packet: &Packet, direction: Direction) -> bool {
+fn is_answer(switch: Switch, skb: Skb, brief: u64, direction: Direction) -> bool {
     switch.on_ingress()
-        && packet.protocol != TCP
-        && called(skb.0, packet.brief().0, direction as u64) != 0
+        && Brief(brief).protocol() != TCP
+        && called(skb.0, brief, direction as u64) != 0
 }
 
-/// Whether the feeds are asked about a packet's destination: of a connection once. Datagrams are
-/// judged where they are sent or their socket is connected, and not again for every packet.
+/// Whether the feeds are asked about a connection's destination, which is asked of once. Datagrams
+/// are judged where they are sent or their socket is connected, and not again for every packet.
 #[inline(always)]
-fn may_reach_a_pool(switch: Switch, packet: &Packet, direction: Direction) -> bool {
-    matches!(direction, Direction::Egress)
-        && !matches!(switch.names(), Mode::Off)
-        && packet.opens_connection()
+fn may_reach_a_pool(switch: Switch, direction: Direction) -> bool {
+    matches!(direction, Direction::Egress) && !matches!(switch.names(), Mode::Off)
 }

@@ -67,21 +67,18 @@ impl Skb {
 
     #[inline(always)]
     pub fn cookie(self) -> u64 {
-        // SAFETY: takes the context of this program type.
-        unsafe { generated::bpf_get_socket_cookie(self.0.cast()) }
+        unsafe { generated::bpf_get_socket_cookie(self.0.cast()) } // SAFETY: this type's context.
     }
 
     #[inline(always)]
     pub fn cgroup(self) -> u64 {
-        // SAFETY: takes the context of this program type.
-        unsafe { generated::bpf_skb_cgroup_id(self.0) }
+        unsafe { generated::bpf_skb_cgroup_id(self.0) } // SAFETY: this type's context.
     }
 
     /// Id of the ancestor of the socket's cgroup at a level, the root being 0; 0 where there is none.
     #[inline(always)]
     pub fn ancestor(self, level: i32) -> u64 {
-        // SAFETY: takes the context of this program type.
-        unsafe { generated::bpf_skb_ancestor_cgroup_id(self.0, level) }
+        unsafe { generated::bpf_skb_ancestor_cgroup_id(self.0, level) } // SAFETY: likewise.
     }
 
     /// Word `index` of the control buffer, which a test run sets.
@@ -159,19 +156,19 @@ impl Skb {
     /// (`data_end` is 0 there) and odd senders; those go through the helper.
     #[inline(always)]
     pub fn header<T: Plain>(self, offset: u32) -> Option<T> {
-        if offset > HEADERS_END {
-            return None;
-        }
-        // SAFETY: `data` and `data_end` are the context's, and the comparison is what the verifier
-        // asks for before it allows a read. The stack keeps IP headers on a 4-byte border
-        // (NET_IP_ALIGN), and extension headers come in multiples of 8.
+        if offset > HEADERS_END { None } else { self.linear(offset).or_else(|| self.load(offset)) }
+    }
+
+    /// Bytes of the packet, in place, where they are linear; `offset` up to [`HEADERS_END`].
+    #[inline(always)]
+    pub fn linear<T: Plain>(self, offset: u32) -> Option<T> {
+        // SAFETY: `data` and `data_end` are the context's, compared as the verifier asks before a
+        // read. IP headers are on a 4-byte border (NET_IP_ALIGN), extension headers multiples of 8.
         unsafe {
             let start = (*self.0).data as usize + offset as usize;
-            if start + size_of::<T>() <= (*self.0).data_end as usize {
-                return Some((start as *const T).read());
-            }
+            let end = (*self.0).data_end as usize;
+            if start + size_of::<T>() <= end { Some((start as *const T).read()) } else { None }
         }
-        self.load(offset)
     }
 }
 
@@ -301,8 +298,7 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
 /// Cookie of the socket a `sock_create` program is asked about.
 #[inline(always)]
 pub fn created_cookie(ctx: &SockContext) -> u64 {
-    // SAFETY: takes the context of this program type.
-    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) }
+    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) } // SAFETY: this type's context.
 }
 
 /// The calling task, where `current` is the caller.
@@ -328,8 +324,7 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
 /// The ancestor of the calling task's cgroup at a level, the root being 0; 0 where there is none.
 #[inline(always)]
 pub fn caller_ancestor(level: i32) -> u64 {
-    // SAFETY: no pointers.
-    unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) }
+    unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) } // SAFETY: no pointers.
 }
 
 /// Reads kernel memory; zero where there is none.
@@ -365,8 +360,7 @@ pub fn increment_exactly(slot: *mut u64) {
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 #[inline(always)]
 pub fn now() -> u64 {
-    // SAFETY: no arguments.
-    unsafe { generated::bpf_ktime_get_ns() }
+    unsafe { generated::bpf_ktime_get_ns() } // SAFETY: no arguments.
 }
 
 /// A reserved event, written in place. Every byte is zero before the fields are set: the record

@@ -1,6 +1,7 @@
 //! What a segment says: read on, and told of when it completes a rule.
 
 use aya_ebpf::bindings::__sk_buff;
+use sentinel_common::config::Switch;
 use sentinel_common::event::Kind;
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Admission, Arrival, Conclusion, Facts, Opening, Start};
@@ -14,29 +15,29 @@ use crate::owner::recall;
 use crate::reading::{read_segment, rounds};
 use crate::tell::{Told, tell_packet};
 
-/// Which way a packet goes and what it opens its flow to, in one word.
+/// The gate that spares most flows their state: what a packet's first four bytes of payload open.
 #[inline(always)]
-pub fn way(direction: Direction, opening: u32) -> u64 {
-    direction as u64 | u64::from(opening) << 8
+pub fn opened(skb: Skb, brief: Brief, facts: Facts, switch: Switch) -> Opening {
+    inspect::opening(facts, skb.first_bytes(brief.payload()), switch)
 }
 
-/// The gate that spares most flows their state: what four bytes of payload open, as an [`Opening`]'s
-/// number. `brief` is the packet's [`Brief`], `facts` is a [`Facts`]. Global: see `reading`.
+/// [`opened`] as an [`Opening`]'s number. `brief` is the packet's [`Brief`], `facts` is a [`Facts`].
+/// Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn gate(ctx: *mut __sk_buff, brief: u64, facts: u64) -> u32 {
     let Some(config) = CONFIG.get(0) else {
         return Opening::Closed as u32;
     };
-    let first = Skb(ctx).first_bytes(Brief(brief).payload());
-    inspect::opening(Facts(facts), first, config.switch()) as u32
+    opened(Skb(ctx), Brief(brief), Facts(facts), config.switch()) as u32
 }
 
 /// Set in the answer of [`admit_payload`] when nothing is to be read: the rest is a [`Verdict`].
 const DONE: u32 = 1 << 31;
 
 /// Reads a packet's payload for the flow on its socket; returns a [`Verdict`]. `brief` is the packet's
-/// [`Brief`], `sequence` that of the payload's first byte, `way` a [`way`]. Global: see `reading`.
+/// [`Brief`], `sequence` that of the payload's first byte, `way` has the direction in bit 0 and the
+/// [`Opening`] in bits 8..16. Global: see `reading`.
 ///
 /// What comes before the reading and after it are functions of their own, so that nothing of them
 /// lies on the stack below the reader, which takes all that is left of its 512 bytes.
@@ -133,8 +134,9 @@ pub extern "C" fn conclude_payload(
     }
 }
 
+/// Which way a packet goes, of such a `way`.
 #[inline(always)]
-fn direction_of(way: u64) -> Direction {
+pub fn direction_of(way: u64) -> Direction {
     if way & 1 == 0 { Direction::Egress } else { Direction::Ingress }
 }
 

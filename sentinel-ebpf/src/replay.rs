@@ -25,43 +25,43 @@ const PASS: i32 = 1;
 #[cgroup_skb]
 pub fn replay(ctx: SkBuffContext) -> i32 {
     let skb = Skb(ctx.skb.skb);
+    let Some(packet) = parse(&skb) else {
+        return PASS;
+    };
+    let sequence = u64::from(packet.payload_sequence());
+    let verdict = replay_payload(skb.0, packet.brief().0, sequence);
+    if verdict == Verdict::Blocked as u32 { DROP } else { PASS }
+}
+
+/// A replayed packet's payload, given its [`Brief`]: what `cgroup_skb` and `payload` do of a live one.
+/// Returns a [`Verdict`]. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn replay_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64) -> u32 {
+    let skb = Skb(ctx);
+    match (CONFIG.get(0), replayed(skb.control(0))) {
+        (Some(config), Some(flow)) => {
+            read(skb, flow, config.switch(), (Brief(brief), sequence as u32))
+        }
+        _ => Verdict::Allowed as u32,
+    }
+}
+
+/// What the control buffer says of a packet, and the packet's brief.
+#[inline(always)]
+fn facts(skb: Skb, brief: Brief) -> Facts {
     let direction = if skb.control(1) == 0 { Direction::Egress } else { Direction::Ingress };
     let start = match skb.control(2) {
         0 => Start::First,
         1 => Start::Later,
         _ => Start::Unknown,
     };
-    let Some(packet) = parse(&skb) else {
-        return PASS;
-    };
-    let facts = Facts::of(&packet, direction, start).0;
-    let sequence = u64::from(packet.payload_sequence());
-    let verdict = replay_payload(skb.0, packet.brief().0, sequence, facts);
-    if verdict == Verdict::Blocked as u32 { DROP } else { PASS }
-}
-
-/// A replayed packet's payload, given its [`Brief`] and [`Facts`]: what `cgroup_skb` and `payload` do
-/// of a live one. Returns a [`Verdict`]. Global: see `reading`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn replay_payload(
-    ctx: *mut __sk_buff,
-    brief: u64,
-    sequence: u64,
-    facts: u64,
-) -> u32 {
-    let skb = Skb(ctx);
-    match (CONFIG.get(0), replayed(skb.control(0))) {
-        (Some(config), Some(flow)) => {
-            read(skb, flow, config.switch(), (Brief(brief), sequence as u32, Facts(facts)))
-        }
-        _ => Verdict::Allowed as u32,
-    }
+    Facts::of_brief(brief, skb.len().saturating_sub(brief.payload()), direction, start)
 }
 
 #[inline(always)]
-fn read(skb: Skb, flow: &mut Flow, switch: Switch, packet: (Brief, u32, Facts)) -> u32 {
-    let (brief, sequence, facts) = packet;
+fn read(skb: Skb, flow: &mut Flow, switch: Switch, (brief, sequence): (Brief, u32)) -> u32 {
+    let facts = facts(skb, brief);
     let (direction, protocol) = (facts.direction(), brief.protocol());
     if flow.is_settled(direction, switch.generation()) {
         return u32::from(flow.verdict);

@@ -12,3 +12,5 @@ pub const SOCKS4: u64 = 2;
 pub const NAMED: u64 = 1;
 /// A label begins.
 pub const LABEL: u64 = 2;
+/// TLS between two records: from this bit on, bytes of the next one's header that were read.
+pub(super) const PLACE: u32 = 1;

@@ -20,10 +20,11 @@ mod proxy;
 pub mod state;
 
 use http::{chunk, websocket};
-use names::{dns, tls};
+use names::{dns, next_record, tls};
 pub use peer::is_magic;
+pub(crate) use peer::is_magic_byte;
 use peer::peer;
-use proxy::{proxy, socks};
+use proxy::{proxy, proxy_line, socks};
 use state::*;
 
 use crate::limits::{INSPECTION_BUDGET, MESSAGE_BUDGET, WEBSOCKET_BUDGET};
@@ -50,11 +51,33 @@ impl Frame {
     pub const fn state(self) -> u8 {
         (self.0 >> 32) as u8
     }
-    /// Bytes left of a run.
+    /// Bytes left of a run, wherever it ends.
     #[inline(always)]
     #[must_use]
     pub const fn left(self) -> u32 {
         self.0 as u32
+    }
+    /// Bytes left of a run up to the next header: in a TLS handshake a record may end first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn left_unbroken(self) -> u32 {
+        if self.is_in_record() { self.left_in_record() } else { self.left() }
+    }
+    /// Whether the next byte is a header's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_header(self) -> bool {
+        // `BETWEEN_RECORDS` is the sign.
+        (self.state() as i8) < RUNS as i8
+    }
+    /// Header bytes so far, and one more: the last four, the newest lowest. The header of a record
+    /// that stands in the middle of a field is not among them. Without a branch: the verifier would
+    /// follow both ways at each byte.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_last(self, last: u32, byte: u8) -> u32 {
+        let within = (self.state() >> 7) as u32;
+        last << (8 - 8 * within) | byte as u32 & within.wrapping_sub(1)
     }
     /// Bytes after which reading ends where a message does: more in a websocket, whose head may be
     /// longer than what it leads to, and no such place in a preamble or a handshake.
@@ -132,6 +155,9 @@ impl Frame {
         if self.state() == PLAIN {
             return self;
         }
+        if self.is_in_record() {
+            return self.after_in_record(taken as u64);
+        }
         let left = self.left().saturating_sub(taken);
         let phase = (self.count() + taken as u64) & 3;
         let next = self.run(left as u64).counting(phase);
@@ -169,23 +195,37 @@ pub const fn advance(frame: u64, before: u64, now: u64) -> u64 {
     Frame(frame).after((now as u32).wrapping_sub(before as u32)).0
 }
 
-/// Takes a header byte: the frame after it. `last` is the last four header bytes, the newest lowest.
+/// Takes a header byte: the frame after it. `last` is the byte in bits 32..40, and below it what
+/// [`Frame::with_last`] keeps of the last four.
 #[inline(always)]
 #[must_use]
 pub const fn feed(frame: u64, last: u64) -> u64 {
     let frame = Frame(frame);
-    let byte = last & 0xff;
+    let byte = last >> 32;
     match frame.state() {
         OPENING => opening(frame, byte),
+        PROXY_WORD | PROXY_LINE => proxy_line(frame, byte),
+        LOST => lost(frame, byte),
         BLANK | PROXY_HEADER => proxy(frame, byte, last),
         SOCKS4_HEADER..=SOCKS5_ANSWER => socks(frame, byte, last),
         WEBSOCKET..=WEBSOCKET_MASK => websocket(frame, byte),
         CHUNK..=CHUNK_END => chunk(frame, byte),
         TLS_RECORD..=TLS_NAME => tls(frame, byte, last),
         DNS_LENGTH | DNS_LABEL => dns(frame, byte, last),
+        BETWEEN_RECORDS.. => next_record(frame, byte),
         _ => peer(frame, last),
     }
     .0
+}
+
+/// Where a segment begins after the place was lost: with a frame, mostly, if this is a websocket. JSON
+/// and heads do not begin with the first byte of text or of data, whole or in fragments.
+#[inline(always)]
+const fn lost(frame: Frame, byte: u64) -> Frame {
+    match byte {
+        0x81 | 0x82 | 0x01 | 0x02 => websocket(Frame::new(WEBSOCKET, 0), byte),
+        _ => frame.to(PLAIN_FROM_HERE),
+    }
 }
 
 /// The first byte of a stream, or of what a preamble leads to.
@@ -193,13 +233,14 @@ pub const fn feed(frame: u64, last: u64) -> u64 {
 const fn opening(frame: Frame, byte: u64) -> Frame {
     let answers = frame.flags() & flag::ANSWER != 0;
     match byte {
-        0x16 => frame.field(TLS_RECORD, 4),
+        0x16 => Frame::new(TLS_RECORD, 0).counting(4),
         5 if answers => frame.field(SOCKS5_ANSWER, 1),
         5 => frame.to(SOCKS5_METHODS),
         4 => frame.field(SOCKS4_HEADER, 7),
         0 if frame.flags() == flag::ANSWER | flag::SOCKS4 => frame.skip(TO_OPENING, 7),
         0x0d => frame.field(BLANK, 1),
         1 => frame.field(LEVIN, 7),
+        0x50 => frame.field(PROXY_WORD, 1),
         // The first byte of each of `MAGICS`.
         0xf9 | 0xfa | 0x0b | 0x52 | 0xc0 | 0xfb | 0xbf | 0x24 | 0xe3 => frame.field(MAGIC, 3),
         _ => frame.to(PLAIN_FROM_HERE),

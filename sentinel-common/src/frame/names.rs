@@ -3,21 +3,32 @@
 use super::state::*;
 use super::{Frame, flag};
 
-/// A ClientHello in one record up to its server name (RFC 8446 sections 4.1.2 and 5.1, RFC 6066
-/// section 3).
+/// A ClientHello up to its server name (RFC 8446 sections 4.1.2 and 5.1, RFC 6066 section 3), in as
+/// many records as the client likes.
 #[inline(always)]
 pub(super) const fn tls(frame: Frame, byte: u64, last: u64) -> Frame {
+    if frame.state() != TLS_RECORD {
+        return hello(frame, byte, last).past(1);
+    }
+    match frame.missing() {
+        Some(frame) => frame,
+        None if last >> 24 & 0xff == 3 => frame.field(TLS_HELLO, 4).in_record(last & 0xffff),
+        None => frame.to(STOP),
+    }
+}
+
+#[inline(always)]
+const fn hello(frame: Frame, byte: u64, last: u64) -> Frame {
     if let Some(frame) = frame.missing() {
         return frame;
     }
     let short = last & 0xffff;
     match frame.state() {
-        TLS_RECORD if last >> 24 & 0xff == 3 => frame.field(TLS_HELLO, 4),
         // Handshake type 1; then two bytes of version and 32 of randomness.
-        TLS_HELLO if last >> 24 & 0xff == 1 => frame.skip(TO_TLS_SESSION, 34),
-        TLS_SESSION => frame.skip(TO_TLS_CIPHERS, byte),
-        TLS_CIPHERS => frame.skip(TO_TLS_COMPRESSION, short),
-        TLS_COMPRESSION => frame.skip(TO_TLS_EXTENSIONS, byte),
+        TLS_HELLO if last >> 24 & 0xff == 1 => frame.skip_in_record(TO_TLS_SESSION, 34),
+        TLS_SESSION => frame.skip_in_record(TO_TLS_CIPHERS, byte),
+        TLS_CIPHERS => frame.skip_in_record(TO_TLS_COMPRESSION, short),
+        TLS_COMPRESSION => frame.skip_in_record(TO_TLS_EXTENSIONS, byte),
         TLS_EXTENSIONS if short == 0 => frame.to(TLS_NAMELESS),
         TLS_EXTENSIONS => frame.field(TLS_EXTENSION, 4).within(short),
         TLS_EXTENSION if last >> 16 & 0xffff == 0 => frame.field(TLS_NAME, 5),
@@ -26,14 +37,70 @@ pub(super) const fn tls(frame: Frame, byte: u64, last: u64) -> Frame {
             if rest == 0 {
                 frame.to(TLS_NAMELESS)
             } else {
-                frame.within(rest).skip(TO_TLS_EXTENSION, short)
+                frame.within(rest).skip_in_record(TO_TLS_EXTENSION, short)
             }
         }
         // A list's length, the kind of name (0, a host's) and the name's length.
         TLS_NAME if last >> 16 & 0xff == 0 && short != 0 && short < 256 => {
-            frame.with_flags(0).skip(TLS_NAME_RUN, short)
+            frame.skip_in_record(TLS_NAME_RUN, short)
         }
         _ => frame.to(STOP),
+    }
+}
+
+/// A byte of the header of a record that the handshake goes on in: its kind, a version and a length.
+/// How many there were stands in the flags.
+#[inline(always)]
+pub(super) const fn next_record(frame: Frame, byte: u64) -> Frame {
+    let name = frame.flags() & flag::NAMED;
+    let place = frame.flags() >> flag::PLACE;
+    let further = frame.with_flags(name | (place + 1) << flag::PLACE);
+    match (place, byte) {
+        (0, 0x16) | (1, 3) | (2, _) => further,
+        (3, _) => further.of_record(byte << 8),
+        (4, _) => {
+            let length = frame.of_this_record() | byte;
+            further.to(frame.state() & !BETWEEN_RECORDS).with_flags(name).in_record(length)
+        }
+        _ => frame.to(STOP),
+    }
+}
+
+/// A TLS handshake's frames count two things in the bytes of a run: bits 0..16 what is left of it,
+/// 16..32 what is left of the record.
+impl Frame {
+    const fn of_this_record(self) -> u64 {
+        self.0 >> 16 & 0xffff
+    }
+    const fn of_record(self, left: u64) -> Self {
+        Self(self.0 & !0xffff_0000 | (left & 0xffff) << 16)
+    }
+    /// In a record of which so many bytes are left; without any, before the header of the next.
+    const fn in_record(self, left: u64) -> Self {
+        let ended = left == 0 && self.state() < ENDS;
+        let state = if ended { self.state() | BETWEEN_RECORDS } else { self.state() };
+        self.of_record(left).to(state)
+    }
+    const fn past(self, taken: u64) -> Self {
+        self.in_record(self.of_this_record().saturating_sub(taken))
+    }
+    const fn skip_in_record(self, state: u8, left: u64) -> Self {
+        let run = Self(self.0 & !0xffff | left & 0xffff).to(state);
+        if left == 0 { run.after_run() } else { run }
+    }
+    pub(super) const fn is_in_record(self) -> bool {
+        matches!(self.state(), TLS_NAME_RUN | TO_TLS_SESSION..=TO_TLS_EXTENSION)
+    }
+    /// Bytes left of a run as far as it stands in this record.
+    pub(super) const fn left_in_record(self) -> u32 {
+        let (run, record) = (self.0 & 0xffff, self.of_this_record());
+        if run < record { run as u32 } else { record as u32 }
+    }
+    /// After so many bytes of a run, all of this record.
+    #[inline(always)]
+    pub(super) const fn after_in_record(self, taken: u64) -> Self {
+        let left = (self.0 & 0xffff).saturating_sub(taken);
+        self.skip_in_record(self.state(), left).past(taken)
     }
 }
 

@@ -31,6 +31,18 @@ pub fn is_magic(first: u32) -> bool {
     known
 }
 
+/// Whether a stream of which [`is_magic`] holds may begin with this byte.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+pub(crate) const fn is_magic_byte(byte: u8) -> bool {
+    let mut known = (LEVIN_FIRST >> 24) as u8 == byte;
+    let mut index = 0;
+    while index < MAGICS.len() {
+        known = known || (MAGICS[index] >> 24) as u8 == byte;
+        index += 1;
+    }
+    known
+}
+
 /// The first message of a node is `version`; Monero's (levin) is 01 21 and six times 01, eight bytes
 /// of length, one flag and the command, little-endian: a handshake is 1001 and all others follow it
 /// closely.

@@ -1,4 +1,4 @@
-//! Preambles of proxies: PROXY version 2, SOCKS 4 and 5.
+//! Preambles of proxies: PROXY, SOCKS 4 and 5.
 
 use super::state::*;
 use super::{Frame, flag};
@@ -17,6 +17,22 @@ pub(super) const fn proxy(frame: Frame, byte: u64, last: u64) -> Frame {
         (1 | 3, 0x0a) | (2, 0x0d) => frame.counting(frame.count() + 1),
         (4, 0) => frame.field(PROXY_HEADER, 11),
         _ => frame.to(PLAIN_FROM_HERE),
+    }
+}
+
+/// PROXY version 1 is one line (section 2.1), and behind it a stream begins. Another word in capitals
+/// is a method; what that is called nobody asks, so the lexer does not miss what was read of it.
+#[inline(always)]
+pub(super) const fn proxy_line(frame: Frame, byte: u64) -> Frame {
+    let byte = byte as u8;
+    if frame.state() == PROXY_LINE {
+        return if byte == b'\n' { Frame::new(OPENING, frame.flags()) } else { frame };
+    }
+    match (frame.count(), byte) {
+        (1, b'R') | (2, b'O') | (3, b'X') | (4, b'Y') => frame.counting(frame.count() + 1),
+        (5, b' ') => frame.to(PROXY_LINE),
+        (_, b'A'..=b'Z') => frame.to(PLAIN_FROM_HERE),
+        _ => frame.to(STOP),
     }
 }
 

@@ -1,5 +1,5 @@
-//! States. Below [`RUNS`] header bytes are fed; from there on, runs; from
-//! [`ENDS`] on, outcomes.
+//! States. Below [`RUNS`] header bytes are fed; from there on, runs; from [`ENDS`] on, outcomes; and
+//! from [`BETWEEN_RECORDS`] on, which is a bit beside the state that is gone on with, header bytes.
 
 /// No frames: the bytes are the lexer's.
 pub const PLAIN: u8 = 0;
@@ -39,6 +39,11 @@ pub(super) const MAGIC: u8 = 30;
 pub(super) const MAGIC_COMMAND: u8 = 31;
 pub(super) const LEVIN: u8 = 32;
 pub(super) const LEVIN_COMMAND: u8 = 33;
+/// As much of `PROXY ` as was read is in the count.
+pub(super) const PROXY_WORD: u8 = 34;
+pub(super) const PROXY_LINE: u8 = 35;
+/// The place in the stream was lost: where a segment begins, a websocket frame may.
+pub const LOST: u8 = 36;
 
 /// The first state whose bytes are a run.
 pub const RUNS: u8 = 40;
@@ -87,3 +92,6 @@ pub const TLS_NAMELESS: u8 = 68;
 pub const PEER_BITCOIN: u8 = 69;
 /// The first message of a node of Monero's kind.
 pub const PEER_MONERO: u8 = 70;
+
+/// A bit beside the state of a TLS handshake: before it goes on, the header of a record does.
+pub const BETWEEN_RECORDS: u8 = 0x80;

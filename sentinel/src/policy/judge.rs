@@ -75,7 +75,9 @@ impl ByPolicy {
     /// `numbers` are those of the set's policies; nothing is above `cap`.
     #[must_use]
     pub fn new(set: Arc<PolicySet>, numbers: Vec<u16>, cap: Mode, feeds: Arc<FeedSet>) -> Self {
-        Self { set, chooser: Mutex::default(), numbers, cap, feeds }
+        let mut chooser = Chooser::default();
+        chooser.follow(&set);
+        Self { set, chooser: Mutex::new(chooser), numbers, cap, feeds }
     }
 
     /// What the policies on a path say, by no more than `cap`.
@@ -90,7 +92,6 @@ impl ByPolicy {
     /// The policies on a path, by what its folders are called.
     fn bound(&self, path: Option<&str>) -> Bound {
         let mut chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner);
-        chooser.follow(&self.set);
         chooser.choose(&self.set, path.unwrap_or("/")).clone()
     }
 }

@@ -47,6 +47,7 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("equihash.toml", include_str!("../../signatures/equihash.toml")),
     ("ergo.toml", include_str!("../../signatures/ergo.toml")),
     ("beam.toml", include_str!("../../signatures/beam.toml")),
+    ("duino-coin.toml", include_str!("../../signatures/duino-coin.toml")),
     ("grin.toml", include_str!("../../signatures/grin.toml")),
     ("browser.toml", include_str!("../../signatures/browser.toml")),
     ("node.toml", include_str!("../../signatures/node.toml")),

@@ -5,9 +5,10 @@
 //! alone, since numbers and brackets feed nothing: a key of level 1 opens a context that holds
 //! until the next key of level 1, and so on below.
 //!
-//! Two roles stand outside messages: `head` is a line of an HTTP head, `request` what its first line
-//! says behind the method (of an answer, behind the version); both in lower case and without white
-//! space. A message forgets the tokens before it, so a rule names these under `said`.
+//! Three roles stand outside messages: `head` is a line of an HTTP head, `request` what its first line
+//! says behind the method (of an answer, behind the version), `word` how a stream that begins with a
+//! capital goes on behind it, as far as the pattern reaches; all in lower case and without white space.
+//! A message forgets the tokens before it, so a rule names these under `said`.
 
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, Repetition};
 use sentinel_common::lexer::{BEGIN, ELEMENT, END, HEAD, KEY, REQUEST, VALUE};
@@ -31,6 +32,8 @@ enum Kind {
     Head,
     /// Its first line, behind the method or the version.
     Request,
+    /// The first word, behind its first letter.
+    Word,
 }
 
 /// A string's role.
@@ -52,7 +55,7 @@ impl Role {
         }
         let Some((kind, path)) = text.split_once(':') else {
             return Err(format!(
-                "\"{text}\" is no role: write key:, value: or element: and a path, or head, or request"
+                "\"{text}\" is no role: write key:, value: or element: and a path, or head, request or word"
             ));
         };
         let kind = match kind {
@@ -96,6 +99,7 @@ impl Role {
                 let open = if self.kind == Kind::Head { HEAD } else { REQUEST };
                 return Hir::concat(vec![symbol(open), text, symbol(HEAD)]);
             }
+            Kind::Word => return Hir::concat(vec![symbol(BEGIN), text]),
             Kind::Key => return Hir::concat(parts),
             Kind::Value => parts.push(symbol(VALUE)),
             Kind::Element => {
@@ -117,6 +121,7 @@ fn line(text: &str) -> Option<Kind> {
     match text {
         "head" => Some(Kind::Head),
         "request" => Some(Kind::Request),
+        "word" => Some(Kind::Word),
         _ => None,
     }
 }
@@ -154,7 +159,9 @@ mod tests {
         assert_eq!(Role::parse("method"), Role::parse("value:method"));
         assert!(Role::parse("key:params.login").unwrap().is_key());
         assert!(Role::parse("element:result.[]").is_ok());
-        assert!(Role::parse("head").is_ok() && Role::parse("request").is_ok());
+        for line in ["head", "request", "word"] {
+            assert!(Role::parse(line).is_ok(), "{line}");
+        }
         for wrong in ["params", "word:params", "key:", "key:a..b", "key:a.b.c.d", "key:a.[]"] {
             assert!(Role::parse(wrong).is_err(), "{wrong}");
         }

@@ -43,7 +43,8 @@ fn open_message(len: usize) -> Vec<u8> {
     message
 }
 
-/// Every case. A judged flow is one whose first run passed the verdict; the repeats are judged.
+/// Every case. A judged flow is one whose first run passed the verdict; the repeats are judged. An
+/// open one has read its bytes in the first run; the repeats are retransmissions.
 pub(super) fn all() -> Vec<Case> {
     let stratum = br#"{"id":1,"method":"mining.subscribe","params":[]}"#;
     let chatter = br#"{"id":1,"result":true,"method":"status"}
@@ -52,7 +53,8 @@ pub(super) fn all() -> Vec<Case> {
     vec![
         case("judged flow: blocked", "egress", stratum, Some(12.0)),
         case("judged flow: past its inspection budget", "egress", &chatter, Some(12.0)),
-        case("fails the gate (first byte)", "egress", b"GET / HTTP/1.1\r\n\r\n", Some(25.0)),
+        case("fails the gate (first byte)", "egress", b"SSH-2.0-OpenSSH_9.2p1\r\n", Some(25.0)),
+        case("open flow, read before", "egress", b"GET / HTTP/1.1\r\n\r\n", None),
         case("state made and taken away", "bench_state", b"x", None),
         case("fresh flow, 64 bytes of a message", "bench_fresh", &open_message(64), None),
         case("fresh flow, 256 bytes of a message", "bench_fresh", &open_message(256), None),

@@ -29,6 +29,7 @@ const MINING: &[(&str, &str, usize)] = &[
     ("xmrstak_login", "monero", 1),
     ("ethproxy_00_plain", "ethproxy", 1),
     ("xmrig_00_plain", "monero", 1),
+    ("duinocoin_csv", "duino-coin", 1),
     ("getwork_http_cpuminer", "getwork", 1),
     ("http_connect_then_login", "monero", 1),
     ("levin_monero_p2p", "monero-peer", 1),

@@ -1,7 +1,8 @@
 //! A login inside everything that may stand around it, whatever the split.
 
 use super::BUILT_IN;
-use crate::signature::reading::{Found, read_all};
+use crate::signature::reading::{Found, read_all, read_on};
+use sentinel_common::stream::Reader;
 
 const LOGIN: &str =
     r#"{"id":1,"jsonrpc":"2.0","method":"login","params":{"login":"me","pass":"x"}}"#;
@@ -95,8 +96,7 @@ fn preambles_hide_nothing() {
         assert!(is_found(name, &[preamble, login].concat()), "{name}");
         assert!(!is_found(name, &[preamble, &b"{\"a\":1} and more"[..]].concat()), "{name}");
     }
-    // PROXY's one line takes a message behind it, not another head.
-    for (name, preamble) in cases.iter().take(8).filter(|(name, _)| *name != "PROXY 1") {
+    for (name, preamble) in cases.iter().take(8) {
         let inner = post("Transfer-Encoding: chunked\r\n", chunks(LOGIN, 9, "").as_slice());
         assert!(is_found(name, &[preamble.as_slice(), &inner].concat()), "HTTP in {name}");
     }
@@ -149,6 +149,43 @@ fn websocket_frames_hide_nothing() {
     assert!(!is_found("pong", &upgrade(&pong)), "a control frame is no message");
     let compressed = [frame(0x41, None, b"{"), frame(0x80, None, login)].concat();
     assert!(!is_found("compressed", &upgrade(&compressed)), "bytes that mean something else");
+}
+
+/// What is found in segments of a direction that nobody read from its first byte, one after another.
+fn found_late(segments: &[Vec<u8>]) -> bool {
+    let mut reader = Reader::waiting();
+    segments.iter().any(|segment| {
+        reader.begin_segment();
+        read_on(&mut reader, &BUILT_IN.signatures, 0, segment).is_some()
+    })
+}
+
+#[test]
+fn a_websocket_is_read_from_any_frame_on() {
+    let login = LOGIN.as_bytes();
+    let (one, two) = login.split_at(30);
+    let cut = frame(0x82, Some(KEY), LOGIN.repeat(2).as_bytes()).split_off(40);
+    for key in [None, Some(KEY)] {
+        let whole = frame(0x81, key, login);
+        let (head, rest) = whole.split_at(1);
+        let cases = [
+            ("text", vec![whole.clone()]),
+            ("data", vec![frame(0x82, key, login)]),
+            ("a frame in two segments", vec![head.to_vec(), rest.to_vec()]),
+            ("fragments", vec![frame(1, key, one), frame(0x80, key, two)]),
+            ("behind another", vec![frame(0x81, key, b"{\"a\":1}"), whole.clone()]),
+            ("behind the end of one", vec![cut.clone(), whole.clone()]),
+            ("behind something else", vec![vec![0xee, 0x17, 0x80], whole.clone()]),
+        ];
+        for (name, segments) in cases {
+            assert!(found_late(&segments), "{name}, key {key:?}");
+        }
+    }
+    let compressed = [frame(0xc1, None, login), frame(0x80, None, login)];
+    assert!(!found_late(&compressed), "bytes that mean something else");
+    let binary = [vec![0x82, 0x30], [&[0; 48][..], login].concat()];
+    assert!(!found_late(&binary), "a frame ends where it says");
+    assert!(found_late(&[b"} \n".to_vec(), login.to_vec()]), "lines as before");
 }
 
 #[test]

@@ -31,6 +31,10 @@ const STREAMS: &[(&str, bool, &str)] = &[
 ];
 
 const LOOKALIKES: &[&str] = &[
+    "JOB,STAGE,START,END\nbuild,1,2,3\n",
+    "JOB,nightly,LOW\n",
+    "JOBS,alice,LOW,1\n",
+    "GET /JOB,alice,LOW, HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET /mining/candidates HTTP/1.1\r\nHost: jobs.example.org\r\n\r\n",
     "GET /blog/mining/candidate HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET /?q=x-mining-extensions:midstate HTTP/1.1\r\nReferer: x-stratum:1\r\n\r\n",
@@ -58,6 +62,16 @@ fn heads_and_bodies_tell() {
             let (front, back) = bytes.split_at(cut);
             assert_eq!(dialect([front, back]), whole, "{stream} cut at {cut}");
         }
+    }
+}
+
+#[test]
+fn lines_of_values_tell() {
+    for line in ["JOB,alice_1,MEDIUM,k3y\n", "JOB,bob,ESP32,,", "JOB,a,AVR,None"] {
+        let bytes = line.as_bytes();
+        let whole = dialect([bytes]);
+        assert_eq!(whole.map(|(name, _)| name), Some("duino-coin"), "{line}");
+        assert_eq!(dialect(bytes.chunks(1)), whole, "{line} byte by byte");
     }
 }
 

@@ -24,9 +24,9 @@ static BUILT_IN: LazyLock<Compiled> = LazyLock::new(|| embedded().unwrap());
 fn the_built_in_set_leaves_room() {
     let stats = BUILT_IN.catalogue.stats();
     println!("{stats:?}");
-    assert!(stats.states <= 2600, "{stats:?}");
+    assert!(stats.states <= 2700, "{stats:?}");
     assert!(stats.classes <= 100, "{stats:?}");
-    assert!(stats.tokens <= 54, "{stats:?}");
+    assert!(stats.tokens <= 56, "{stats:?}");
     assert!(stats.rules <= 100, "{stats:?}");
     assert_eq!(stats.rules, BUILT_IN.catalogue.rules().len());
 }
@@ -40,9 +40,11 @@ fn the_table_keeps_what_the_reader_relies_on() {
     assert_eq!(set.symbol_class[usize::from(SILENT)], 0);
     assert_eq!(set.accepts[0], 0);
     let begin = usize::from(set.symbol_class[usize::from(BEGIN)]);
+    let first = set.next[begin];
+    assert_eq!(first & ACCEPTS, 0, "a message's beginning accepts nothing");
     for state in 0..BUILT_IN.catalogue.stats().states {
         let row = &set.next[state * SYMBOL_CLASSES..][..SYMBOL_CLASSES];
-        assert_eq!(row[begin], 0, "a message begins in state 0, from {state} too");
+        assert_eq!(row[begin], first, "a message begins in one state, from {state} too");
         let silent = usize::from(row[0]);
         assert_eq!(row[0] & ACCEPTS, 0, "silence accepts nothing, in {state} either");
         if set.accepts[state] == 0 {
