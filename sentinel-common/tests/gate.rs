@@ -23,7 +23,7 @@ const PEERS: [[u8; 4]; 11] = [
     [0xe3, 0xe1, 0xf3, 0xe8],
 ];
 const PORTS: [u16; 2] = [53, 443];
-const LENGTHS: [u32; 3] = [1, 63, 64];
+const LENGTHS: [u32; 2] = [63, 64];
 
 fn packet(protocol: u8, port: u16, len: u32) -> Packet {
     Packet {

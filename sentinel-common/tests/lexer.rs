@@ -105,14 +105,18 @@ fn other_bytes_there_end_inspection() {
 #[test]
 fn heads_are_lines_in_lower_case_without_spaces() {
     let head = "POST /Path HTTP/1.1\r\nHost: A.b\r\nX-Two :  c, D\r\n\r\n";
-    let told = "BR/path http/1.1H host:a.bHx-two:c,dH".replace(' ', "");
+    let told = "BostR/path http/1.1H host:a.bHx-two:c,dH".replace(' ', "");
     assert_eq!(lex(head.as_bytes()), (told.clone(), u64::from(FRAMED)));
     let bare = head.replace('\r', "");
     assert_eq!(lex(bare.as_bytes()), (told, u64::from(FRAMED)), "without carriage returns");
     let proxy = "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n{\"a\":1}";
-    assert_eq!(symbols(proxy), "BRtcp410.0.0.110.0.0.212HBK1:a|");
+    assert_eq!(symbols(proxy), "BroxyRtcp410.0.0.110.0.0.212HBK1:a|");
     let text = "Dear all,\r\nas seen:\r\n{\"a\":1}";
-    assert_eq!(symbols(text), "BRall,Has seen:H{\"a\":1}".replace(' ', ""), "no message in a text");
+    assert_eq!(
+        symbols(text),
+        "BearRall,Has seen:H{\"a\":1}".replace(' ', ""),
+        "no message in a text"
+    );
 }
 
 #[test]
