@@ -321,7 +321,7 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
     owner
 }
 
-/// The ancestor of the calling task's cgroup at a level, the root being 0; 0 where there is none.
+/// The ancestor of the calling task's cgroup at a level; see [`Skb::ancestor`].
 #[inline(always)]
 pub fn caller_ancestor(level: i32) -> u64 {
     unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) } // SAFETY: no pointers.
@@ -368,8 +368,7 @@ pub fn now() -> u64 {
 #[inline(always)]
 pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
     zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
-    // SAFETY: integers and byte arrays, all written.
-    unsafe { entry.assume_init_mut() }
+    unsafe { entry.assume_init_mut() } // SAFETY: integers and byte arrays, all written.
 }
 
 /// Copies a name into an event.

@@ -20,15 +20,18 @@ use crate::policy::Judge;
 use crate::respond::{Resume, resume};
 use crate::watch::ages::proven;
 use crate::watch::holders::Holder;
-use crate::watch::inventory::{self, Open, Protocols};
+use crate::watch::inventory::{self, Listing, Open, Protocols};
 use crate::watch::roster::{Entry, Roster};
 use crate::watch::scope::Scope;
 
-/// Starts it; its lines go the way of all inputs, its sums to the status and to standard error.
+/// Lists what is open, and starts the rest; its lines go the way of all inputs, its sums to the status
+/// and to standard error. What is opened once this has returned is no older than the agent.
 pub(super) fn start(shared: &Arc<Shared>, inputs: &mpsc::Sender<Input>) -> io::Result<()> {
     let (shared, inputs) = (Arc::clone(shared), inputs.clone());
+    let listing = inventory::connections(Protocols::All);
+    shared.with_ages(|ages| ages.at_start(&listing.open));
     let work = move || {
-        let (survey, sums) = survey(&shared, shared.judge().as_ref());
+        let (survey, sums) = survey(&shared, shared.judge().as_ref(), listing);
         announce(&sums);
         shared.tell(|about| about.at_start = Some(sums));
         if inputs.blocking_send(Input::Survey(Box::new(survey))).is_err() {
@@ -38,12 +41,10 @@ pub(super) fn start(shared: &Arc<Shared>, inputs: &mpsc::Sender<Input>) -> io::R
     thread::Builder::new().name("survey".to_owned()).spawn(work).map(drop)
 }
 
-fn survey(shared: &Shared, judge: &dyn Judge) -> (Survey, AtStart) {
+fn survey(shared: &Shared, judge: &dyn Judge, listing: Listing) -> (Survey, AtStart) {
     let Some(folder) = shared.with_datapath(|datapath| datapath.cgroup().to_owned()) else {
         return (Survey::default(), AtStart::default());
     };
-    let listing = inventory::connections(Protocols::All);
-    shared.with_ages(|ages| ages.at_start(&listing.open));
     for error in &listing.failed {
         tracing::warn!("a network namespace could not be looked into: {error}");
     }

@@ -55,7 +55,7 @@ impl Resident {
         touched += write_workloads(workloads, slot, &self.workloads, &image.workloads)?;
         let mut table: Array<&mut MapData, PolicyTable> = open(ebpf, "POLICIES")?;
         let refused = |error: MapError| DatapathError::map("POLICIES", "the policies", &error);
-        table.set(u32::from(slot), &*image.table, 0).map_err(refused)?;
+        table.set(u32::from(slot), *image.table, 0).map_err(refused)?;
         self.workloads.clone_from(&image.workloads);
         self.image = Some(Arc::clone(image));
         self.torn = false;
