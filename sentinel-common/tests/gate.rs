@@ -1,6 +1,6 @@
 //! The gate's table says of first bytes what a plain list of beginnings says.
 
-use sentinel_common::config::{Modes, Switch};
+use sentinel_common::config::{Modes, Policies, Switch};
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::{Facts, Opening, Start, opening};
 use sentinel_common::packet::Packet;
@@ -99,7 +99,7 @@ fn check(first: [u8; 4]) {
     for mode in 0..8 {
         let on = |bit: u8| if mode & bit == 0 { Mode::Off } else { Mode::Audit };
         let modes = Modes { egress: Mode::Off, stratum: on(1), names: on(2), peer_to_peer: on(4) };
-        let switch = Switch::new(1, modes, 0, 1);
+        let switch = Switch::new(1, modes, Policies::default(), 1);
         for (protocol, port, len) in [TCP, UDP]
             .into_iter()
             .flat_map(|protocol| PORTS.map(|port| (protocol, port)))

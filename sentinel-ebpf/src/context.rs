@@ -29,8 +29,7 @@ const HEADERS_END: u32 = 0x7ff;
 pub struct Skb(pub *mut __sk_buff);
 
 impl Skb {
-    /// The state of the packet's flow, straight from the context's socket: the helper refuses
-    /// request and time-wait sockets itself, which saves the call that [`Skb::socket`] makes.
+    /// The state of the packet's flow: the helper refuses request and time-wait sockets itself.
     #[inline(always)]
     pub fn flow(self) -> Option<&'static mut Flow> {
         // SAFETY: the context is the program's argument, and `sk` is tested.
@@ -53,8 +52,7 @@ impl Skb {
     /// The full socket behind the packet; none for request and time-wait sockets.
     #[inline(always)]
     pub fn socket(self) -> Option<Socket> {
-        // SAFETY: the context is the program's argument; `sk` is tested before the helper, and the
-        // helper's answer before anyone uses it.
+        // SAFETY: the context is the program's argument; `sk` and the helper's answer are tested.
         unsafe {
             let sk = (*self.0).__bindgen_anon_2.sk;
             if sk.is_null() {
@@ -67,18 +65,21 @@ impl Skb {
 
     #[inline(always)]
     pub fn cookie(self) -> u64 {
-        unsafe { generated::bpf_get_socket_cookie(self.0.cast()) } // SAFETY: this type's context.
+        // SAFETY: takes the context of this program type.
+        unsafe { generated::bpf_get_socket_cookie(self.0.cast()) }
     }
 
     #[inline(always)]
     pub fn cgroup(self) -> u64 {
-        unsafe { generated::bpf_skb_cgroup_id(self.0) } // SAFETY: this type's context.
+        // SAFETY: takes the context of this program type.
+        unsafe { generated::bpf_skb_cgroup_id(self.0) }
     }
 
     /// Id of the ancestor of the socket's cgroup at a level, the root being 0; 0 where there is none.
     #[inline(always)]
     pub fn ancestor(self, level: i32) -> u64 {
-        unsafe { generated::bpf_skb_ancestor_cgroup_id(self.0, level) } // SAFETY: likewise.
+        // SAFETY: likewise.
+        unsafe { generated::bpf_skb_ancestor_cgroup_id(self.0, level) }
     }
 
     /// Word `index` of the control buffer, which a test run sets.
@@ -119,7 +120,7 @@ impl Skb {
         }
     }
 
-    /// Copies bytes of the packet to where they are wanted; leaves it as it is if they are missing.
+    /// Copies bytes of the packet, if they are there.
     #[inline(always)]
     pub fn load_into<const N: usize>(self, offset: u32, to: &mut [u8; N]) {
         // SAFETY: the helper writes at most `N` bytes.
@@ -248,8 +249,7 @@ impl Socket {
         }
     }
 
-    /// Whether this is a socket of the kernel's own TCP. A raw one may name TCP as its protocol too,
-    /// and then writes what segments it likes.
+    /// Whether this is a socket of the kernel's own TCP: a raw one may name TCP as its protocol too.
     #[inline(always)]
     pub fn is_tcp(self) -> bool {
         // SAFETY: a full socket, checked when it was made.
@@ -260,21 +260,18 @@ impl Socket {
 /// A map's value, if there is one, to be changed in place.
 #[inline(always)]
 pub fn value<T>(slot: Option<*mut T>) -> Option<&'static mut T> {
-    // SAFETY: a pointer that a map of `T` has just given out, whose value outlives the program (RCU);
-    // what several CPUs write at once is integers and bytes, of which any mixture is a value.
+    // SAFETY: a map of `T` has just given it out (RCU); any mixture of its integers is a value.
     unsafe { slot.and_then(|slot| slot.as_mut()) }
 }
 
-/// A number in a map as it is now: other functions change it, which the compiler does not see, since
-/// they find their way to it on their own.
+/// A number in a map as it is now: other functions change it, which the compiler does not see.
 #[inline(always)]
 pub fn look(number: &u32) -> u32 {
     // SAFETY: a reference is valid for reading.
     unsafe { core::ptr::from_ref(number).read_volatile() }
 }
 
-/// Reads a `sock_addr` context. `v6` tells which fields the hook may read; `::ffff:a.b.c.d`, which
-/// comes through the IPv6 hooks, is in the form of its IPv4 address already.
+/// Reads a `sock_addr` context; `v6` tells which fields the hook may read. `::ffff:a.b.c.d` is v4-mapped.
 #[inline(always)]
 pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
     let ctx: *mut bpf_sock_addr = ctx.sock_addr;
@@ -298,15 +295,15 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
 /// Cookie of the socket a `sock_create` program is asked about.
 #[inline(always)]
 pub fn created_cookie(ctx: &SockContext) -> u64 {
-    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) } // SAFETY: this type's context.
+    // SAFETY: takes the context of this program type.
+    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) }
 }
 
 /// The calling task, where `current` is the caller.
 #[inline(always)]
 pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
     let mut owner = Owner::default();
-    // SAFETY: helpers without pointers, or with one to `comm` and its size; the kernel reads go
-    // through `bpf_probe_read_kernel`, which fails instead of faulting.
+    // SAFETY: helpers without pointers, or with one to `comm` and its size, or that cannot fault.
     unsafe {
         owner.cgroup = generated::bpf_get_current_cgroup_id();
         owner.tgid = (generated::bpf_get_current_pid_tgid() >> 32) as u32;
@@ -324,7 +321,8 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
 /// The ancestor of the calling task's cgroup at a level; see [`Skb::ancestor`].
 #[inline(always)]
 pub fn caller_ancestor(level: i32) -> u64 {
-    unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) } // SAFETY: no pointers.
+    // SAFETY: no pointers.
+    unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) }
 }
 
 /// Reads kernel memory; zero where there is none.
@@ -360,7 +358,8 @@ pub fn increment_exactly(slot: *mut u64) {
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 #[inline(always)]
 pub fn now() -> u64 {
-    unsafe { generated::bpf_ktime_get_ns() } // SAFETY: no arguments.
+    // SAFETY: no arguments.
+    unsafe { generated::bpf_ktime_get_ns() }
 }
 
 /// A reserved event, written in place. Every byte is zero before the fields are set: the record
@@ -368,7 +367,8 @@ pub fn now() -> u64 {
 #[inline(always)]
 pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
     zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
-    unsafe { entry.assume_init_mut() } // SAFETY: integers and byte arrays, all written.
+    // SAFETY: integers and byte arrays, all written.
+    unsafe { entry.assume_init_mut() }
 }
 
 /// Copies a name into an event.

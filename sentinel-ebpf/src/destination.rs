@@ -99,14 +99,14 @@ pub extern "C" fn called(ctx: *mut __sk_buff, brief: u64, direction: u64) -> u32
     if direction == Direction::Egress as u64 {
         skb.destination(&mut peer.remote);
         peer.port |= u32::from(destination);
-        if CALLED.get_ptr(&peer).is_none() {
-            let _ = CALLED.insert(&peer, &1, 0);
+        if CALLED.get_ptr(peer).is_none() {
+            let _ = CALLED.insert(peer, 1, 0);
         }
         return 0;
     }
     skb.source(&mut peer.remote);
     peer.port |= u32::from(source);
-    u32::from(CALLED.get_ptr(&peer).is_some())
+    u32::from(CALLED.get_ptr(peer).is_some())
 }
 
 /// Remembers on the socket what was found, and tells of each destination once. A SYN of which

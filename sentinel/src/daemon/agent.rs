@@ -22,6 +22,7 @@ use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::Datapath;
 use crate::engine::{Input, Names, State, step};
+use crate::event::line::SignatureFigures;
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
@@ -103,21 +104,7 @@ impl Agent {
         let generation = datapath.set_policy(&plan.image)?;
         let numbers = plan.numbers().to_vec();
         workloads.applied(plan);
-        let about = About {
-            started: now.rfc3339(),
-            mode: config.mode,
-            stratum: policy.modes.stratum,
-            encrypted_mining: config.capped(config.encrypted_mining.mode),
-            egress: policy.modes.egress,
-            prefixes: policy.set.prefixes(),
-            policies: policy_names(&config),
-            policy_error: None,
-            names: policy.modes.names,
-            feeds: policy.feeds.feeds().to_vec(),
-            signatures: figures(number, &signatures),
-            signature_error: None,
-            at_start: None,
-        };
+        let about = about(&config, &policy, now.rfc3339(), figures(number, &signatures));
         metrics.set_signatures(&about.signatures);
         let set = about.signatures.clone();
         metrics.set_generation(generation);
@@ -219,6 +206,30 @@ impl Agent {
             tracing::warn!("the last events could not be written: the output takes none");
         }
         summary
+    }
+}
+
+/// What an agent with these settings says of itself at its start.
+fn about(
+    config: &Config,
+    policy: &PreparedPolicy,
+    started: String,
+    signatures: SignatureFigures,
+) -> About {
+    About {
+        started,
+        mode: config.mode,
+        stratum: policy.modes.stratum,
+        encrypted_mining: config.capped(config.encrypted_mining.mode),
+        egress: policy.modes.egress,
+        prefixes: policy.set.prefixes(),
+        policies: policy_names(config),
+        policy_error: None,
+        names: policy.modes.names,
+        feeds: policy.feeds.feeds().to_vec(),
+        signatures,
+        signature_error: None,
+        at_start: None,
     }
 }
 

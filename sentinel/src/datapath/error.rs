@@ -119,16 +119,6 @@ pub enum DatapathError {
         /// What is in force.
         now: &'static str,
     },
-    /// More than the map holds.
-    #[error(
-        "the allowlist has {found} prefixes and {limit} fit: merge prefixes or split the policy over nodes"
-    )]
-    TooManyPrefixes {
-        /// How many there are.
-        found: usize,
-        /// How many fit.
-        limit: usize,
-    },
 }
 
 impl DatapathError {

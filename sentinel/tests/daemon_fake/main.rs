@@ -7,6 +7,7 @@
     reason = "a test that fails does so by panicking"
 )]
 
+mod fake;
 mod reload;
 mod signatures;
 mod sockets;
@@ -14,102 +15,22 @@ mod sockets;
 use std::io::{self, Read, Write};
 use std::mem::offset_of;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sentinel::config::{Config, ConfigFile, EnforcementMode};
 use sentinel::daemon::{Agent, Parts, Records, prepare};
-use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicyImage, ServerName};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
-use sentinel::feed::FeedSet;
 use sentinel_common::event::{Event, Kind};
-use sentinel_common::flow::{Flow, Owner};
-use sentinel_common::policy::Binding;
-use sentinel_common::signature::Signatures;
-use sentinel_common::verdict::{COUNTERS, Mode, Reason, Verdict, outcome_counter};
+use sentinel_common::flow::Owner;
+use sentinel_common::verdict::{Mode, Reason, Verdict};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// What the fake kernel was told.
-#[derive(Default)]
-struct Told {
-    rules: u32,
-    sets: u32,
-    policies: Vec<Arc<PolicyImage>>,
-    feeds: Vec<Arc<FeedSet>>,
-    detached: bool,
-    refuses: bool,
-    /// Feeds take until this is dropped at its other end.
-    holds: Option<std::sync::mpsc::Receiver<()>>,
-}
-
-struct Fake(Arc<Mutex<Told>>);
-
-impl Datapath for Fake {
-    fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError> {
-        let mut told = self.0.lock().unwrap();
-        told.rules = signatures.rules_used;
-        told.sets += 1;
-        Ok(told.sets)
-    }
-
-    fn set_policy(&mut self, policy: &Arc<PolicyImage>) -> Result<u32, DatapathError> {
-        if self.0.lock().unwrap().refuses {
-            return Err(DatapathError::TooManyPrefixes { found: 2, limit: 1 });
-        }
-        self.0.lock().unwrap().policies.push(policy.clone());
-        Ok(self.generation())
-    }
-
-    fn prepare_next(&mut self) -> Result<(), DatapathError> {
-        Ok(())
-    }
-
-    fn bind(&mut self, _: u64, _: Option<&Binding>) -> Result<(), DatapathError> {
-        Ok(())
-    }
-
-    fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError> {
-        let holds = {
-            let mut told = self.0.lock().unwrap();
-            told.feeds.push(Arc::clone(feeds));
-            told.holds.take()
-        };
-        holds.map(|other_end| other_end.recv());
-        Ok(())
-    }
-
-    fn resume(&mut self, _: BorrowedFd<'_>, _: &Flow) -> Result<bool, DatapathError> {
-        Ok(true)
-    }
-
-    fn server_name(&self, _: u64) -> Result<Option<ServerName>, DatapathError> {
-        Ok(None)
-    }
-
-    fn counters(&self) -> Result<Vec<u64>, DatapathError> {
-        let mut totals = vec![0; COUNTERS];
-        totals[outcome_counter(Reason::Stratum, Verdict::Blocked) as usize] = 12;
-        Ok(totals)
-    }
-
-    fn attachments(&self) -> Vec<Attachment> {
-        let program = "egress".to_owned();
-        vec![Attachment { program, target: "/sys/fs/cgroup".to_owned(), note: None }]
-    }
-
-    fn cgroup(&self) -> &Path {
-        Path::new("/sys/fs/cgroup")
-    }
-
-    fn generation(&self) -> u32 {
-        self.0.lock().unwrap().policies.len() as u32
-    }
-}
+use fake::{Fake, Told};
 
 impl Drop for Fake {
     fn drop(&mut self) {
