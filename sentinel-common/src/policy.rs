@@ -120,7 +120,7 @@ pub fn decide(request: &Request, mode: Mode, rules: Option<&PrefixRules>) -> Dec
             if index as u32 >= rules.count {
                 break;
             }
-            if range_allows(range, request) {
+            if range_allows(range, request.protocol, request.port) {
                 return Decision::allowed(Reason::Allowlisted, range.rule);
             }
         }
@@ -129,10 +129,26 @@ pub fn decide(request: &Request, mode: Mode, rules: Option<&PrefixRules>) -> Dec
     Decision { verdict: mode.verdict(), reason, rule: 0 }
 }
 
+/// Number of the first rule that allows this protocol and port, 0 for none; a port that is not known
+/// is allowed only by a rule over all ports.
 #[inline(always)]
-fn range_allows(range: &PortRange, request: &Request) -> bool {
-    let protocol = range.protocol == 0 || range.protocol == request.protocol;
-    let port = match request.port {
+#[must_use]
+pub fn rule_for(rules: &PrefixRules, protocol: u8, port: Option<u16>) -> u32 {
+    for (index, range) in rules.ranges.iter().enumerate() {
+        if index as u32 >= rules.count {
+            break;
+        }
+        if range_allows(range, protocol, port) {
+            return u32::from(range.rule);
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn range_allows(range: &PortRange, protocol: u8, port: Option<u16>) -> bool {
+    let protocol = range.protocol == 0 || range.protocol == protocol;
+    let port = match port {
         Some(port) => range.any_port == 1 || (range.first <= port && port <= range.last),
         None => range.any_port == 1,
     };

@@ -8,6 +8,7 @@
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
 use sentinel_common::config::Switch;
+use sentinel_common::dns;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::{self, Facts, Opening, Start};
 use sentinel_common::packet::{Packet, parse};
@@ -16,6 +17,7 @@ use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
 use crate::destination::{judge_feed, judge_packet};
+use crate::dns::read_names;
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
 use crate::payload::{gate, read_payload, way};
@@ -44,6 +46,9 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PASS;
     };
+    if config.learning.on != 0 && may_speak_of_names(skb) {
+        read_names(skb.0, direction as u64);
+    }
     let switch = config.switch();
     let mut open = false;
     let mut in_message = false;
@@ -89,6 +94,13 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     }
     let sequence = u64::from(packet.payload_sequence());
     outcome(read_payload(skb.0, packet.brief().0, sequence, way(direction, opening)) as u8)
+}
+
+/// Whether a packet may be to or from a resolver, as far as its socket tells: a settled flow too,
+/// whose payload nobody else reads.
+#[inline(always)]
+fn may_speak_of_names(skb: Skb) -> bool {
+    matches!(skb.remote_port(), 0 | dns::PORT)
 }
 
 /// Whether payload is looked at, for anything.

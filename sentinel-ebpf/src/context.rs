@@ -7,16 +7,18 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use aya_ebpf::programs::{SockAddrContext, SockContext};
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use sentinel_common::address::{from_v4, from_words};
 use sentinel_common::event::Event;
 use sentinel_common::flow::{Flow, Owner};
+use sentinel_common::learn::Kept;
 use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
 use sentinel_common::names::{NAME_ROOM, NameSlot};
 use sentinel_common::policy::TCP;
 use sentinel_common::segment::PIECE;
 
-use crate::maps::FLOWS;
+use crate::maps::{FLOWS, STREAMS};
 use crate::sock_addr::Destination;
 
 /// `SOCK_STREAM` (include/linux/net.h).
@@ -75,6 +77,32 @@ impl Skb {
     pub fn cgroup(self) -> u64 {
         // SAFETY: takes the context of this program type.
         unsafe { generated::bpf_skb_cgroup_id(self.0) }
+    }
+
+    /// The other end's port as the socket knows it, 0 where it is connected to nobody.
+    #[inline(always)]
+    pub fn remote_port(self) -> u16 {
+        // SAFETY: the context is the program's argument.
+        unsafe { u16::from_be((*self.0).remote_port as u16) }
+    }
+
+    /// Whether the packet came over a loopback device: number 1 in every network namespace.
+    #[inline(always)]
+    pub fn is_over_loopback(self) -> bool {
+        // SAFETY: the context is the program's argument.
+        unsafe { (*self.0).ifindex == 1 || (*self.0).ingress_ifindex == 1 }
+    }
+
+    /// Where the kernel keeps the packet's socket. The way through a map's value makes a number of
+    /// what the verifier will not calculate with.
+    #[inline(always)]
+    pub fn socket_address(self, room: &mut u64) -> u64 {
+        // SAFETY: the room is eight bytes, and a pointer is eight bytes.
+        unsafe {
+            let room = core::ptr::from_mut(room);
+            room.cast::<*mut bpf_sock>().write_volatile((*self.0).__bindgen_anon_2.sk);
+            room.read_volatile()
+        }
     }
 
     /// Word `index` of the control buffer, which a test run sets.
@@ -213,13 +241,19 @@ impl Socket {
     /// The flow's state, if it has some.
     #[inline(always)]
     pub fn flow(self) -> Option<&'static mut Flow> {
-        self.storage(0)
+        self.storage((&raw const FLOWS).cast(), 0)
     }
 
     /// The flow's state, made if need be; none when memory is short.
     #[inline(always)]
     pub fn flow_or_new(self) -> Option<&'static mut Flow> {
-        self.storage(u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+        self.storage((&raw const FLOWS).cast(), u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+    }
+
+    /// Where the socket's stream of names stands, made if need be.
+    #[inline(always)]
+    pub fn stream_or_new(self) -> Option<&'static mut [Kept; 2]> {
+        self.storage((&raw const STREAMS).cast(), u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
     }
 
     /// Takes the flow's state away.
@@ -233,14 +267,13 @@ impl Socket {
     }
 
     #[inline(always)]
-    fn storage(self, flags: u64) -> Option<&'static mut Flow> {
-        // SAFETY: the map is a socket storage of `Flow`; the answer is null or one of its values,
-        // which lives at least as long as the program runs (RCU).
+    fn storage<T>(self, map: *const c_void, flags: u64) -> Option<&'static mut T> {
+        // SAFETY: every caller names a socket storage of `T`; the answer is null or one of its
+        // values, which lives at least as long as the program runs (RCU).
         unsafe {
-            let map = (&raw const FLOWS).cast_mut().cast();
-            let value =
-                generated::bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), flags);
-            value.cast::<Flow>().as_mut()
+            let (map, sk) = (map.cast_mut(), self.0.cast());
+            let value = generated::bpf_sk_storage_get(map, sk, core::ptr::null_mut(), flags);
+            value.cast::<T>().as_mut()
         }
     }
 

@@ -15,6 +15,7 @@ use sentinel_common::verdict::{Loss, Mode, Reason, Verdict};
 
 use crate::context::{Skb, Socket, value};
 use crate::emit::{count, lose};
+use crate::learn::{asked_for, rule_by_name};
 use crate::maps::{CONFIG, FEED_ADDRESSES, FEED_PREFIXES, PREFIXES};
 use crate::owner::recall;
 use crate::tell::{Told, tell_packet};
@@ -29,7 +30,25 @@ pub fn judge(request: &Request, mode: Mode, slot: u8) -> Decision {
         return decide(request, mode, None);
     }
     let key = Key::new(KEY_BITS, PrefixKey { slot: [slot, 0, 0, 0], address: request.remote });
-    decide(request, mode, PREFIXES.get(&key))
+    let decision = decide(request, mode, PREFIXES.get(&key));
+    if matches!(decision.verdict, Verdict::Allowed) || !learns() {
+        return decision;
+    }
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = request.remote;
+    let (high, low) = ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]);
+    let (high, low) = (u64::from_ne_bytes(high), u64::from_ne_bytes(low));
+    match rule_by_name(high, low, asked_for(request), u64::from(slot)) {
+        0 => decision,
+        rule => {
+            Decision { verdict: Verdict::Allowed, reason: Reason::Allowlisted, rule: rule as u16 }
+        }
+    }
+}
+
+/// Whether destinations may be allowed by name.
+#[inline(always)]
+fn learns() -> bool {
+    CONFIG.get(0).is_some_and(|config| config.learning.on != 0)
 }
 
 /// Looks a destination up in the feeds: the number of the one that names it. The precedence stands

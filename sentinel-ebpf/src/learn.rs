@@ -1,0 +1,248 @@
+//! What answers teach: which addresses stand for which patterns of names.
+
+use aya_ebpf::bindings::__sk_buff;
+use sentinel_common::config::Config;
+use sentinel_common::learn::{
+    Learned, LearnedKey, Lesson, MAX_SHARED, NameRuleKey, QuestionSlot, Reading, Scope, opens,
+    question_slot, resolver,
+};
+use sentinel_common::names::MAX_LABELS;
+use sentinel_common::policy::{PrefixRules, Request, rule_for};
+
+use crate::context::{self, Skb, read_kernel};
+use crate::dns::{NOEXIST, reading};
+use crate::emit::taught;
+use crate::maps::{CONFIG, FQDNS, LEARNED, NAME_RULES, QUESTIONS};
+
+/// `EEXIST`: somebody else was faster.
+const EXISTS: i32 = -17;
+/// Nanoseconds of a second.
+const SECOND: u64 = 1_000_000_000;
+
+/// The pattern that the question's name matches by its `index`-th hash, the whole name first and
+/// then its ends, with its flags; 0 for none.
+#[inline(always)]
+fn pattern(reading: &Reading, index: usize) -> (u32, u32) {
+    let whole = reading.dns.whole();
+    let hash = if index == 0 { whole } else { reading.dns.suffix(index - 1) };
+    // What is below a name is not the name.
+    if index != 0 && hash == whole {
+        return (0, 0);
+    }
+    match context::value(FQDNS.get_ptr_mut(hash)) {
+        Some(entry) if index == 0 => (entry.exact, entry.flags & 0xff),
+        Some(entry) => (entry.suffix, entry.flags >> opens::SUFFIX & 0xff),
+        None => (0, 0),
+    }
+}
+
+/// A question is complete: one of this host's is remembered if a pattern has its name, and an answer
+/// goes on being read if it is one to such a question. Returns 0. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, direction: u64) -> u32 {
+    let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
+        return 0;
+    };
+    reading.asked = 0;
+    let mut matches = 0;
+    let mut index = 0;
+    while index <= MAX_LABELS {
+        matches |= pattern(reading, index).0;
+        index += 1;
+    }
+    let is_egress = direction == 0;
+    if matches == 0 || reading.dns.is_answer() == is_egress {
+        reading.dns.ignore();
+        return 0;
+    }
+    let (id, name) = (reading.dns.id(), reading.dns.whole());
+    let cookie = Skb(ctx).cookie();
+    let Some(slot) = context::value(QUESTIONS.get_ptr_mut(question_slot(cookie, id, name))) else {
+        return 0;
+    };
+    if is_egress {
+        let is_other = slot.cookie != cookie || slot.name != name;
+        if slot.cookie != 0 && is_other && slot.id & QuestionSlot::ANSWERED == 0 {
+            taught(Lesson::Forgotten);
+        }
+        slot.cookie = cookie;
+        slot.name = name;
+        slot.id = u32::from(id);
+        return 0;
+    }
+    if slot.cookie != cookie || slot.name != name || slot.id as u16 != id {
+        taught(Lesson::Unasked);
+        reading.dns.ignore();
+        return 0;
+    }
+    if is_foreign(Skb(ctx), config, reading) {
+        taught(Lesson::Foreign);
+        reading.dns.ignore();
+        return 0;
+    }
+    slot.id |= QuestionSlot::ANSWERED;
+    reading.asked = 1;
+    0
+}
+
+/// Whether an answer came from where it proves nothing. In a network namespace that belongs to a
+/// user namespace anyone can have the resolver's address, and on a loopback device anyone's process
+/// can, unless it is that of the host and the resolver is known to be there.
+#[inline(always)]
+fn is_foreign(skb: Skb, config: &Config, reading: &mut Reading) -> bool {
+    let offsets = &config.offsets;
+    if offsets.skc_net == 0 || offsets.net_user_ns == 0 || offsets.user_ns_level == 0 {
+        return true;
+    }
+    let at = |base: u64, offset: u32| base.wrapping_add(u64::from(offset));
+    let socket = skb.socket_address(&mut reading.socket);
+    let net = read_kernel::<u64>(at(socket, offsets.skc_net));
+    let owner = read_kernel::<u64>(at(net, offsets.net_user_ns));
+    if net == 0 || owner == 0 || read_kernel::<u32>(at(owner, offsets.user_ns_level)) != 0 {
+        return true;
+    }
+    if !skb.is_over_loopback() {
+        return false;
+    }
+    let number = read_kernel::<u32>(at(net, offsets.net_inum));
+    reading.resolver & resolver::ON_HOST == 0 || number == 0 || number != config.learning.netns
+}
+
+/// An address is complete: it is learned for every pattern that the question's name matches. Returns
+/// 0. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn learn_addresses(key: u64) -> u32 {
+    let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
+        return 0;
+    };
+    if reading.asked == 0 {
+        return 0;
+    }
+    let learning = &config.learning;
+    let ttl = reading.dns.ttl();
+    let ttl = if ttl > learning.ceiling { learning.ceiling } else { ttl };
+    let ttl = if ttl < learning.floor { learning.floor } else { ttl };
+    let holds = u64::from(ttl) + u64::from(learning.grace);
+    let expires = context::now().wrapping_add(holds * SECOND);
+    let scope = Scope::of(&reading.dns.address()) as u8;
+    let mut index = 0;
+    while index <= MAX_LABELS {
+        let (pattern, flags) = pattern(reading, index);
+        if pattern != 0 {
+            if Scope::from_number(scope).is_opened_by(flags) {
+                learn(key, u64::from(pattern), expires, u64::from(learning.side));
+            } else {
+                taught(Lesson::Scope);
+            }
+        }
+        index += 1;
+    }
+    0
+}
+
+/// Learns that the address just read stands for a pattern until then: in the first place of this
+/// side that has the pattern or has none. Returns 0. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn learn(key: u64, pattern: u64, expires: u64, side: u64) -> u32 {
+    let Some(reading) = reading(key) else {
+        return 0;
+    };
+    let pattern = pattern as u32;
+    let mut at = LearnedKey { address: reading.dns.address(), place: 0 };
+    let new = Learned { pattern, flags: 0, expires };
+    let mut index = 0;
+    while index < MAX_SHARED {
+        at.place = LearnedKey::place(side as u32, index);
+        if LEARNED.get_ptr(&at).is_none() {
+            match LEARNED.insert(&at, &new, NOEXIST) {
+                Ok(()) => {
+                    taught(Lesson::Learned);
+                    return 0;
+                }
+                Err(EXISTS) => {}
+                Err(_) => {
+                    taught(Lesson::Full);
+                    return 0;
+                }
+            }
+        }
+        if let Some(there) = context::value(LEARNED.get_ptr_mut(&at))
+            && there.pattern == pattern
+        {
+            if there.expires < expires {
+                there.expires = expires;
+            }
+            taught(Lesson::Learned);
+            return 0;
+        }
+        index += 1;
+    }
+    taught(Lesson::Shared);
+    0
+}
+
+/// What a policy allows by name: the rule's number, or 0. `high` and `low` are the destination as it
+/// stands in memory, `what` is [`asked_for`], `set` the policy set's slot and, from bit 32 on, the
+/// policy's index in it. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rule_by_name(high: u64, low: u64, what: u64, set: u64) -> u32 {
+    let Some(config) = CONFIG.get(0) else {
+        return 0;
+    };
+    // The side left behind first: what is not there any more has been moved to the other before.
+    let side = u64::from(config.learning.side);
+    let rule = rule_on_side(high, low, what | (side ^ 1) << 32, set);
+    if rule != 0 {
+        return rule;
+    }
+    rule_on_side(high, low, what | side << 32, set)
+}
+
+/// The same on one side, whose number is bit 32 of `what`. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rule_on_side(high: u64, low: u64, what: u64, set: u64) -> u32 {
+    let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) =
+        (high.to_ne_bytes(), low.to_ne_bytes());
+    let address = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p];
+    let mut at = LearnedKey { address, place: 0 };
+    let mut index = 0;
+    while index < MAX_SHARED {
+        at.place = LearnedKey::place((what >> 32) as u32, index);
+        let Some(there) = context::value(LEARNED.get_ptr_mut(&at)) else {
+            return 0;
+        };
+        let rule = rule_of_pattern(u64::from(there.pattern), what, set);
+        if rule != 0 {
+            return rule;
+        }
+        index += 1;
+    }
+    0
+}
+
+/// What a request asks for besides the address, in one word: bits 0..8 the protocol, 8..24 the port,
+/// 24 whether the port is known.
+#[inline(always)]
+pub fn asked_for(request: &Request) -> u64 {
+    let port = request.port.map_or(0, |port| 1 << 24 | u64::from(port) << 8);
+    port | u64::from(request.protocol)
+}
+
+/// The rule of a pattern that allows this, or 0. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rule_of_pattern(pattern: u64, what: u64, set: u64) -> u32 {
+    let (slot, policy) = (set as u32, (set >> 32) as u32);
+    let key = NameRuleKey { slot, policy, pattern: pattern as u32 };
+    let Some(rules) = context::value(NAME_RULES.get_ptr_mut(&key)) else {
+        return 0;
+    };
+    let rules: &PrefixRules = rules;
+    let port = if what >> 24 & 1 == 1 { Some((what >> 8) as u16) } else { None };
+    rule_for(rules, what as u8, port)
+}
