@@ -175,7 +175,7 @@ impl Config {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learning {
-    /// 1 while there are resolvers and patterns; 0 costs nothing.
+    /// [`Learning::TEACHES`], [`Learning::JUDGES`]; 0 costs nothing.
     pub on: u32,
     /// The side that is written, 0 or 1 (see [`crate::learn`]).
     pub side: u32,
@@ -187,6 +187,13 @@ pub struct Learning {
     pub ceiling: u32,
     /// Seconds that an answer holds beyond its time to live.
     pub grace: u32,
+}
+
+impl Learning {
+    /// There are patterns, and resolvers that may say which addresses they stand for.
+    pub const TEACHES: u32 = 1;
+    /// There are patterns: what was learned of them counts.
+    pub const JUDGES: u32 = 2;
 }
 
 /// Byte offsets in this kernel's structures, from its BTF. 0 is "not found" except where noted.

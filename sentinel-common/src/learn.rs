@@ -8,6 +8,7 @@
 
 use crate::address::{Address, is_v4};
 use crate::dns::Dns;
+use crate::limits::CHUNK;
 use crate::verdict::wire_enum;
 
 /// Patterns that an address can stand for, on either side.
@@ -73,18 +74,44 @@ impl LearnedKey {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learned {
-    /// The pattern's number.
-    pub pattern: u32,
-    /// Zero.
-    pub flags: u32,
+    /// The pattern's number in the lower half, a sum over the address in the upper one: one word, so
+    /// that whoever still looks at an entry whose room has since gone to another sees that it has.
+    identity: u64,
     /// When userspace may take it away, nanoseconds of `CLOCK_MONOTONIC`.
     pub expires: u64,
+}
+
+impl Learned {
+    /// That an address stands for a pattern until then.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(address: &Address, pattern: u32, expires: u64) -> Self {
+        Self { identity: identity(address, pattern), expires }
+    }
+
+    /// The pattern's number, if this is still the entry of this address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pattern_of(&self, address: &Address) -> Option<u32> {
+        let now = self.identity;
+        let pattern = now as u32;
+        if now == identity(address, pattern) { Some(pattern) } else { None }
+    }
+}
+
+#[inline(always)]
+const fn identity(address: &Address, pattern: u32) -> u64 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
+    let high = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+    let low = u64::from_ne_bytes([i, j, k, l, m, n, o, p]);
+    let sum = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    sum >> 32 << 32 | pattern as u64
 }
 
 /// What a policy allows to the addresses of a pattern: the value is a
 /// [`crate::policy::PrefixRules`].
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameRuleKey {
     /// The policy set's slot, 0 or 1.
     pub slot: u32,
@@ -121,18 +148,44 @@ pub const fn question_slot(cookie: u64, id: u16, name: u64) -> u32 {
     (mixed >> 40) as u32 & (QUESTION_SLOTS as u32 - 1)
 }
 
-/// A message that is being read, or a part of a stream.
+/// Where a message or a stream of them stands.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// Where it stands.
+pub struct Place {
+    /// In the message.
     pub dns: Dns,
     /// 1 once the question was found to be ours: its addresses are learned.
     pub asked: u32,
     /// What the resolver's entry says: [`resolver`].
     pub resolver: u32,
-    /// Scratch: where the kernel keeps the packet's socket.
+}
+
+impl Place {
+    /// A sum over all of it, never 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.dns.sum(u64::from(self.asked) << 32 | u64::from(self.resolver))
+    }
+}
+
+/// A message that is being read, or a part of a stream: with all the room that its reading takes,
+/// for the programs' stack has none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Where it stands.
+    pub place: Place,
+    /// Where the kernel keeps the packet's socket.
     pub socket: u64,
+    /// A piece of the packet.
+    pub room: [u8; CHUNK],
+    /// What is learned.
+    pub learned: Learned,
+    /// And where to.
+    pub key: LearnedKey,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// One direction of a stream between its segments. The sum tells a state that two CPUs wrote at the
@@ -141,20 +194,11 @@ pub struct Reading {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// Where it stands.
-    pub reading: Reading,
+    pub place: Place,
     /// 0 before the first segment.
     pub begun: u64,
-    /// [`Reading::sum`]
+    /// [`Place::sum`]
     pub sum: u64,
-}
-
-impl Reading {
-    /// Over everything but the scratch, and never 0.
-    #[inline(always)]
-    #[must_use]
-    pub fn sum(&self) -> u64 {
-        self.dns.sum(u64::from(self.asked) << 32 | u64::from(self.resolver))
-    }
 }
 
 /// What a resolver's entry says.
@@ -292,7 +336,8 @@ const _: () = {
     assert!(size_of::<LearnedKey>() == 20);
     assert!(size_of::<Learned>() == 16);
     assert!(size_of::<QuestionSlot>() == 24);
-    assert!(size_of::<Reading>() == 112);
-    assert!(size_of::<Kept>() == 128);
+    assert!(size_of::<Place>() == 104);
+    assert!(size_of::<Reading>() == 104 + 8 + CHUNK + 16 + 24);
+    assert!(size_of::<Kept>() == 120);
     assert!(QUESTION_SLOTS.is_power_of_two());
 };

@@ -7,7 +7,7 @@
 
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
-use sentinel_common::config::Switch;
+use sentinel_common::config::{Learning, Switch};
 use sentinel_common::dns;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::{self, Facts, Opening, Start};
@@ -16,7 +16,7 @@ use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
-use crate::destination::{judge_feed, judge_packet};
+use crate::destination::{judge_feed, judge_packet, passes_by_name};
 use crate::dns::read_names;
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
@@ -46,7 +46,7 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PASS;
     };
-    if config.learning.on != 0 && may_speak_of_names(skb) {
+    if config.learning.on & Learning::TEACHES != 0 && may_speak_of_names(skb) {
         read_names(skb.0, direction as u64);
     }
     let switch = config.switch();
@@ -64,6 +64,8 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         return unreadable(switch);
     };
     if needs_judgement(switch, skb, &packet, direction)
+        && (config.learning.on & Learning::JUDGES == 0
+            || passes_by_name(skb.0, packet.brief().0) == 0)
         && judge_packet(skb.0, packet.brief().0) == Verdict::Blocked as u32
     {
         return DROP;

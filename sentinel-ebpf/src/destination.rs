@@ -4,7 +4,7 @@
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::maps::lpm_trie::Key;
 use sentinel_common::address::Address;
-use sentinel_common::config::{Config, Switch};
+use sentinel_common::config::{Config, Learning, Switch};
 use sentinel_common::event::Kind;
 use sentinel_common::feed;
 use sentinel_common::flow::Direction;
@@ -30,25 +30,35 @@ pub fn judge(request: &Request, mode: Mode, slot: u8) -> Decision {
         return decide(request, mode, None);
     }
     let key = Key::new(KEY_BITS, PrefixKey { slot: [slot, 0, 0, 0], address: request.remote });
-    let decision = decide(request, mode, PREFIXES.get(&key));
-    if matches!(decision.verdict, Verdict::Allowed) || !learns() {
-        return decision;
+    decide(request, mode, PREFIXES.get(&key))
+}
+
+/// The rule that allows a destination by a name that led there, or 0.
+#[inline(always)]
+pub fn named(config: &Config, request: &Request) -> u32 {
+    if config.learning.on & Learning::JUDGES == 0 {
+        return 0;
     }
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = request.remote;
     let (high, low) = ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]);
     let (high, low) = (u64::from_ne_bytes(high), u64::from_ne_bytes(low));
-    match rule_by_name(high, low, asked_for(request), u64::from(slot)) {
-        0 => decision,
-        rule => {
-            Decision { verdict: Verdict::Allowed, reason: Reason::Allowlisted, rule: rule as u16 }
-        }
-    }
+    rule_by_name(high, low, asked_for(request), u64::from(config.switch().policy_slot()))
 }
 
-/// Whether destinations may be allowed by name.
-#[inline(always)]
-fn learns() -> bool {
-    CONFIG.get(0).is_some_and(|config| config.learning.on != 0)
+/// Whether an outgoing packet, given its [`Brief`], may pass by a name: 1 if so. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn passes_by_name(ctx: *mut __sk_buff, brief: u64) -> u32 {
+    let Some(config) = CONFIG.get(0) else {
+        return 0;
+    };
+    let mut destination = [0; 16];
+    Skb(ctx).destination(&mut destination);
+    if named(config, &Brief(brief).request(destination)) == 0 {
+        return 0;
+    }
+    count(Reason::Allowlisted, Verdict::Allowed);
+    1
 }
 
 /// Looks a destination up in the feeds: the number of the one that names it. The precedence stands

@@ -6,17 +6,17 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use sentinel_common::address::Address;
-use sentinel_common::dns::{Act, Dns, PORT, Part};
+use sentinel_common::dns::{Act, Dns, FIELD, PORT, Part};
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
-use sentinel_common::learn::{Kept, Lesson, Reading};
-use sentinel_common::packet::{Brief, Source as _, parse};
+use sentinel_common::learn::{Kept, Lesson, Place, Reading};
+use sentinel_common::packet::{Brief, Source as _};
 use sentinel_common::policy::{TCP, UDP};
 
-use crate::context::{self, Chunk, Skb};
+use crate::context::{self, Skb};
 use crate::emit::taught;
 use crate::learn::{learn_addresses, weigh_question};
-use crate::maps::{CONFIG, READINGS, RESOLVERS};
+use crate::maps::{BLANK, CONFIG, READINGS, RESOLVERS};
 
 /// `BPF_NOEXIST` (include/uapi/linux/bpf.h).
 pub const NOEXIST: u64 = 1;
@@ -39,57 +39,63 @@ pub fn reading(key: u64) -> Option<&'static mut Reading> {
 #[inline(never)]
 pub extern "C" fn read_names(ctx: *mut __sk_buff, direction: u64) -> u32 {
     let skb = Skb(ctx);
-    let Some(packet) = parse(&skb) else {
+    let Some((brief, sequence)) = headers(skb, direction) else {
         return 0;
     };
-    let Some((from, to)) = packet.ports else {
-        return 0;
-    };
-    let is_egress = direction == Direction::Egress as u64;
-    let remote = if is_egress { to } else { from };
-    let speaks = packet.protocol == UDP || packet.protocol == TCP;
-    if remote != PORT || !speaks || packet.payload_len() == 0 {
-        return 0;
-    }
     let mut address: Address = [0; 16];
-    if is_egress {
+    if direction == Direction::Egress as u64 {
         skb.destination(&mut address);
     } else {
         skb.source(&mut address);
     }
-    let Some(resolver) = RESOLVERS.get_ptr(&address) else {
+    let Some(flags) = context::value(RESOLVERS.get_ptr_mut(&address)) else {
         return 0;
     };
-    let Some(flags) = context::value(Some(resolver.cast_mut())) else {
-        return 0;
-    };
-    let way = direction & 1 | u64::from(*flags & 0xff) << 8;
-    read_message(ctx, packet.brief().0, u64::from(packet.payload_sequence()), way)
-}
-
-/// Reads the payload of a packet to or from a resolver: `way` is the direction, and from bit 8 on
-/// the resolver's flags. Returns 0. Global: see `reading`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn read_message(ctx: *mut __sk_buff, brief: u64, sequence: u64, way: u64) -> u32 {
-    let skb = Skb(ctx);
-    let key = context::now() ^ skb.cookie().rotate_left(40) ^ way << 63;
-    let at = sequence & 0xffff_ffff | way << 32;
-    let opened = open_names(ctx, brief, at, key);
+    let key = context::now() ^ skb.cookie().rotate_left(40) ^ direction << 63;
+    let at = u64::from(sequence) | (direction & 1) << 32 | u64::from(*flags & 0xff) << 40;
+    let opened = open_names(ctx, brief.0, at, key);
     if opened & DONE != 0 {
         return 0;
     }
-    let payload = Brief(brief).payload();
-    let mut offset = payload.wrapping_add(opened);
+    let mut offset = brief.payload().wrapping_add(opened);
     let mut round = 0;
     while round < ROUNDS {
-        offset = offset.wrapping_add(step_through(ctx, u64::from(offset), key, way & 1));
+        offset = offset.wrapping_add(step_through(ctx, u64::from(offset), key, direction & 1));
         if offset >= skb.len() {
             break;
         }
         round += 1;
     }
-    close_names(ctx, brief, at, key, u64::from(offset.wrapping_sub(payload)))
+    close_names(ctx, brief.0, at, key, u64::from(offset.wrapping_sub(brief.payload())))
+}
+
+/// The headers of a packet whose other end is port 53, and its payload's sequence number. Only as
+/// names are sent: what comes in extension headers or as a fragment teaches nothing, so the hook can
+/// do without another whole parser.
+#[inline(always)]
+fn headers(skb: Skb, direction: u64) -> Option<(Brief, u32)> {
+    let [first, _, _, _, _, _, high, low, _, v4, ..] = skb.load::<[u8; 20]>(0)?;
+    let (transport, protocol) = match first >> 4 {
+        4 if u16::from_be_bytes([high, low]) & 0x3fff == 0 => (u32::from(first & 15) * 4, v4),
+        // The next header stands where IPv4 has its fragment offset.
+        6 => (40, high),
+        _ => return None,
+    };
+    let [a, b, c, d] = skb.load::<[u8; 4]>(transport)?;
+    let remote = if direction == Direction::Egress as u64 { [c, d] } else { [a, b] };
+    if u16::from_be_bytes(remote) != PORT {
+        return None;
+    }
+    let (mut payload, mut sequence) = (transport + 8, 0);
+    if protocol == TCP {
+        let [e, f, g, h, _, _, _, _, offset, flags] = skb.load::<[u8; 10]>(transport + 4)?;
+        sequence = u32::from_be_bytes([e, f, g, h]).wrapping_add(u32::from(flags >> 1 & 1));
+        payload = transport + u32::from(offset >> 4) * 4;
+    } else if protocol != UDP {
+        return None;
+    }
+    let brief = Brief::new(protocol, transport, payload, PORT);
+    (payload < skb.packet_len()).then_some((brief, sequence))
 }
 
 /// Takes some steps from `offset` on; returns the bytes that they took. Global: see `reading`.
@@ -130,7 +136,7 @@ pub extern "C" fn step_names(ctx: *mut __sk_buff, offset: u64, end: u64, key: u6
     let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
         return 0;
     };
-    let dns = &mut reading.dns;
+    let dns = &mut reading.place.dns;
     if dns.is_over() {
         return 0;
     }
@@ -154,17 +160,16 @@ pub extern "C" fn take_piece(ctx: *mut __sk_buff, offset: u64, len: u64, key: u6
     let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
         return 0;
     };
-    let mut room = Chunk::new();
-    let room = room.zeroed();
+    let Reading { place, room, .. } = reading;
     let Some(len) = Skb(ctx).chunk(offset, offset.wrapping_add(len), room) else {
         return 0;
     };
-    let dns = &mut reading.dns;
+    let dns = &mut place.dns;
     if dns.part() as u8 == Part::Label as u8 {
         dns.label(config.name_key, room.iter(), len);
         return 1;
     }
-    for (index, &byte) in room.iter().take(16).enumerate() {
+    for (index, &byte) in room.iter().take(FIELD).enumerate() {
         if index >= len {
             break;
         }
@@ -174,22 +179,32 @@ pub extern "C" fn take_piece(ctx: *mut __sk_buff, offset: u64, len: u64, key: u6
 }
 
 /// Begins to read, or goes on with a stream: the bytes of the payload that were read before, or
-/// [`DONE`]. `at` is the sequence number, and from bit 32 on a way. Global: see `reading`.
+/// [`DONE`]. `at` is the sequence number, from bit 32 on the direction and from bit 40 on the
+/// resolver's flags. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn open_names(ctx: *mut __sk_buff, brief: u64, at: u64, key: u64) -> u32 {
     let skb = Skb(ctx);
-    let resolver = (at >> 40) as u32 & 0xff;
-    let len = skb.len().wrapping_sub(Brief(brief).payload());
-    if Brief(brief).protocol() == TCP {
-        return open_stream(skb, at, key, len);
+    if let Some(blank) = BLANK.get(0)
+        && READINGS.insert(&key, blank, NOEXIST).is_ok()
+        && let Some(reading) = reading(key)
+    {
+        let len = skb.len().wrapping_sub(Brief(brief).payload());
+        let place = &mut reading.place;
+        place.resolver = (at >> 40) as u32 & 0xff;
+        let opened = if Brief(brief).protocol() == TCP {
+            open_stream(skb, at, len, place)
+        } else {
+            place.dns = Dns::datagram(len);
+            0
+        };
+        if opened & DONE != 0 {
+            let _ = READINGS.remove(&key);
+        }
+        return opened;
     }
-    let new = Reading { dns: Dns::datagram(len), resolver, ..Reading::default() };
-    if READINGS.insert(&key, &new, NOEXIST).is_err() {
-        taught(Lesson::Unread);
-        return DONE;
-    }
-    0
+    taught(Lesson::Unread);
+    DONE
 }
 
 #[inline(always)]
@@ -207,7 +222,7 @@ fn kept(skb: Skb, direction: Direction) -> Option<&'static mut Kept> {
 }
 
 #[inline(always)]
-fn open_stream(skb: Skb, at: u64, key: u64, len: u32) -> u32 {
+fn open_stream(skb: Skb, at: u64, len: u32, place: &mut Place) -> u32 {
     let (sequence, direction) = (at as u32, direction_of(at));
     let Some(kept) = kept(skb, direction) else {
         taught(Lesson::Unread);
@@ -215,32 +230,24 @@ fn open_stream(skb: Skb, at: u64, key: u64, len: u32) -> u32 {
     };
     if kept.begun == 0 {
         kept.begun = 1;
-        kept.reading = Reading::default();
-        kept.reading.dns = Dns::stream();
-        kept.reading.resolver = (at >> 40) as u32 & 0xff;
-        kept.reading.dns.sequence = sequence;
+        place.dns = Dns::stream();
+        place.dns.sequence = sequence;
         if matches!(skb.start(direction, sequence), Start::Later) {
-            kept.reading.dns.stop();
+            place.dns.stop();
         }
-        kept.sum = kept.reading.sum();
+        return 0;
     }
-    if kept.reading.dns.is_over() {
+    *place = kept.place;
+    if place.dns.is_over() {
         return DONE;
     }
-    let before = kept.reading.dns.sequence.wrapping_sub(sequence);
+    let before = place.dns.sequence.wrapping_sub(sequence);
     if before >> 31 == 0 && before >= len {
         return DONE;
     }
-    if READINGS.insert(&key, &kept.reading, NOEXIST).is_err() {
-        taught(Lesson::Unread);
-        return DONE;
-    }
-    let Some(copy) = reading(key) else {
-        return DONE;
-    };
     // Bytes are missing, or another CPU wrote while this one copied: the place is lost for good.
-    if before >> 31 != 0 || copy.sum() != kept.sum {
-        copy.dns.stop();
+    if before >> 31 != 0 || place.sum() != kept.sum {
+        place.dns.stop();
         taught(Lesson::Unread);
         return 0;
     }
@@ -262,10 +269,11 @@ pub extern "C" fn close_names(
         && let Some(reading) = reading(key)
         && let Some(kept) = kept(Skb(ctx), direction_of(at))
     {
-        reading.dns.sequence = (at as u32).wrapping_add(taken as u32);
+        let place = &mut reading.place;
+        place.dns.sequence = (at as u32).wrapping_add(taken as u32);
         kept.sum = 0;
-        kept.reading = *reading;
-        kept.sum = reading.sum();
+        kept.place = *place;
+        kept.sum = place.sum();
     }
     // Not there is as good as removed.
     let _ = READINGS.remove(&key);

@@ -23,8 +23,8 @@ const SECOND: u64 = 1_000_000_000;
 /// then its ends, with its flags; 0 for none.
 #[inline(always)]
 fn pattern(reading: &Reading, index: usize) -> (u32, u32) {
-    let whole = reading.dns.whole();
-    let hash = if index == 0 { whole } else { reading.dns.suffix(index - 1) };
+    let whole = reading.place.dns.whole();
+    let hash = if index == 0 { whole } else { reading.place.dns.suffix(index - 1) };
     // What is below a name is not the name.
     if index != 0 && hash == whole {
         return (0, 0);
@@ -44,7 +44,7 @@ pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, direction: u64) 
     let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
         return 0;
     };
-    reading.asked = 0;
+    reading.place.asked = 0;
     let mut matches = 0;
     let mut index = 0;
     while index <= MAX_LABELS {
@@ -52,11 +52,11 @@ pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, direction: u64) 
         index += 1;
     }
     let is_egress = direction == 0;
-    if matches == 0 || reading.dns.is_answer() == is_egress {
-        reading.dns.ignore();
+    if matches == 0 || reading.place.dns.is_answer() == is_egress {
+        reading.place.dns.ignore();
         return 0;
     }
-    let (id, name) = (reading.dns.id(), reading.dns.whole());
+    let (id, name) = (reading.place.dns.id(), reading.place.dns.whole());
     let cookie = Skb(ctx).cookie();
     let Some(slot) = context::value(QUESTIONS.get_ptr_mut(question_slot(cookie, id, name))) else {
         return 0;
@@ -73,16 +73,16 @@ pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, direction: u64) 
     }
     if slot.cookie != cookie || slot.name != name || slot.id as u16 != id {
         taught(Lesson::Unasked);
-        reading.dns.ignore();
+        reading.place.dns.ignore();
         return 0;
     }
     if is_foreign(Skb(ctx), config, reading) {
         taught(Lesson::Foreign);
-        reading.dns.ignore();
+        reading.place.dns.ignore();
         return 0;
     }
     slot.id |= QuestionSlot::ANSWERED;
-    reading.asked = 1;
+    reading.place.asked = 1;
     0
 }
 
@@ -106,7 +106,9 @@ fn is_foreign(skb: Skb, config: &Config, reading: &mut Reading) -> bool {
         return false;
     }
     let number = read_kernel::<u32>(at(net, offsets.net_inum));
-    reading.resolver & resolver::ON_HOST == 0 || number == 0 || number != config.learning.netns
+    reading.place.resolver & resolver::ON_HOST == 0
+        || number == 0
+        || number != config.learning.netns
 }
 
 /// An address is complete: it is learned for every pattern that the question's name matches. Returns
@@ -117,16 +119,16 @@ pub extern "C" fn learn_addresses(key: u64) -> u32 {
     let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
         return 0;
     };
-    if reading.asked == 0 {
+    if reading.place.asked == 0 {
         return 0;
     }
     let learning = &config.learning;
-    let ttl = reading.dns.ttl();
+    let ttl = reading.place.dns.ttl();
     let ttl = if ttl > learning.ceiling { learning.ceiling } else { ttl };
     let ttl = if ttl < learning.floor { learning.floor } else { ttl };
     let holds = u64::from(ttl) + u64::from(learning.grace);
     let expires = context::now().wrapping_add(holds * SECOND);
-    let scope = Scope::of(&reading.dns.address()) as u8;
+    let scope = Scope::of(&reading.place.dns.address()) as u8;
     let mut index = 0;
     while index <= MAX_LABELS {
         let (pattern, flags) = pattern(reading, index);
@@ -151,13 +153,14 @@ pub extern "C" fn learn(key: u64, pattern: u64, expires: u64, side: u64) -> u32 
         return 0;
     };
     let pattern = pattern as u32;
-    let mut at = LearnedKey { address: reading.dns.address(), place: 0 };
-    let new = Learned { pattern, flags: 0, expires };
+    let Reading { place, learned, key: at, .. } = reading;
+    at.address = place.dns.address();
+    *learned = Learned::new(&at.address, pattern, expires);
     let mut index = 0;
     while index < MAX_SHARED {
         at.place = LearnedKey::place(side as u32, index);
-        if LEARNED.get_ptr(&at).is_none() {
-            match LEARNED.insert(&at, &new, NOEXIST) {
+        if LEARNED.get_ptr(&*at).is_none() {
+            match LEARNED.insert(&*at, &*learned, NOEXIST) {
                 Ok(()) => {
                     taught(Lesson::Learned);
                     return 0;
@@ -169,8 +172,8 @@ pub extern "C" fn learn(key: u64, pattern: u64, expires: u64, side: u64) -> u32 
                 }
             }
         }
-        if let Some(there) = context::value(LEARNED.get_ptr_mut(&at))
-            && there.pattern == pattern
+        if let Some(there) = context::value(LEARNED.get_ptr_mut(&*at))
+            && there.pattern_of(&at.address) == Some(pattern)
         {
             if there.expires < expires {
                 there.expires = expires;
@@ -216,7 +219,10 @@ pub extern "C" fn rule_on_side(high: u64, low: u64, what: u64, set: u64) -> u32 
         let Some(there) = context::value(LEARNED.get_ptr_mut(&at)) else {
             return 0;
         };
-        let rule = rule_of_pattern(u64::from(there.pattern), what, set);
+        let Some(pattern) = there.pattern_of(&at.address) else {
+            return 0;
+        };
+        let rule = rule_of_pattern(u64::from(pattern), what, set);
         if rule != 0 {
             return rule;
         }

@@ -118,6 +118,11 @@ pub static QUESTIONS: Array<QuestionSlot> = Array::with_max_entries(QUESTION_SLO
 #[map]
 pub static READINGS: HashMap<u64, Reading> = HashMap::with_max_entries(MAX_READINGS as u32, 0);
 
+/// A reading before its first byte: every byte zero, and nobody writes. A program's stack has no room
+/// for one.
+#[map]
+pub static BLANK: Array<Reading> = Array::with_max_entries(1, 0);
+
 /// Where streams to resolvers stand between their segments, by direction, on their sockets. When
 /// memory is short the stream is not read and `Lesson::Unread` counts it.
 #[btf_map]

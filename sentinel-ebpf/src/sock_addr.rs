@@ -10,7 +10,7 @@ use sentinel_common::policy::{Request, TCP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context;
-use crate::destination::{judge, listed};
+use crate::destination::{judge, listed, named};
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
 use crate::owner::{caller, remember};
@@ -94,7 +94,8 @@ fn finding(config: &Config, to: &Destination) -> Option<Finding> {
         let request =
             Request { remote: to.remote, protocol: to.protocol, port: Some(to.port), icmp_type: 0 };
         let decision = judge(&request, mode, switch.policy_slot());
-        if matches!(decision.verdict, Verdict::Blocked) {
+        let is_blocked = matches!(decision.verdict, Verdict::Blocked);
+        if is_blocked && named(config, &request) == 0 {
             let (reason, rule) = (decision.reason, u32::from(decision.rule));
             return Some(Finding { verdict: Verdict::Blocked, reason, rule });
         }

@@ -1,5 +1,7 @@
 //! The loaded programs and their maps.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -13,20 +15,24 @@ use aya_log::EbpfLogger;
 use bytes::Bytes;
 use ipnet::IpNet;
 use rustix::rand::GetRandomFlags;
-use sentinel_common::config::{Config, Modes, Switch};
+use sentinel_common::config::{Config, Learning, Modes, Switch};
 use sentinel_common::event::ABI_VERSION;
 use sentinel_common::flow::Flow;
+use sentinel_common::learn::NameRuleKey;
 use sentinel_common::limits::MAX_PREFIXES;
 use sentinel_common::names::NameKey;
 use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
+use super::names::Names;
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, ServerName, attach, feeds,
-    object, offsets, platform, sockets,
+    learned, names, object, offsets, platform, sockets,
 };
 use crate::feed::FeedSet;
+use crate::names::{Holding, Opens, Pattern, Swept};
+use crate::watch::clock;
 
 /// Feeds that take longer than this to write are worth a line.
 const SLOW: Duration = Duration::from_secs(1);
@@ -43,6 +49,8 @@ pub struct Kernel {
     feeds: Arc<FeedSet>,
     /// They hold parts of two sets: a refusal could not be undone.
     torn: bool,
+    /// What the maps of names hold.
+    names: Names,
 }
 
 impl Kernel {
@@ -57,6 +65,7 @@ impl Kernel {
             abi_version: ABI_VERSION,
             offsets: offsets::find(),
             name_key: name_key()?,
+            learning: learning(),
             ..Config::default()
         };
         let mut kernel = Self {
@@ -67,6 +76,7 @@ impl Kernel {
             resident: [Vec::new(), Vec::new()],
             feeds: Arc::default(),
             torn: false,
+            names: Names::default(),
         };
         let off = Switch::new(0, Modes::OFF, 0, 0);
         kernel
@@ -155,6 +165,28 @@ impl Kernel {
         self.config.switch()
     }
 
+    /// What policies allow by name, under numbers of [`Datapath::add_patterns`], into a slot of the
+    /// policy sets.
+    ///
+    /// # Errors
+    /// When the kernel refuses a rule.
+    pub fn write_name_rules(
+        &mut self,
+        slot: u32,
+        rules: &BTreeMap<NameRuleKey, PrefixRules>,
+    ) -> Result<(), DatapathError> {
+        names::write_rules(&mut self.ebpf, slot, rules)
+    }
+
+    /// Tells the programs whether there is anything to learn, and to judge by.
+    fn tell_learning(&mut self) -> Result<(), DatapathError> {
+        let judges = u32::from(self.names.has_patterns()) * Learning::JUDGES;
+        let teaches = if self.names.has_resolvers() { judges / 2 } else { 0 };
+        self.config.learning.on = judges | teaches;
+        let now = self.switch();
+        self.switch_to(now)
+    }
+
     fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
         let config = Config { switch: switch.0, ..self.config };
         let mut map: Array<_, Config> = self.map("CONFIG")?;
@@ -241,6 +273,14 @@ impl Kernel {
     }
 }
 
+/// How long answers hold, and where this host's own resolver may be.
+fn learning() -> Learning {
+    let Holding { floor, ceiling, grace } = Holding::default();
+    let netns = std::fs::metadata("/proc/self/ns/net").map_or(0, |namespace| namespace.ino());
+    let netns = u32::try_from(netns).unwrap_or(0);
+    Learning { on: 0, side: 0, netns, floor, ceiling, grace }
+}
+
 /// A secret for this run.
 fn name_key() -> Result<NameKey, OpenError> {
     let mut bytes = [0; 16];
@@ -311,6 +351,37 @@ impl Datapath for Kernel {
     fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError> {
         let map = self.ebpf.map("NAMES").ok_or_else(|| DatapathError::absent("NAMES"))?;
         sockets::server_name(map, cookie)
+    }
+
+    fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
+        let done = self.names.set_resolvers(&mut self.ebpf, servers);
+        self.tell_learning()?;
+        done
+    }
+
+    fn add_patterns(&mut self, patterns: &[(Pattern, Opens)]) -> Result<Vec<u32>, DatapathError> {
+        let numbers = self.names.add(&mut self.ebpf, self.config.name_key, patterns);
+        self.tell_learning()?;
+        numbers
+    }
+
+    fn retain_patterns(&mut self, patterns: &BTreeSet<Pattern>) -> Result<(), DatapathError> {
+        let done = self.names.retain(&mut self.ebpf, self.config.name_key, patterns);
+        self.tell_learning()?;
+        done
+    }
+
+    fn sweep(&mut self, alive: &HashSet<IpAddr>) -> Result<Swept, DatapathError> {
+        let left = self.config.learning.side;
+        self.config.learning.side = left ^ 1;
+        let now = self.switch();
+        self.switch_to(now)?;
+        // From here on nobody writes to the side left behind, and everyone looks at it first.
+        self.wait_for_programs()?;
+        let patterns = self.names.numbers();
+        let now = clock::now().now;
+        let holds = learned::Holds { now, patterns: &patterns, alive };
+        learned::sweep(self.map("LEARNED")?, left, &holds)
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

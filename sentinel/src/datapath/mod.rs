@@ -8,6 +8,8 @@ mod attach;
 mod error;
 mod feeds;
 mod kernel;
+mod learned;
+mod names;
 mod object;
 mod offsets;
 pub mod platform;
@@ -15,6 +17,8 @@ mod replay;
 mod ring;
 mod sockets;
 
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +31,7 @@ use sentinel_common::signature::Signatures;
 use serde::Serialize;
 
 use crate::feed::FeedSet;
+use crate::names::{Opens, Pattern, Swept};
 pub use error::{DatapathError, OpenError};
 pub use kernel::Kernel;
 pub use object::verified_instructions;
@@ -67,8 +72,34 @@ pub trait Datapath: Send {
     /// When the kernel refuses to read the map.
     fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError>;
 
-    /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
-    /// [`sentinel_common::verdict::loss_counter`].
+    /// Makes these the servers whose answers teach where names lead.
+    ///
+    /// # Errors
+    /// When the kernel refuses one; those before and those taken so far may teach.
+    fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError>;
+
+    /// Puts patterns of names in force beside those that are, and returns their numbers, which stay
+    /// the same for as long as a pattern is in force and are never given to another.
+    ///
+    /// # Errors
+    /// When the kernel refuses one; those taken so far are in force.
+    fn add_patterns(&mut self, patterns: &[(Pattern, Opens)]) -> Result<Vec<u32>, DatapathError>;
+
+    /// Takes all patterns but these out of force; the next sweep takes away what was learned of them.
+    ///
+    /// # Errors
+    /// When the kernel refuses a removal.
+    fn retain_patterns(&mut self, patterns: &BTreeSet<Pattern>) -> Result<(), DatapathError>;
+
+    /// Takes away what was learned and no longer holds: its time is over and none of these
+    /// addresses, to which connections are open, is meant. What holds is found throughout.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read or an update; nothing that holds was taken away.
+    fn sweep(&mut self, alive: &HashSet<IpAddr>) -> Result<Swept, DatapathError>;
+
+    /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`],
+    /// [`sentinel_common::verdict::loss_counter`] and [`sentinel_common::verdict::lesson_counter`].
     ///
     /// # Errors
     /// When the kernel refuses to read the map.

@@ -7,7 +7,7 @@ mod netlink;
 mod netns;
 mod subnet;
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -82,6 +82,17 @@ impl Lab {
     /// Runs a closure in the peer namespace; sockets and threads it makes stay there.
     pub fn in_peer<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.peer.run(act)
+    }
+
+    /// Gives the peer every address of an IPv4 /16, and the node the way there.
+    pub fn add_crowd(&self, first: Ipv4Addr) -> Result<()> {
+        // An address of a loopback device makes the whole of its network local.
+        let [a, b, ..] = first.octets();
+        let member = Ipv4Addr::new(a, b, 0, 1);
+        self.peer.run(|| Netlink::open()?.add_address("lo", member.into(), 16))?;
+        let [host, ..] = PEER_HOSTS;
+        let by = self.subnet.v4(host);
+        self.node.run(|| Netlink::open()?.add_route(Ipv4Addr::new(a, b, 0, 0), 16, by))
     }
 
     /// Joins the namespaces and gives each end its addresses.
