@@ -18,6 +18,7 @@ pub mod packets;
 pub mod pool;
 pub mod process;
 pub mod random;
+pub mod resolver;
 pub mod score;
 mod server;
 pub mod sniffer;

@@ -178,6 +178,17 @@ impl Kernel {
         names::write_rules(&mut self.ebpf, slot, rules)
     }
 
+    /// How long what is learned from now on holds.
+    ///
+    /// # Errors
+    /// When the kernel refuses the configuration.
+    pub fn set_holding(&mut self, holding: Holding) -> Result<(), DatapathError> {
+        let Holding { floor, ceiling, grace } = holding;
+        self.config.learning = Learning { floor, ceiling, grace, ..self.config.learning };
+        let now = self.switch();
+        self.switch_to(now)
+    }
+
     /// Tells the programs whether there is anything to learn, and to judge by.
     fn tell_learning(&mut self) -> Result<(), DatapathError> {
         let judges = u32::from(self.names.has_patterns()) * Learning::JUDGES;
