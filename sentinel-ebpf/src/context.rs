@@ -23,7 +23,7 @@ use crate::sock_addr::Destination;
 
 /// `SOCK_STREAM` (include/linux/net.h).
 const SOCK_STREAM: u32 = 1;
-/// Headers further into a packet than this are not read (8 extension headers rarely fill 400).
+/// Headers further into a packet are not read (8 extension headers rarely fill 400).
 const HEADERS_END: u32 = 0x7ff;
 
 /// A packet in a `cgroup_skb` program.
@@ -31,8 +31,8 @@ const HEADERS_END: u32 = 0x7ff;
 pub struct Skb(pub *mut __sk_buff);
 
 impl Skb {
-    /// The state of the packet's flow, straight from the context's socket: the helper refuses
-    /// request and time-wait sockets itself, which saves the call that [`Skb::socket`] makes.
+    /// The state of the packet's flow, without the call that [`Skb::socket`] makes: the helper refuses
+    /// request and time-wait sockets itself.
     #[inline(always)]
     pub fn flow(self) -> Option<&'static mut Flow> {
         // SAFETY: the context is the program's argument, and `sk` is tested.
@@ -55,8 +55,7 @@ impl Skb {
     /// The full socket behind the packet; none for request and time-wait sockets.
     #[inline(always)]
     pub fn socket(self) -> Option<Socket> {
-        // SAFETY: the context is the program's argument; `sk` is tested before the helper, and the
-        // helper's answer before anyone uses it.
+        // SAFETY: the context is the program's argument; `sk` and the helper's answer are tested.
         unsafe {
             let sk = (*self.0).__bindgen_anon_2.sk;
             if sk.is_null() {
@@ -93,14 +92,13 @@ impl Skb {
         unsafe { (*self.0).ifindex == 1 || (*self.0).ingress_ifindex == 1 }
     }
 
-    /// Where the kernel keeps the packet's socket. The way through a map's value makes a number of
-    /// what the verifier will not calculate with.
+    /// Where the kernel keeps the packet's socket. In a map's value the pointer becomes a number.
     #[inline(always)]
     pub fn socket_address(self, room: &mut u64) -> u64 {
         // SAFETY: the room is eight bytes, and a pointer is eight bytes.
         unsafe {
-            let room = core::ptr::from_mut(room);
-            room.cast::<*mut bpf_sock>().write_volatile((*self.0).__bindgen_anon_2.sk);
+            let room = &raw mut *room;
+            room.cast().write_volatile((*self.0).__bindgen_anon_2.sk);
             room.read_volatile()
         }
     }
@@ -112,14 +110,18 @@ impl Skb {
         unsafe { (*self.0).cb[index & 3] }
     }
 
-    /// Up to `CHUNK` payload bytes from `offset` on, and how many of them are the packet's.
+    /// The bytes from `offset` to `end`, up to `N`, which is a power of two; and how many they are.
     #[inline(always)]
-    pub fn chunk(self, offset: u64, end: u64, buffer: &mut [u8; CHUNK]) -> Option<usize> {
+    pub fn chunk<const N: usize>(
+        self,
+        offset: u64,
+        end: u64,
+        buffer: &mut [u8; N],
+    ) -> Option<usize> {
         let left = end.wrapping_sub(offset);
-        let len = if left > CHUNK as u64 { CHUNK as u64 } else { left };
-        // `n & mask` alone may be 0, which older verifiers refuse as a length: 5.10 does not raise
-        // the lower bound of a register that was compared with 0.
-        let len = (len.wrapping_sub(1) & (CHUNK as u64 - 1)) + 1;
+        let len = if left > N as u64 { N as u64 } else { left };
+        // `n & mask` alone may be 0, a length that 5.10 refuses even behind a comparison with 0.
+        let len = (len.wrapping_sub(1) & (N as u64 - 1)) + 1;
         // SAFETY: `len` is within the buffer.
         let failed = unsafe {
             generated::bpf_skb_load_bytes(
@@ -129,10 +131,10 @@ impl Skb {
                 len as u32,
             )
         };
-        if failed == 0 { Some(len as usize) } else { None }
+        (failed == 0).then_some(len as usize)
     }
 
-    /// Loads a piece of at most `PIECE` bytes to its place in a name; both numbers are masked.
+    /// Loads a piece of at most `PIECE` bytes to its place in a name.
     #[inline(always)]
     pub fn name_piece(self, offset: u32, len: u32, name: &mut [u8; NAME_ROOM], at: u32) -> bool {
         let len = (len.wrapping_sub(1) & (PIECE - 1)) + 1;
@@ -140,15 +142,6 @@ impl Skb {
         unsafe {
             let to = name.as_mut_ptr().add(at as usize & 255);
             generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0
-        }
-    }
-
-    /// Copies bytes of the packet to where they are wanted; leaves it as it is if they are missing.
-    #[inline(always)]
-    pub fn load_into<const N: usize>(self, offset: u32, to: &mut [u8; N]) {
-        // SAFETY: the helper writes at most `N` bytes.
-        unsafe {
-            generated::bpf_skb_load_bytes(self.0.cast(), offset, to.as_mut_ptr().cast(), N as u32);
         }
     }
 
@@ -163,8 +156,7 @@ impl Skb {
     #[inline(always)]
     pub fn load<T: Plain>(self, offset: u32) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: the helper fills all of the value or fails, and then it is not read; any bytes are
-        // a value of a plain type.
+        // SAFETY: the helper fills all of the value, for which any bytes will do, or fails.
         unsafe {
             let to = value.as_mut_ptr().cast();
             if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, size_of::<T>() as u32) == 0
@@ -183,9 +175,8 @@ impl Skb {
         if offset > HEADERS_END {
             return None;
         }
-        // SAFETY: `data` and `data_end` are the context's, and the comparison is what the verifier
-        // asks for before it allows a read. The stack keeps IP headers on a 4-byte border
-        // (NET_IP_ALIGN), and extension headers come in multiples of 8.
+        // SAFETY: `data` and `data_end` are the context's, and the verifier asks for the comparison.
+        // IP headers are on a 4-byte border (NET_IP_ALIGN), extension headers multiples of 8.
         unsafe {
             let start = (*self.0).data as usize + offset as usize;
             if start + size_of::<T>() <= (*self.0).data_end as usize {
@@ -210,8 +201,7 @@ impl Chunk {
         Self(MaybeUninit::uninit())
     }
 
-    /// The room, with every byte zero: a helper's variable length initialises nothing in the eyes
-    /// of the verifier.
+    /// The room, zeroed: in the verifier's eyes a helper's variable length initialises nothing.
     #[inline(always)]
     pub fn zeroed(&mut self) -> &mut [u8; CHUNK] {
         let words = self.0.as_mut_ptr().cast::<u64>();
@@ -259,17 +249,14 @@ impl Socket {
     /// Takes the flow's state away.
     #[inline(always)]
     pub fn forget_flow(self) {
+        let map = (&raw const FLOWS).cast_mut().cast();
         // SAFETY: the map is a socket storage; a socket without a value is an error code.
-        unsafe {
-            let map = (&raw const FLOWS).cast_mut().cast();
-            generated::bpf_sk_storage_delete(map, self.0.cast());
-        }
+        unsafe { generated::bpf_sk_storage_delete(map, self.0.cast()) };
     }
 
     #[inline(always)]
     fn storage<T>(self, map: *const c_void, flags: u64) -> Option<&'static mut T> {
-        // SAFETY: every caller names a socket storage of `T`; the answer is null or one of its
-        // values, which lives at least as long as the program runs (RCU).
+        // SAFETY: the map is a socket storage of `T`; its values outlive the program (RCU).
         unsafe {
             let (map, sk) = (map.cast_mut(), self.0.cast());
             let value = generated::bpf_sk_storage_get(map, sk, core::ptr::null_mut(), flags);
@@ -277,8 +264,7 @@ impl Socket {
         }
     }
 
-    /// Whether this is a socket of the kernel's own TCP. A raw one may name TCP as its protocol too,
-    /// and then writes what segments it likes.
+    /// Whether this is a socket of the kernel's own TCP: a raw one may name TCP as its protocol too.
     #[inline(always)]
     pub fn is_tcp(self) -> bool {
         // SAFETY: a full socket, checked when it was made.
@@ -289,21 +275,20 @@ impl Socket {
 /// A map's value, if there is one, to be changed in place.
 #[inline(always)]
 pub fn value<T>(slot: Option<*mut T>) -> Option<&'static mut T> {
-    // SAFETY: a pointer that a map of `T` has just given out, whose value outlives the program (RCU);
-    // what several CPUs write at once is integers and bytes, of which any mixture is a value.
+    // SAFETY: a map of `T` has just given it out, its value outlives the program (RCU), and it is
+    // made of integers and bytes, of which any mixture that several CPUs write is a value.
     unsafe { slot.and_then(|slot| slot.as_mut()) }
 }
 
-/// A number in a map as it is now: other functions change it, which the compiler does not see, since
-/// they find their way to it on their own.
+/// A number in a map as it is now: other functions change it, which the compiler does not see.
 #[inline(always)]
 pub fn look(number: &u32) -> u32 {
     // SAFETY: a reference is valid for reading.
     unsafe { core::ptr::from_ref(number).read_volatile() }
 }
 
-/// Reads a `sock_addr` context. `v6` tells which fields the hook may read; `::ffff:a.b.c.d`, which
-/// comes through the IPv6 hooks, is in the form of its IPv4 address already.
+/// Reads a `sock_addr` context; `v6` tells which fields the hook may read. `::ffff:a.b.c.d`, which
+/// comes through the IPv6 hooks, is in its IPv4 address' form already.
 #[inline(always)]
 pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
     let ctx: *mut bpf_sock_addr = ctx.sock_addr;
@@ -335,8 +320,7 @@ pub fn created_cookie(ctx: &SockContext) -> u64 {
 #[inline(always)]
 pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
     let mut owner = Owner::default();
-    // SAFETY: helpers without pointers, or with one to `comm` and its size; the kernel reads go
-    // through `bpf_probe_read_kernel`, which fails instead of faulting.
+    // SAFETY: helpers without pointers, or with one to `comm` and its size.
     unsafe {
         owner.cgroup = generated::bpf_get_current_cgroup_id();
         owner.tgid = (generated::bpf_get_current_pid_tgid() >> 32) as u32;
@@ -351,7 +335,7 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
     owner
 }
 
-/// Whether the calling task is in a cgroup or below it, given its depth under the root.
+/// Whether the calling task is in a cgroup, given its depth under the root, or below it.
 #[inline(always)]
 pub fn caller_is_within(cgroup: u64, depth: u32) -> bool {
     // SAFETY: no pointers; 0 where the task's cgroup has no ancestor so deep.
@@ -370,19 +354,18 @@ pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     value
 }
 
-/// Adds one to a per-CPU counter of outcomes. Plain load and store, because this is on the path of
-/// every packet: a softirq that interrupts a program on the same CPU between the two loses one.
+/// Adds one to a per-CPU counter of outcomes, by load and store, as befits the path of every packet: a
+/// softirq between the two loses one.
 #[inline(always)]
 pub fn increment(slot: *mut u64) {
     // SAFETY: a value of a per-CPU array of `u64`.
     unsafe { *slot = (*slot).wrapping_add(1) };
 }
 
-/// Adds one to a per-CPU counter of losses: exact, a locked addition (5 ns) on a path that is rare.
+/// Adds one to a per-CPU counter, exactly: a locked addition (5 ns) on a path that is rare.
 #[inline(always)]
 pub fn increment_exactly(slot: *mut u64) {
-    // SAFETY: a value of a per-CPU array of `u64`. The compiler knows no atomic addition for BPF;
-    // the kernel does, since 3.18.
+    // SAFETY: a value of a per-CPU array of `u64`. The kernel knows this addition since 3.18.
     unsafe {
         core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) slot, in(reg) 1_u64, options(nostack));
     }
@@ -395,8 +378,7 @@ pub fn now() -> u64 {
     unsafe { generated::bpf_ktime_get_ns() }
 }
 
-/// A reserved event, written in place. Every byte is zero before the fields are set: the record
-/// goes to userspace whole.
+/// A reserved event, every byte of it zero: the record goes to userspace whole.
 #[inline(always)]
 pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
     zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
@@ -407,7 +389,7 @@ pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
 /// Copies a name into an event.
 #[inline(always)]
 pub fn name(slot: &NameSlot, event: &mut Event) {
-    let (from, to) = (slot.name.as_ptr().cast::<u64>(), event.excerpt.as_mut_ptr().cast::<u64>());
+    let (from, to) = (slot.name.as_ptr().cast::<u64>(), (&raw mut event.excerpt).cast::<u64>());
     let mut index = 0;
     while index < EXCERPT / 8 {
         // SAFETY: both rooms have the words, at a multiple of eight. Volatile: see `zero`.
@@ -415,19 +397,4 @@ pub fn name(slot: &NameSlot, event: &mut Event) {
         index += 1;
     }
     event.excerpt_len = (slot.len & 0xff) as u16;
-}
-
-/// Copies the payload's beginning into an event.
-#[inline(always)]
-pub fn excerpt(skb: Skb, payload: u32, len: u32, event: &mut Event) {
-    let len = if len > EXCERPT as u32 { EXCERPT as u32 } else { len };
-    let len = (u64::from(len).wrapping_sub(1) & (EXCERPT as u64 - 1)) + 1;
-    // SAFETY: `len` is within the excerpt.
-    let failed = unsafe {
-        let to = event.excerpt.as_mut_ptr().cast();
-        generated::bpf_skb_load_bytes(skb.0.cast(), payload, to, len as u32)
-    };
-    if failed == 0 {
-        event.excerpt_len = len as u16;
-    }
 }

@@ -6,7 +6,7 @@ mod status;
 
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Shared};
-pub use status::{AtStart, Outcomes, Status};
+pub use status::{AtStart, LearnedFigures, Outcomes, Status};
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
 use crate::policy::Judge;
 
-use super::status::AtStart;
+use super::status::{AtStart, LearnedFigures};
 
 /// Sockets whose handshake is remembered.
 const NOISE: usize = 4096;
@@ -44,6 +44,8 @@ pub struct About {
     pub signatures: SignatureFigures,
     /// What was wrong with the last signatures, when they were refused.
     pub signature_error: Option<String>,
+    /// What is known of policies' names; `None` while there are none.
+    pub learned: Option<LearnedFigures>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
 }

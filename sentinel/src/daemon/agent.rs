@@ -13,9 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
+use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names};
 use super::reader::{Records, read};
-use super::{sampler, survey};
+use super::{learning, sampler, survey};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::{Datapath, PolicySet};
@@ -71,6 +72,8 @@ pub struct Agent {
     servers: Servers,
     /// Ends the sampler when it is dropped.
     sampler: std::sync::mpsc::Sender<()>,
+    /// Has new servers believed; ends the thread that looks after them when it is dropped.
+    pub(super) learning: std::sync::mpsc::Sender<Sources>,
 }
 
 /// What an agent did, for its last line.
@@ -107,6 +110,7 @@ impl Agent {
             feeds: policy.feeds.feeds().to_vec(),
             signatures: figures(number, &signatures),
             signature_error: None,
+            learned: None,
             at_start: None,
         };
         metrics.set_signatures(&about.signatures);
@@ -137,6 +141,7 @@ impl Agent {
         survey::start(&shared, &inputs)?;
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
+        let learning = learning::start(&shared, &config)?;
         shared.set_not_ready(None);
         warn(policy.warning.as_deref());
         let policy = policy.set;
@@ -153,6 +158,7 @@ impl Agent {
             engine,
             servers,
             sampler,
+            learning,
         })
     }
 
@@ -178,7 +184,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop(self.sampler);
+        drop((self.sampler, self.learning));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {

@@ -2,6 +2,7 @@
 
 mod agent;
 mod announce;
+mod learning;
 mod prepare;
 mod reader;
 mod reload;

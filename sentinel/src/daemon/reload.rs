@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::agent::{Agent, judge, policy_names, same_wiring, warn};
+use super::learning::Sources;
 use super::prepare::{
     PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, prepare_policy,
     prepare_signatures,
@@ -40,6 +41,8 @@ impl Agent {
                 "cgroup, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
+        // The thread lives as long as the agent.
+        let _ = self.learning.send(Sources::of(&config));
         self.config = config;
     }
 

@@ -1,6 +1,6 @@
 //! The loaded programs and their maps.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,10 +15,9 @@ use aya_log::EbpfLogger;
 use bytes::Bytes;
 use ipnet::IpNet;
 use rustix::rand::GetRandomFlags;
-use sentinel_common::config::{Config, Learning, Modes, Switch};
+use sentinel_common::config::{Config, Modes, Switch};
 use sentinel_common::event::ABI_VERSION;
 use sentinel_common::flow::Flow;
-use sentinel_common::learn::NameRuleKey;
 use sentinel_common::limits::MAX_PREFIXES;
 use sentinel_common::names::NameKey;
 use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
@@ -28,21 +27,20 @@ use sentinel_common::verdict::COUNTERS;
 use super::names::Names;
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, ServerName, attach, feeds,
-    learned, names, object, offsets, platform, sockets,
+    learning, object, offsets, platform, sockets,
 };
 use crate::feed::FeedSet;
-use crate::names::{Holding, Opens, Pattern, Swept};
-use crate::watch::clock;
+use crate::names::{Opens, Pattern, Swept};
 
 /// Feeds that take longer than this to write are worth a line.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The programs in this kernel. Dropping it detaches them.
 pub struct Kernel {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     cgroup: PathBuf,
     attachments: Vec<Attachment>,
-    config: Config,
+    pub(super) config: Config,
     /// Prefixes in each slot of the trie, to be removed before the slot is written again.
     resident: [Vec<Key<PrefixKey>>; 2],
     /// What the maps of the feeds hold.
@@ -50,7 +48,7 @@ pub struct Kernel {
     /// They hold parts of two sets: a refusal could not be undone.
     torn: bool,
     /// What the maps of names hold.
-    names: Names,
+    pub(super) names: Names,
 }
 
 impl Kernel {
@@ -65,7 +63,7 @@ impl Kernel {
             abi_version: ABI_VERSION,
             offsets: offsets::find(),
             name_key: name_key()?,
-            learning: learning(),
+            learning: learning::at_start(),
             ..Config::default()
         };
         let mut kernel = Self {
@@ -165,40 +163,7 @@ impl Kernel {
         self.config.switch()
     }
 
-    /// What policies allow by name, under numbers of [`Datapath::add_patterns`], into a slot of the
-    /// policy sets.
-    ///
-    /// # Errors
-    /// When the kernel refuses a rule.
-    pub fn write_name_rules(
-        &mut self,
-        slot: u32,
-        rules: &BTreeMap<NameRuleKey, PrefixRules>,
-    ) -> Result<(), DatapathError> {
-        names::write_rules(&mut self.ebpf, slot, rules)
-    }
-
-    /// How long what is learned from now on holds.
-    ///
-    /// # Errors
-    /// When the kernel refuses the configuration.
-    pub fn set_holding(&mut self, holding: Holding) -> Result<(), DatapathError> {
-        let Holding { floor, ceiling, grace } = holding;
-        self.config.learning = Learning { floor, ceiling, grace, ..self.config.learning };
-        let now = self.switch();
-        self.switch_to(now)
-    }
-
-    /// Tells the programs whether there is anything to learn, and to judge by.
-    fn tell_learning(&mut self) -> Result<(), DatapathError> {
-        let judges = u32::from(self.names.has_patterns()) * Learning::JUDGES;
-        let teaches = if self.names.has_resolvers() { judges / 2 } else { 0 };
-        self.config.learning.on = judges | teaches;
-        let now = self.switch();
-        self.switch_to(now)
-    }
-
-    fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
+    pub(super) fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
         let config = Config { switch: switch.0, ..self.config };
         let mut map: Array<_, Config> = self.map("CONFIG")?;
         map.set(0, config, 0)
@@ -207,7 +172,7 @@ impl Kernel {
         Ok(())
     }
 
-    fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
+    pub(super) fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
     where
         T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
     {
@@ -216,7 +181,7 @@ impl Kernel {
     }
 
     /// Returns when every program that runs now has ended.
-    fn wait_for_programs(&mut self) -> Result<(), DatapathError> {
+    pub(super) fn wait_for_programs(&mut self) -> Result<(), DatapathError> {
         let refused = |error: MapError| DatapathError::map("GRACE", "an update", &error);
         let marker = Array::<MapData, u32>::create(1, 0).map_err(refused)?;
         let mut grace: ArrayOfMaps<&mut MapData, Array<MapData, u32>> = self.map("GRACE")?;
@@ -282,14 +247,6 @@ impl Kernel {
         }
         outcome
     }
-}
-
-/// How long answers hold, and where this host's own resolver may be.
-fn learning() -> Learning {
-    let Holding { floor, ceiling, grace } = Holding::default();
-    let netns = std::fs::metadata("/proc/self/ns/net").map_or(0, |namespace| namespace.ino());
-    let netns = u32::try_from(netns).unwrap_or(0);
-    Learning { on: 0, side: 0, netns, floor, ceiling, grace }
 }
 
 /// A secret for this run.
@@ -365,34 +322,23 @@ impl Datapath for Kernel {
     }
 
     fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
-        let done = self.names.set_resolvers(&mut self.ebpf, servers);
-        self.tell_learning()?;
-        done
+        self.trust(servers)
     }
 
     fn add_patterns(&mut self, patterns: &[(Pattern, Opens)]) -> Result<Vec<u32>, DatapathError> {
-        let numbers = self.names.add(&mut self.ebpf, self.config.name_key, patterns);
-        self.tell_learning()?;
-        numbers
+        self.look_for(patterns)
     }
 
     fn retain_patterns(&mut self, patterns: &BTreeSet<Pattern>) -> Result<(), DatapathError> {
-        let done = self.names.retain(&mut self.ebpf, self.config.name_key, patterns);
-        self.tell_learning()?;
-        done
+        self.look_only_for(patterns)
+    }
+
+    fn has_patterns(&self) -> bool {
+        self.names.has_patterns()
     }
 
     fn sweep(&mut self, alive: &HashSet<IpAddr>) -> Result<Swept, DatapathError> {
-        let left = self.config.learning.side;
-        self.config.learning.side = left ^ 1;
-        let now = self.switch();
-        self.switch_to(now)?;
-        // From here on nobody writes to the side left behind, and everyone looks at it first.
-        self.wait_for_programs()?;
-        let patterns = self.names.numbers();
-        let now = clock::now().now;
-        let holds = learned::Holds { now, patterns: &patterns, alive };
-        learned::sweep(self.map("LEARNED")?, left, &holds)
+        self.sweep_learned(alive)
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

@@ -9,6 +9,7 @@ mod error;
 mod feeds;
 mod kernel;
 mod learned;
+mod learning;
 mod names;
 mod object;
 mod offsets;
@@ -90,6 +91,9 @@ pub trait Datapath: Send {
     /// # Errors
     /// When the kernel refuses a removal.
     fn retain_patterns(&mut self, patterns: &BTreeSet<Pattern>) -> Result<(), DatapathError>;
+
+    /// Whether there are patterns in force.
+    fn has_patterns(&self) -> bool;
 
     /// Takes away what was learned and no longer holds: its time is over and none of these
     /// addresses, to which connections are open, is meant. What holds is found throughout.

@@ -9,9 +9,10 @@
 
 mod signatures;
 
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read, Write};
 use std::mem::offset_of;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,7 @@ use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet, ServerN
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
 use sentinel::feed::FeedSet;
+use sentinel::names::{Opens, Pattern, Shared, Swept};
 use sentinel_common::event::{Event, Kind};
 use sentinel_common::flow::{Flow, Owner};
 use sentinel_common::signature::Signatures;
@@ -39,6 +41,7 @@ struct Told {
     policies: Vec<PolicySet>,
     feeds: Vec<Arc<FeedSet>>,
     detached: bool,
+    resolvers: BTreeSet<IpAddr>,
     refuses: bool,
 }
 
@@ -50,6 +53,29 @@ impl Datapath for Fake {
         told.rules = signatures.rules_used;
         told.sets += 1;
         Ok(told.sets)
+    }
+
+    fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
+        self.0.lock().unwrap().resolvers.clone_from(servers);
+        Ok(())
+    }
+
+    fn add_patterns(&mut self, patterns: &[(Pattern, Opens)]) -> Result<Vec<u32>, DatapathError> {
+        Ok((1..).take(patterns.len()).collect())
+    }
+
+    fn retain_patterns(&mut self, _: &BTreeSet<Pattern>) -> Result<(), DatapathError> {
+        Ok(())
+    }
+
+    fn has_patterns(&self) -> bool {
+        true
+    }
+
+    fn sweep(&mut self, _: &HashSet<IpAddr>) -> Result<Swept, DatapathError> {
+        let address = IpAddr::from([203, 0, 113, 1]);
+        let shared = vec![Shared { address, patterns: vec![1, 2] }];
+        Ok(Swept { known: 3, removed: 0, shared })
     }
 
     fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
