@@ -60,8 +60,9 @@ pub extern "C" fn read_names(ctx: *mut __sk_buff, direction: u64) -> u32 {
     let mut offset = brief.payload().wrapping_add(opened);
     let mut round = 0;
     while round < ROUNDS {
-        offset = offset.wrapping_add(step_through(ctx, u64::from(offset), key, direction & 1));
-        if offset >= skb.len() {
+        let taken = step_through(ctx, u64::from(offset), key, direction & 1);
+        offset = offset.wrapping_add(taken);
+        if taken == 0 || offset >= skb.len() {
             break;
         }
         round += 1;

@@ -50,18 +50,24 @@ impl Names {
         wanted: &[(Pattern, Opens)],
     ) -> Result<Vec<u32>, DatapathError> {
         let mut map: HashMap<&mut MapData, u64, FqdnEntry> = open(ebpf, FQDNS)?;
-        let mut numbers = Vec::with_capacity(wanted.len());
+        let mut merged: BTreeMap<&Pattern, Opens> = BTreeMap::new();
         for (pattern, opens) in wanted {
+            let all = merged.entry(pattern).or_default();
+            *all = all.or(*opens);
+        }
+        for (pattern, opens) in merged {
             let known = self.patterns.get(pattern).copied();
             let number = known.map_or_else(|| self.last.saturating_add(1), |(number, _)| number);
-            if known != Some((number, *opens)) {
-                write(&mut map, key, pattern, number, *opens)?;
+            if known != Some((number, opens)) {
+                write(&mut map, key, pattern, number, opens)?;
                 self.last = self.last.max(number);
-                self.patterns.insert(pattern.clone(), (number, *opens));
+                self.patterns.insert(pattern.clone(), (number, opens));
             }
-            numbers.push(number);
         }
-        Ok(numbers)
+        let number = |(pattern, _): &(Pattern, Opens)| {
+            self.patterns.get(pattern).map_or(0, |(number, _)| *number)
+        };
+        Ok(wanted.iter().map(number).collect())
     }
 
     /// Takes out every pattern but these.

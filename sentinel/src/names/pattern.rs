@@ -25,6 +25,14 @@ pub struct Opens {
     pub local: bool,
 }
 
+impl Opens {
+    /// What either opens: the same pattern of several policies is one pattern.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self { private: self.private || other.private, local: self.local || other.local }
+    }
+}
+
 /// Why something is no pattern of names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
