@@ -45,7 +45,17 @@ pub const fn is_loopback(address: &Address) -> bool {
 
 /// The address as two numbers: one comparison each instead of eight.
 #[inline(always)]
-const fn halves(address: &Address) -> (u64, u64) {
+#[must_use]
+pub const fn halves(address: &Address) -> (u64, u64) {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
     (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p]))
+}
+
+/// The address of these two numbers.
+#[inline(always)]
+#[must_use]
+pub const fn from_halves(high: u64, low: u64) -> Address {
+    let [a, b, c, d, e, f, g, h] = high.to_be_bytes();
+    let [i, j, k, l, m, n, o, p] = low.to_be_bytes();
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }

@@ -5,7 +5,7 @@ use crate::verdict::Mode;
 /// What each kind of finding leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modes {
-    /// A destination that the allowlist does not name; `Off` without an allowlist.
+    /// A destination that no policy allows: the strictest mode of all policies, `Off` without any.
     pub egress: Mode,
     /// A mining-pool message.
     pub stratum: Mode,
@@ -21,11 +21,23 @@ impl Modes {
         Self { egress: Mode::Off, stratum: Mode::Off, names: Mode::Off, peer_to_peer: Mode::Off };
 }
 
+/// Which policies are in force, and what they are about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policies {
+    /// Their slot, 0 or 1.
+    pub slot: u8,
+    /// Some are about workloads.
+    pub by_workload: bool,
+    /// Some are about what comes in.
+    pub on_ingress: bool,
+}
+
 /// What is in force, in one word: userspace replaces it in one aligned store and a program loads it
 /// once, so no packet is judged by half of one policy and half of another.
 ///
 /// Bits 0..32 the generation, 32..40 two bits for each of [`Modes`] in the order of its fields,
-/// 40..48 the allowlist's slot, 48..64 the number of the signature set, whose slot is its lowest
+/// 40 the slot of the policies, 41 whether some are about workloads, 42 whether some are about what
+/// comes in, 48..64 the number of the signature set, whose slot is its lowest
 /// bit. A set is put in force every two seconds at most, so its number comes round after a day and a
 /// half of nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,14 +47,16 @@ impl Switch {
     /// Packs what is to be in force.
     #[inline(always)]
     #[must_use]
-    pub const fn new(generation: u32, modes: Modes, policy_slot: u8, signatures: u32) -> Self {
+    pub const fn new(generation: u32, modes: Modes, policies: Policies, signatures: u32) -> Self {
         Self(
             generation as u64
                 | (modes.egress as u64) << 32
                 | (modes.stratum as u64) << 34
                 | (modes.names as u64) << 36
                 | (modes.peer_to_peer as u64) << 38
-                | (policy_slot as u64) << 40
+                | (policies.slot as u64 & 1) << 40
+                | (policies.by_workload as u64) << 41
+                | (policies.on_ingress as u64) << 42
                 | (signatures as u64) << 48,
         )
     }
@@ -94,11 +108,40 @@ impl Switch {
         mode((self.0 >> 38) as u8 & 3)
     }
 
-    /// Slot of the allowlist, 0 or 1.
+    /// Slot of the policies, 0 or 1.
     #[inline(always)]
     #[must_use]
     pub const fn policy_slot(self) -> u8 {
-        (self.0 >> 40) as u8
+        (self.0 >> 40) as u8 & 1
+    }
+
+    /// The policies in force.
+    #[inline(always)]
+    #[must_use]
+    pub const fn policies(self) -> Policies {
+        let (by_workload, on_ingress) = (self.by_workload(), self.on_ingress());
+        Policies { slot: self.policy_slot(), by_workload, on_ingress }
+    }
+
+    /// Whether some policies are about workloads: then a packet's cgroup is asked for.
+    #[inline(always)]
+    #[must_use]
+    pub const fn by_workload(self) -> bool {
+        self.0 >> 41 & 1 == 1
+    }
+
+    /// Whether some policies are about what comes in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn on_ingress(self) -> bool {
+        self.0 >> 42 & 1 == 1
+    }
+
+    /// The same with another mode for mining-pool messages: that of one workload.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_stratum(self, wire: u8) -> Self {
+        Self(self.0 & !(3 << 34) | (wire as u64 & 3) << 34)
     }
 
     /// Number of the signature set, 16 bits: a direction read by another one begins to recognise
@@ -240,6 +283,8 @@ pub struct OwnerSlot {
     pub outbound: u64,
     /// Its owner.
     pub owner: crate::flow::Owner,
+    /// The cgroup it was made in, which policy is about; 0 where nobody saw it being made.
+    pub cgroup: u64,
 }
 
 const _: () = assert!(size_of::<Config>() == 24 + 8 + 56 + 16 + 24);

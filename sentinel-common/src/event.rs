@@ -7,14 +7,14 @@ use crate::limits::EXCERPT;
 use crate::verdict::wire_enum;
 
 /// Changes whenever a record or a map's layout does: a loader refuses an object of another number.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 wire_enum! {
     /// What an event tells of.
     Kind {
         /// A mining-pool message on a flow.
         Stratum = 1 => "stratum",
-        /// A destination that the allowlist does not name.
+        /// A destination that no policy allows.
         Egress = 2 => "egress",
         /// A socket that began to listen.
         Listen = 3 => "listen",
@@ -28,6 +28,8 @@ wire_enum! {
         PeerToPeer = 7 => "peer_to_peer",
         /// What may be mining and cannot be read.
         Suspicion = 8 => "suspicion",
+        /// A caller that no policy allows.
+        Ingress = 9 => "ingress",
     }
 }
 
@@ -79,7 +81,8 @@ pub struct Event {
     pub local_port: u16,
     /// The other end's port.
     pub remote_port: u16,
-    /// Number of the rule: of the signature set for `Stratum`, of the allowlist for `Egress`.
+    /// Number of the rule: of the signature set for `Stratum`; for `Egress` and `Ingress` the policy's
+    /// in the upper half and its rule's in the lower; of the feed where a feed speaks.
     pub rule: u32,
     /// Generation of the policy that judged.
     pub generation: u32,

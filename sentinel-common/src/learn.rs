@@ -113,10 +113,8 @@ const fn identity(address: &Address, pattern: u32) -> u64 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameRuleKey {
-    /// The policy set's slot, 0 or 1.
-    pub slot: u32,
-    /// The policy's index in the set.
-    pub policy: u32,
+    /// A [`crate::policy::Scope`].
+    pub scope: u32,
     /// The pattern's number.
     pub pattern: u32,
 }

@@ -33,14 +33,24 @@ pub const COMM: usize = 16;
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 /// Port ranges one allowlisted prefix may carry, those of the prefixes around it included.
 pub const MAX_PORT_RANGES: usize = 16;
-/// Prefixes an allowlist may hold; two sets are resident while one replaces the other.
+/// Prefixes that all policies may name together; two sets are resident.
 pub const MAX_PREFIXES: usize = 131_072;
+/// Policies of a set; number 0 stands for none.
+pub const MAX_POLICIES: usize = 4096;
+/// Policies on one workload.
+pub const MAX_POLICIES_PER_WORKLOAD: usize = 16;
+/// Cgroups that policies are chosen for; two sets are resident.
+pub const MAX_WORKLOADS: usize = 32_768;
+/// Depth of the cgroups among which the nearest known ancestor of an unknown one is looked for.
+pub const MAX_CGROUP_DEPTH: usize = 16;
 /// Domains that feeds may hold, all together.
 pub const MAX_FEED_DOMAINS: usize = 131_072;
 /// Addresses that feeds may hold, all together; and prefixes, likewise.
 pub const MAX_FEED_ADDRESSES: usize = 1_048_576;
 /// Sockets whose owner is remembered between `connect(2)` and the first byte.
 pub const OWNER_SLOTS: usize = 65_536;
+/// Peers of datagrams that are remembered, so that what they answer is known for a reply.
+pub const CALLED_PEERS: usize = 65_536;
 /// Flows whose state a replay may hold at a time.
 pub const REPLAY_FLOWS: usize = 65_536;
 /// Bytes of the ring buffer that carries events to userspace.
@@ -51,6 +61,8 @@ const _: () = {
     assert!(SYMBOL_CLASSES.is_power_of_two() && SYMBOL_CLASSES <= 1 << 8);
     assert!(MAX_TOKENS <= u64::BITS as usize);
     assert!(MAX_RULES.is_power_of_two());
+    assert!(MAX_POLICIES.is_power_of_two() && MAX_POLICIES <= 1 << 16);
+    assert!(MAX_POLICIES_PER_WORKLOAD.is_power_of_two());
     assert!(INSPECTION_BUDGET < MESSAGE_BUDGET);
     assert!(CHUNK.is_power_of_two() && CHUNK <= 256);
     assert!(OWNER_SLOTS.is_power_of_two());

@@ -2,13 +2,9 @@
 
 use crate::address::{Address, from_v4};
 use crate::limits::MAX_EXTENSION_HEADERS;
-use crate::policy::{ICMPV6, Request, TCP, UDP};
+use crate::policy::{ICMP, ICMPV6, Request, SCTP, TCP, UDP, UDP_LITE};
 
-/// `IPPROTO_ICMP`.
-const ICMP: u8 = 1;
-/// `IPPROTO_SCTP`, `IPPROTO_UDPLITE`, `IPPROTO_DCCP`: ports stand where UDP has them.
-const SCTP: u8 = 132;
-const UDP_LITE: u8 = 136;
+/// `IPPROTO_DCCP`: ports stand where UDP has them, as they do for SCTP and UDP-Lite.
 const DCCP: u8 = 33;
 
 /// TCP's SYN bit (RFC 9293 section 3.1).
@@ -118,6 +114,9 @@ impl Packet {
 pub struct Brief(pub u64);
 
 impl Brief {
+    /// Of a packet whose headers cannot be read: no known protocol (255 is reserved), port or payload.
+    pub const UNREADABLE: Self = Self(0xffff << 32 | 0xff);
+
     /// Of a packet whose ports are known; `port` is the destination's.
     #[inline(always)]
     #[must_use]

@@ -35,7 +35,10 @@ pod!(
     crate::learn::LearnedKey,
     crate::learn::NameRuleKey,
     crate::names::NameSlot,
+    crate::policy::Binding,
+    crate::policy::PolicyTable,
     crate::policy::PrefixKey,
     crate::policy::PrefixRules,
+    crate::policy::WorkloadKey,
     Signatures,
 );

@@ -101,6 +101,12 @@ wire_enum! {
         NoiseHandshake = 13 => "noise_handshake",
         /// A flow that cannot be read behaves like a miner's: a score, no proof.
         EncryptedMining = 14 => "encrypted_mining",
+        /// A rule of a policy denies it.
+        Denied = 15 => "denied",
+        /// The workload's cgroup is new, and may reach nothing before policies are chosen for it.
+        UnknownWorkload = 16 => "unknown_workload",
+        /// Headers that let a packet end elsewhere than its destination says (a source route).
+        SourceRoute = 17 => "source_route",
     }
 }
 

@@ -1,45 +1,66 @@
-//! `decide` against its own description, read word by word.
+//! The decision against its own description, read word by word.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use proptest::prelude::*;
-use sentinel_common::address::{Address, from_v4, is_loopback};
-use sentinel_common::limits::MAX_PORT_RANGES;
+use sentinel_common::address::{Address, from_halves, from_v4, halves, is_loopback};
+use sentinel_common::flow::Direction;
+use sentinel_common::limits::{MAX_POLICIES_PER_WORKLOAD, MAX_PORT_RANGES};
 use sentinel_common::policy::{
-    Decision, ICMPV6, PortRange, PrefixRules, Request, TCP, UDP, decide, needs_lookup,
+    ANY_PORT, DENY, Decision, ICMPV6, Match, PolicyHead, PortRange, PrefixRules, Request, TCP,
+    Tally, UDP, needs_lookup,
 };
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-/// The precedence written above `decide`, as a list of cases.
-fn naive(request: &Request, mode: Mode, rules: Option<&PrefixRules>) -> Decision {
-    let allowed = |reason, rule| Decision { verdict: Verdict::Allowed, reason, rule };
-    if mode == Mode::Off {
-        return allowed(Reason::Unremarkable, 0);
-    }
+/// What one policy says, as a test's author writes it down.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    mode: Mode,
+    isolates: bool,
+    allows: Option<u16>,
+    denies: Option<u16>,
+}
+
+/// The precedence written above `Tally::decide`, as a list of cases: verdict, reason, and the first
+/// policy that says it.
+fn naive(request: &Request, said: &[Said]) -> (Verdict, Reason, Option<usize>) {
     if is_loopback(&request.remote) {
-        return allowed(Reason::Loopback, 0);
+        return (Verdict::Allowed, Reason::Loopback, None);
     }
     if request.protocol == ICMPV6
         && [130, 131, 132, 133, 134, 135, 136, 137, 143].contains(&request.icmp_type)
     {
-        return allowed(Reason::Neighbour, 0);
+        return (Verdict::Allowed, Reason::Neighbour, None);
     }
-    let in_use = rules.map_or(&[][..], |rules| &rules.ranges[..rules.count as usize]);
-    let fitting =
-        in_use.iter().filter(|range| range.protocol == 0 || range.protocol == request.protocol);
-    for range in fitting {
-        let fits = match request.port {
-            None => range.any_port == 1,
-            Some(port) => range.any_port == 1 || (range.first..=range.last).contains(&port),
-        };
-        if fits {
-            return allowed(Reason::Allowlisted, range.rule);
-        }
+    let unnamed = if request.port.is_none() { Reason::Fragment } else { Reason::NotAllowlisted };
+    let first = |holds: &dyn Fn(&Said) -> bool| said.iter().position(holds);
+    let enforced = |one: &Said| one.mode == Mode::Enforce;
+    let audited = |one: &Said| one.mode == Mode::Audit;
+    let denied = first(&|one| enforced(one) && one.denies.is_some());
+    if denied.is_some() {
+        return (Verdict::Blocked, Reason::Denied, denied);
     }
-    Decision {
-        verdict: if mode == Mode::Audit { Verdict::Audited } else { Verdict::Blocked },
-        reason: if request.port.is_none() { Reason::Fragment } else { Reason::NotAllowlisted },
-        rule: 0,
+    let isolated = first(&|one| enforced(one) && one.isolates);
+    let allowed = first(&|one| enforced(one) && one.allows.is_some());
+    if isolated.is_some() && allowed.is_none() {
+        return (Verdict::Blocked, unnamed, isolated);
     }
+    let denied = first(&|one| audited(one) && one.denies.is_some());
+    if denied.is_some() {
+        return (Verdict::Audited, Reason::Denied, denied);
+    }
+    let isolated = first(&|one| audited(one) && one.isolates);
+    let allowed = allowed.or(first(&|one| audited(one) && one.allows.is_some()));
+    match (isolated, allowed) {
+        (Some(_), None) => (Verdict::Audited, unnamed, isolated),
+        (_, Some(_)) => (Verdict::Allowed, Reason::Allowlisted, allowed),
+        (None, None) => (Verdict::Allowed, Reason::Unremarkable, None),
+    }
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let rule = || prop::option::of(prop_oneof![1..4_u16, Just(u16::MAX)]);
+    (prop::sample::select(Mode::ALL), any::<bool>(), rule(), rule())
+        .prop_map(|(mode, isolates, allows, denies)| Said { mode, isolates, allows, denies })
 }
 
 fn address() -> impl Strategy<Value = Address> {
@@ -63,12 +84,12 @@ fn protocol() -> impl Strategy<Value = u8> {
 
 fn rules() -> impl Strategy<Value = PrefixRules> {
     let range =
-        (0u16..20, 0u16..20, prop::sample::select(vec![0, TCP, UDP, ICMPV6]), 0u8..2, any::<u16>())
-            .prop_map(|(first, last, protocol, any_port, rule)| PortRange {
+        (0u16..20, 0u16..20, prop::sample::select(vec![0, TCP, UDP, 1]), 0u8..4, 1..=u16::MAX)
+            .prop_map(|(first, last, protocol, flags, rule)| PortRange {
                 first,
                 last,
                 protocol,
-                any_port,
+                flags,
                 rule,
             });
     prop::collection::vec(range, 0..=MAX_PORT_RANGES).prop_map(|ranges| {
@@ -82,7 +103,7 @@ fn rules() -> impl Strategy<Value = PrefixRules> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn decides_as_described(
@@ -90,15 +111,53 @@ proptest! {
         protocol in protocol(),
         port in prop::option::of(0u16..20),
         icmp_type in prop_oneof![125u8..150, any::<u8>()],
-        mode in prop::sample::select(Mode::ALL),
-        rules in prop::option::of(rules()),
+        ingress in any::<bool>(),
+        said in prop::collection::vec(said(), 0..=MAX_POLICIES_PER_WORKLOAD),
     ) {
         let request = Request { remote, protocol, port, icmp_type };
-        let decision = decide(&request, mode, rules.as_ref());
-        prop_assert_eq!(decision, naive(&request, mode, rules.as_ref()));
-        if !needs_lookup(&request, mode) {
-            prop_assert_eq!(decision, decide(&request, mode, None));
+        let direction = if ingress { Direction::Ingress } else { Direction::Egress };
+        let mut tally = Tally::default();
+        for (place, one) in (0..).zip(&said) {
+            // What a policy says of the other direction does not count.
+            let isolates = u8::from(one.isolates) << direction as u8 | 2 >> direction as u8;
+            let head = PolicyHead { mode: one.mode as u8, isolates, ..PolicyHead::default() };
+            let found = Match::allow(one.allows.unwrap_or(0)).or(Match::deny(one.denies.unwrap_or(0)));
+            tally.add(place, head, direction, found);
         }
+        let decision = tally.decide(&request);
+        let place = (decision.place != Decision::NOBODY).then_some(usize::from(decision.place));
+        prop_assert_eq!((decision.verdict, decision.reason, place), naive(&request, &said));
+        if !needs_lookup(&request) {
+            prop_assert_eq!(decision, Tally::default().decide(&request));
+        }
+    }
+
+    #[test]
+    fn finds_the_first_rule_of_each_kind(
+        protocol in protocol(),
+        port in prop::option::of(0u16..20),
+        rules in rules(),
+    ) {
+        let request = Request { remote: [1; 16], protocol, port, icmp_type: 0 };
+        let asked = if protocol == ICMPV6 { 1 } else { protocol };
+        let fits = |range: &&PortRange| {
+            (range.protocol == 0 || range.protocol == asked)
+                && (range.flags & ANY_PORT != 0
+                    || port.is_some_and(|port| (range.first..=range.last).contains(&port)))
+        };
+        let in_use = || rules.ranges[..rules.count as usize].iter().filter(fits);
+        let first = |deny: bool| in_use().find(|range| (range.flags & DENY != 0) == deny);
+        let found = rules.find(&request);
+        prop_assert_eq!(found.allowing(), first(false).map_or(0, |range| range.rule));
+        prop_assert_eq!(found.denying(), first(true).map_or(0, |range| range.rule));
+    }
+
+    #[test]
+    fn words_hold_what_they_are_made_of(remote in any::<Address>(), protocol: u8, port: Option<u16>, icmp_type: u8) {
+        let request = Request { remote, protocol, port, icmp_type };
+        prop_assert_eq!(Request::unpack(request.pack(), remote), request);
+        let (high, low) = halves(&remote);
+        prop_assert_eq!(from_halves(high, low), remote);
     }
 }
 
@@ -115,12 +174,11 @@ fn loopback_and_unspecified_are_this_host() {
 }
 
 #[test]
-fn an_unused_range_allows_nothing() {
-    let rules =
-        PrefixRules { count: MAX_PORT_RANGES as u32, ranges: [PortRange::UNUSED; MAX_PORT_RANGES] };
+fn an_unused_range_says_nothing() {
+    let rules = PrefixRules { count: MAX_PORT_RANGES as u32, ..PrefixRules::NONE };
     for port in [None, Some(0), Some(1), Some(u16::MAX)] {
         let request =
             Request { remote: from_v4([192, 0, 2, 1]), protocol: TCP, port, icmp_type: 0 };
-        assert_eq!(decide(&request, Mode::Enforce, Some(&rules)).verdict, Verdict::Blocked);
+        assert_eq!(rules.find(&request), Match::NONE);
     }
 }

@@ -11,12 +11,12 @@ use sentinel_common::config::{Learning, Switch};
 use sentinel_common::dns;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::{self, Facts, Opening, Start};
-use sentinel_common::packet::{Packet, parse};
+use sentinel_common::packet::{Brief, Packet, parse};
 use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
-use crate::destination::{judge_feed, judge_packet, passes_by_name};
+use crate::destination::{called, judge_feed, judge_packet};
 use crate::dns::read_names;
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
@@ -61,12 +61,12 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
         in_message = flow.readers[direction as usize].is_in_message();
     }
     let Some(packet) = parse(&skb) else {
-        return unreadable(switch);
+        return unreadable(switch, skb, direction);
     };
+    let is_answer = is_answer(switch, skb, &packet, direction);
     if needs_judgement(switch, skb, &packet, direction)
-        && (config.learning.on & Learning::JUDGES == 0
-            || passes_by_name(skb.0, packet.brief().0) == 0)
-        && judge_packet(skb.0, packet.brief().0) == Verdict::Blocked as u32
+        && !is_answer
+        && judge_packet(skb.0, packet.brief().0, direction as u64) == Verdict::Blocked as u32
     {
         return DROP;
     }
@@ -114,22 +114,41 @@ fn reads(switch: Switch) -> bool {
     )
 }
 
-/// Headers that cannot be read cannot be judged: the mode of the allowlist decides.
+/// Headers that cannot be read name no port and no protocol: what only a rule on all of them allows.
 #[inline(always)]
-fn unreadable(switch: Switch) -> i32 {
-    let verdict = switch.egress().verdict();
-    count(Reason::Unreadable, verdict);
-    outcome(verdict as u8)
+fn unreadable(switch: Switch, skb: Skb, direction: Direction) -> i32 {
+    if !judges(switch, direction) {
+        count(Reason::Unreadable, Verdict::Allowed);
+        return PASS;
+    }
+    outcome(judge_packet(skb.0, Brief::UNREADABLE.0, direction as u64) as u8)
 }
 
-/// Whether a packet may go to a new destination. Of a TCP connection that is its SYN: replies on
-/// accepted connections are nobody's new destination. Everything else is judged packet by packet,
+/// Whether policies are about what goes this way.
+#[inline(always)]
+fn judges(switch: Switch, direction: Direction) -> bool {
+    match direction {
+        Direction::Egress => !matches!(switch.egress(), Mode::Off),
+        Direction::Ingress => switch.on_ingress(),
+    }
+}
+
+/// Whether a packet may go to a new destination, or come from a new caller. Of a TCP connection that is
+/// its SYN: what follows goes the way that was judged. Everything else is judged packet by packet,
 /// since the next one may go elsewhere.
 #[inline(always)]
 fn needs_judgement(switch: Switch, skb: Skb, packet: &Packet, direction: Direction) -> bool {
-    matches!(direction, Direction::Egress)
-        && !matches!(switch.egress(), Mode::Off)
+    judges(switch, direction)
         && (packet.opens_connection() || !skb.socket().is_some_and(|socket| socket.is_tcp()))
+}
+
+/// Whether a packet comes from where this socket has sent something: an answer, and nobody's call. Of
+/// what goes out it is noted where to.
+#[inline(always)]
+fn is_answer(switch: Switch, skb: Skb, packet: &Packet, direction: Direction) -> bool {
+    switch.on_ingress()
+        && packet.protocol != TCP
+        && called(skb.0, packet.brief().0, direction as u64) != 0
 }
 
 /// Whether the feeds are asked about a packet's destination: of a connection once. Datagrams are

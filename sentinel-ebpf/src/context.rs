@@ -98,9 +98,16 @@ impl Skb {
         // SAFETY: the room is eight bytes, and a pointer is eight bytes.
         unsafe {
             let room = &raw mut *room;
-            room.cast().write_volatile((*self.0).__bindgen_anon_2.sk);
+            room.cast::<*mut bpf_sock>().write_volatile((*self.0).__bindgen_anon_2.sk);
             room.read_volatile()
         }
+    }
+
+    /// Id of the ancestor of the socket's cgroup at a level, the root being 0; 0 where there is none.
+    #[inline(always)]
+    pub fn ancestor(self, level: i32) -> u64 {
+        // SAFETY: takes the context of this program type.
+        unsafe { generated::bpf_skb_ancestor_cgroup_id(self.0, level) }
     }
 
     /// Word `index` of the control buffer, which a test run sets.
@@ -335,11 +342,11 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
     owner
 }
 
-/// Whether the calling task is in a cgroup, given its depth under the root, or below it.
+/// The ancestor of the calling task's cgroup at a level, the root being 0; 0 where there is none.
 #[inline(always)]
-pub fn caller_is_within(cgroup: u64, depth: u32) -> bool {
-    // SAFETY: no pointers; 0 where the task's cgroup has no ancestor so deep.
-    unsafe { generated::bpf_get_current_ancestor_cgroup_id(depth as i32) == cgroup }
+pub fn caller_ancestor(level: i32) -> u64 {
+    // SAFETY: no pointers.
+    unsafe { generated::bpf_get_current_ancestor_cgroup_id(level) }
 }
 
 /// Reads kernel memory; zero where there is none.

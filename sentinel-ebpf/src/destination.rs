@@ -1,65 +1,27 @@
-//! Where a packet goes: the word of the allowlist and of the feeds on it, and what is remembered and
-//! told of a finding.
+//! Where a packet goes, or whom it is from: the word of the policies and of the feeds on it, and what is
+//! remembered and told of a finding.
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::maps::lpm_trie::Key;
 use sentinel_common::address::Address;
-use sentinel_common::config::{Config, Learning, Switch};
+use sentinel_common::config::{Config, Switch};
 use sentinel_common::event::Kind;
 use sentinel_common::feed;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect;
 use sentinel_common::packet::Brief;
-use sentinel_common::policy::{Decision, KEY_BITS, PrefixKey, Request, decide, needs_lookup};
-use sentinel_common::verdict::{Loss, Mode, Reason, Verdict};
+use sentinel_common::policy::Called;
+use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 use crate::context::{Skb, Socket, value};
 use crate::emit::{count, lose};
-use crate::learn::{asked_for, rule_by_name};
-use crate::maps::{CONFIG, FEED_ADDRESSES, FEED_PREFIXES, PREFIXES};
+use crate::maps::{CALLED, CONFIG, FEED_ADDRESSES, FEED_PREFIXES};
 use crate::owner::recall;
 use crate::tell::{Told, tell_packet};
+use crate::workload::{self, Finding};
 
 /// Bits of an address.
 const ADDRESS_BITS: u32 = 128;
-
-/// Looks a destination up in the allowlist in force, and decides.
-#[inline(always)]
-pub fn judge(request: &Request, mode: Mode, slot: u8) -> Decision {
-    if !needs_lookup(request, mode) {
-        return decide(request, mode, None);
-    }
-    let key = Key::new(KEY_BITS, PrefixKey { slot: [slot, 0, 0, 0], address: request.remote });
-    decide(request, mode, PREFIXES.get(&key))
-}
-
-/// The rule that allows a destination by a name that led there, or 0.
-#[inline(always)]
-pub fn named(config: &Config, request: &Request) -> u32 {
-    if config.learning.on & Learning::JUDGES == 0 {
-        return 0;
-    }
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = request.remote;
-    let (high, low) = ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]);
-    let (high, low) = (u64::from_ne_bytes(high), u64::from_ne_bytes(low));
-    rule_by_name(high, low, asked_for(request), u64::from(config.switch().policy_slot()))
-}
-
-/// Whether an outgoing packet, given its [`Brief`], may pass by a name: 1 if so. Global: see `reading`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn passes_by_name(ctx: *mut __sk_buff, brief: u64) -> u32 {
-    let Some(config) = CONFIG.get(0) else {
-        return 0;
-    };
-    let mut destination = [0; 16];
-    Skb(ctx).destination(&mut destination);
-    if named(config, &Brief(brief).request(destination)) == 0 {
-        return 0;
-    }
-    count(Reason::Allowlisted, Verdict::Allowed);
-    1
-}
 
 /// Looks a destination up in the feeds: the number of the one that names it. The precedence stands
 /// above [`feed::listing`].
@@ -92,29 +54,59 @@ pub extern "C" fn judge_feed(ctx: *mut __sk_buff, brief: u64) -> u32 {
         return Verdict::Allowed as u32;
     };
     let verdict = switch.names().verdict();
-    let decision = Decision { verdict, reason: Reason::PoolAddress, rule: number as u16 };
-    count(decision.reason, decision.verdict);
-    deny(skb, switch, socket, Brief(brief), &destination, decision);
-    decision.verdict as u32
+    let found = Finding { verdict, reason: Reason::PoolAddress, rule: number };
+    count(found.reason, found.verdict);
+    deny(skb, switch, socket, Brief(brief), &destination, Direction::Egress, found);
+    found.verdict as u32
 }
 
-/// Judges an outgoing packet, given its [`Brief`]; returns a [`Verdict`]. Global: see `reading`.
+/// Judges a packet by the policies on its socket's workload, given its [`Brief`] and its [`Direction`];
+/// returns a [`Verdict`]. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn judge_packet(ctx: *mut __sk_buff, brief: u64) -> u32 {
+pub extern "C" fn judge_packet(ctx: *mut __sk_buff, brief: u64, direction: u64) -> u32 {
     let skb = Skb(ctx);
     let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
         return Verdict::Allowed as u32;
     };
     let switch = config.switch();
-    let mut destination = [0; 16];
-    skb.destination(&mut destination);
-    let decision = judge(&Brief(brief).request(destination), switch.egress(), switch.policy_slot());
-    count(decision.reason, decision.verdict);
-    if !matches!(decision.verdict, Verdict::Allowed) {
-        deny(skb, switch, socket, Brief(brief), &destination, decision);
+    let mut remote = [0; 16];
+    let direction = if direction == 0 { Direction::Egress } else { Direction::Ingress };
+    match direction {
+        Direction::Egress => skb.destination(&mut remote),
+        Direction::Ingress => skb.source(&mut remote),
     }
-    decision.verdict as u32
+    let subject = if switch.by_workload() { workload::of_packet(ctx) } else { 0 };
+    let is_unknown = switch.by_workload() && subject != skb.cgroup();
+    let found = workload::judge(subject, is_unknown, direction, &Brief(brief).request(remote));
+    count(found.reason, found.verdict);
+    if !matches!(found.verdict, Verdict::Allowed) {
+        deny(skb, switch, socket, Brief(brief), &remote, direction, found);
+    }
+    found.verdict as u32
+}
+
+/// Remembers to whom a datagram goes; of one that comes in, 1 if one went there before. Global: see
+/// `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn called(ctx: *mut __sk_buff, brief: u64, direction: u64) -> u32 {
+    let skb = Skb(ctx);
+    let brief = Brief(brief);
+    let protocol = u32::from(brief.protocol()) << 16;
+    let (source, destination) = skb.ports(brief);
+    let mut peer = Called { cookie: skb.cookie(), remote: [0; 16], port: protocol, reserved: 0 };
+    if direction == Direction::Egress as u64 {
+        skb.destination(&mut peer.remote);
+        peer.port |= u32::from(destination);
+        if CALLED.get_ptr(&peer).is_none() {
+            let _ = CALLED.insert(&peer, &1, 0);
+        }
+        return 0;
+    }
+    skb.source(&mut peer.remote);
+    peer.port |= u32::from(source);
+    u32::from(CALLED.get_ptr(&peer).is_some())
 }
 
 /// Remembers on the socket what was found, and tells of each destination once. A SYN of which
@@ -125,8 +117,9 @@ fn deny(
     switch: Switch,
     socket: Socket,
     brief: Brief,
-    destination: &Address,
-    decision: Decision,
+    remote: &Address,
+    direction: Direction,
+    found: Finding,
 ) {
     let Some(flow) = socket.flow_or_new() else {
         lose(Loss::FlowState);
@@ -134,18 +127,20 @@ fn deny(
     };
     inspect::refresh(flow, switch);
     recall(skb.cookie(), flow);
-    if socket.is_tcp() && matches!(decision.verdict, Verdict::Blocked) {
-        flow.settle(decision.verdict, decision.reason, u32::from(decision.rule));
+    let goes_out = matches!(direction, Direction::Egress);
+    // What comes in comes to a listener, which serves others as well.
+    if goes_out && socket.is_tcp() && matches!(found.verdict, Verdict::Blocked) {
+        flow.settle(found.verdict, found.reason, found.rule);
     }
-    let sum = destination_sum(brief, destination) ^ (decision.reason as u32) << 1;
+    let sum = destination_sum(brief, remote) ^ (found.reason as u32) << 1;
     if flow.told != sum {
         flow.told = sum;
         let told = Told {
-            kind: Kind::Egress as u8,
-            verdict: decision.verdict as u8,
-            reason: decision.reason as u8,
-            direction: Direction::Egress,
-            rule: u32::from(decision.rule),
+            kind: if goes_out { Kind::Egress as u8 } else { Kind::Ingress as u8 },
+            verdict: found.verdict as u8,
+            reason: found.reason as u8,
+            direction,
+            rule: found.rule,
         };
         tell_packet(skb.0, told.pack(), brief.0);
     }

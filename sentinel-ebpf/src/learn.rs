@@ -1,13 +1,14 @@
 //! What answers teach: which addresses stand for which patterns of names.
 
 use aya_ebpf::bindings::__sk_buff;
+use sentinel_common::address::from_halves;
 use sentinel_common::config::Config;
 use sentinel_common::learn::{
     Learned, LearnedKey, Lesson, MAX_SHARED, NameRuleKey, QuestionSlot, Reading, Scope, opens,
     question_slot, resolver,
 };
 use sentinel_common::names::MAX_LABELS;
-use sentinel_common::policy::{PrefixRules, Request, rule_for};
+use sentinel_common::policy::{Match, Request};
 
 use crate::context::{self, Skb, read_kernel};
 use crate::dns::{NOEXIST, reading};
@@ -187,68 +188,46 @@ pub extern "C" fn learn(key: u64, pattern: u64, expires: u64, side: u64) -> u32 
     0
 }
 
-/// What a policy allows by name: the rule's number, or 0. `high` and `low` are the destination as it
-/// stands in memory, `what` is [`asked_for`], `set` the policy set's slot and, from bit 32 on, the
-/// policy's index in it. Global: see `reading`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn rule_by_name(high: u64, low: u64, what: u64, set: u64) -> u32 {
-    let Some(config) = CONFIG.get(0) else {
-        return 0;
-    };
-    // The side left behind first: what is not there any more has been moved to the other before.
-    let side = u64::from(config.learning.side);
-    let rule = rule_on_side(high, low, what | (side ^ 1) << 32, set);
-    if rule != 0 {
-        return rule;
-    }
-    rule_on_side(high, low, what | side << 32, set)
-}
+/// Set beside a policy's scope where it has rules on names.
+pub const BY_NAME: u64 = 1 << 32;
+/// Set beside it where the second side is asked.
+pub const SIDE: u64 = 1 << 33;
 
-/// The same on one side, whose number is bit 32 of `what`. Global: see `reading`.
+/// What a policy says of the names that led to an address, by one side, beside what was found before:
+/// a [`Match`]. `rules` is the policy's scope with [`BY_NAME`] and [`SIDE`], `asked` a [`Request`]'s word. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn rule_on_side(high: u64, low: u64, what: u64, set: u64) -> u32 {
-    let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) =
-        (high.to_ne_bytes(), low.to_ne_bytes());
-    let address = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p];
-    let mut at = LearnedKey { address, place: 0 };
+pub extern "C" fn match_names(high: u64, low: u64, rules: u64, asked: u64, before: u64) -> u32 {
+    let mut found = before as u32;
+    if rules & BY_NAME == 0 {
+        return found;
+    }
+    let mut at = LearnedKey { address: from_halves(high, low), place: 0 };
+    let side = (rules / SIDE) as u32 & 1;
     let mut index = 0;
     while index < MAX_SHARED {
-        at.place = LearnedKey::place((what >> 32) as u32, index);
+        at.place = LearnedKey::place(side, index);
         let Some(there) = context::value(LEARNED.get_ptr_mut(&at)) else {
-            return 0;
+            break;
         };
         let Some(pattern) = there.pattern_of(&at.address) else {
-            return 0;
+            break;
         };
-        let rule = rule_of_pattern(u64::from(pattern), what, set);
-        if rule != 0 {
-            return rule;
-        }
+        found = match_pattern(u64::from(pattern), rules, asked, u64::from(found));
         index += 1;
     }
-    0
+    found
 }
 
-/// What a request asks for besides the address, in one word: bits 0..8 the protocol, 8..24 the port,
-/// 24 whether the port is known.
-#[inline(always)]
-pub fn asked_for(request: &Request) -> u64 {
-    let port = request.port.map_or(0, |port| 1 << 24 | u64::from(port) << 8);
-    port | u64::from(request.protocol)
-}
-
-/// The rule of a pattern that allows this, or 0. Global: see `reading`.
+/// What a policy says of a pattern's addresses, beside what was found before. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn rule_of_pattern(pattern: u64, what: u64, set: u64) -> u32 {
-    let (slot, policy) = (set as u32, (set >> 32) as u32);
-    let key = NameRuleKey { slot, policy, pattern: pattern as u32 };
-    let Some(rules) = context::value(NAME_RULES.get_ptr_mut(&key)) else {
-        return 0;
-    };
-    let rules: &PrefixRules = rules;
-    let port = if what >> 24 & 1 == 1 { Some((what >> 8) as u16) } else { None };
-    rule_for(rules, what as u8, port)
+pub extern "C" fn match_pattern(pattern: u64, scope: u64, asked: u64, before: u64) -> u32 {
+    let key = NameRuleKey { scope: scope as u32, pattern: pattern as u32 };
+    let before = Match(before as u32);
+    match context::value(NAME_RULES.get_ptr_mut(&key)) {
+        // Of an address rules only ask whether it is there.
+        Some(rules) => before.or(rules.find(&Request::unpack(asked, [0; 16]))).0,
+        None => before.0,
+    }
 }

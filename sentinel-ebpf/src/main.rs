@@ -55,6 +55,8 @@ mod sock_addr;
 mod sock_create;
 #[cfg(target_arch = "bpf")]
 mod tell;
+#[cfg(target_arch = "bpf")]
+mod workload;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

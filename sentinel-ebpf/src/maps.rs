@@ -3,7 +3,7 @@
 use aya_ebpf::btf_maps::{Array as BtfArray, ArrayOfMaps, SkStorage};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::lpm_trie::LpmTrie;
-use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use sentinel_common::address::Address;
 use sentinel_common::config::{Config, OwnerSlot};
 use sentinel_common::flow::Flow;
@@ -12,11 +12,11 @@ use sentinel_common::learn::{
     MAX_RESOLVERS, NameRuleKey, QUESTION_SLOTS, QuestionSlot, Reading,
 };
 use sentinel_common::limits::{
-    MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES,
-    SIGNATURE_SLOTS,
+    CALLED_PEERS, MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, MAX_WORKLOADS, OWNER_SLOTS,
+    REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
 };
 use sentinel_common::names::{NAME_SLOTS, NameSlot};
-use sentinel_common::policy::{PrefixKey, PrefixRules};
+use sentinel_common::policy::{Binding, Called, PolicyTable, PrefixKey, PrefixRules, WorkloadKey};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
@@ -40,11 +40,28 @@ pub static SIGNATURES: Array<Signatures> = Array::with_max_entries(SIGNATURE_SLO
 #[btf_map]
 pub static GRACE: ArrayOfMaps<BtfArray<u32, 1>, 1> = ArrayOfMaps::new();
 
-/// The allowlists, keyed by slot and prefix. Userspace writes; full (`ENOSPC`) the new set is
-/// refused and the old one stays in force.
+/// The policies of both sets, by slot. Userspace writes the slot that is not in force and then switches
+/// `CONFIG.switch`; the programs read. Never full: two slots.
+#[map]
+pub static POLICIES: Array<PolicyTable> = Array::with_max_entries(2, 0);
+
+/// The policies on each known cgroup, keyed by slot and id. Userspace writes; full (`E2BIG`), a set is
+/// refused, and a cgroup that comes later is judged as one beneath its nearest known ancestor.
+#[map]
+pub static WORKLOADS: HashMap<WorkloadKey, Binding> =
+    HashMap::with_max_entries(2 * MAX_WORKLOADS as u32, NO_PREALLOC);
+
+/// What policies say of prefixes, keyed by slot, direction, policy and prefix. Userspace writes; full
+/// (`ENOSPC`), the new set is refused and the old one stays in force.
 #[map]
 pub static PREFIXES: LpmTrie<PrefixKey, PrefixRules> =
     LpmTrie::with_max_entries(2 * MAX_PREFIXES as u32, NO_PREALLOC);
+
+/// Whom datagrams went to, by socket: what comes back from there is a reply. Written and read by the
+/// packet hooks, and only while a policy is about what comes in. Full, the oldest is forgotten, and
+/// what then comes from it is judged as a caller.
+#[map]
+pub static CALLED: LruHashMap<Called, u8> = LruHashMap::with_max_entries(CALLED_PEERS as u32, 0);
 
 /// State of flows, on their sockets: the kernel frees it with the socket and evicts nothing. When
 /// memory is short the flow goes uninspected and `Loss::FlowState` counts it.

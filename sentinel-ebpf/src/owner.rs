@@ -15,14 +15,21 @@ pub fn caller(config: &Config) -> Owner {
     context::caller(config.offsets.group_leader, config.offsets.start_boottime)
 }
 
-/// Remembers the owner of a socket until its first payload.
+/// Remembers the owner of a socket until its first payload. Returns the cgroup that the socket was made
+/// in, 0 where nobody saw that: its maker's own is told by `outbound` being false.
 #[inline(always)]
-pub fn remember(cookie: u64, outbound: bool, owner: &Owner) {
+pub fn remember(cookie: u64, outbound: bool, owner: &Owner) -> u64 {
     let index = cookie as u32 & (OWNER_SLOTS as u32 - 1);
-    let slot = OwnerSlot { cookie, outbound: u64::from(outbound), owner: *owner };
-    if let Some(place) = context::value(OWNERS.get_ptr_mut(index)) {
-        *place = slot;
-    }
+    let Some(place) = context::value(OWNERS.get_ptr_mut(index)) else {
+        return 0;
+    };
+    let cgroup = match (outbound, place.cookie == cookie) {
+        (false, _) => owner.cgroup,
+        (true, true) => place.cgroup,
+        (true, false) => 0,
+    };
+    *place = OwnerSlot { cookie, outbound: u64::from(outbound), owner: *owner, cgroup };
+    cgroup
 }
 
 /// Fills in a flow's owner, once.

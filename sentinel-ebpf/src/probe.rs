@@ -10,7 +10,7 @@ use sentinel_common::event::{Hook, Kind};
 use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Reason, Verdict};
 
-use crate::context::{caller_is_within, read_kernel};
+use crate::context::{caller_ancestor, read_kernel};
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
 use crate::owner::caller;
@@ -92,7 +92,9 @@ static ASKS_ANCESTOR: Global<u8> = Global::new(0);
 /// Whether the calling task is one that the agent was asked to watch.
 #[inline(always)]
 fn is_watched(config: &Config) -> bool {
-    ASKS_ANCESTOR.load() == 0 || config.cgroup == 0 || caller_is_within(config.cgroup, config.depth)
+    ASKS_ANCESTOR.load() == 0
+        || config.cgroup == 0
+        || caller_ancestor(config.depth as i32) == config.cgroup
 }
 
 #[inline(always)]

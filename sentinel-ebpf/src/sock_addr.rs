@@ -10,10 +10,11 @@ use sentinel_common::policy::{Request, TCP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context;
-use crate::destination::{judge, listed, named};
+use crate::destination::listed;
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
 use crate::owner::{caller, remember};
+use crate::workload::{self, Finding};
 
 /// The caller of `connect(2)` and `sendmsg(2)`, and where to.
 #[derive(Clone, Copy)]
@@ -48,21 +49,14 @@ pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     call(context::destination(&ctx, true), Hook::Sendmsg6)
 }
 
-/// What speaks against a call.
-struct Finding {
-    verdict: Verdict,
-    reason: Reason,
-    rule: u32,
-}
-
 #[inline(always)]
 fn call(to: Destination, hook: Hook) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PROCEED;
     };
     let owner = caller(config);
-    remember(to.cookie, true, &owner);
-    let Some(found) = finding(config, &to) else {
+    let subject = remember(to.cookie, true, &owner);
+    let Some(found) = finding(config, &to, owner.cgroup, subject) else {
         return PROCEED;
     };
     count(found.reason, found.verdict);
@@ -84,20 +78,19 @@ fn call(to: Destination, hook: Hook) -> i32 {
     if matches!(found.verdict, Verdict::Blocked) { REFUSE } else { PROCEED }
 }
 
-/// The allowlist first, then the feeds. What goes on is counted and told of by its packets, and here
+/// The policies first, then the feeds. What goes on is counted and told of by its packets, and here
 /// only what ends here; but for datagrams to a pool, whose packets are not looked up again.
 #[inline(always)]
-fn finding(config: &Config, to: &Destination) -> Option<Finding> {
+fn finding(config: &Config, to: &Destination, current: u64, subject: u64) -> Option<Finding> {
     let switch = config.switch();
-    let mode = switch.egress();
-    if !matches!(mode, Mode::Off) {
+    if !matches!(switch.egress(), Mode::Off)
+        && let Some((known, is_unknown)) = workload::of_call(switch, current, subject)
+    {
         let request =
             Request { remote: to.remote, protocol: to.protocol, port: Some(to.port), icmp_type: 0 };
-        let decision = judge(&request, mode, switch.policy_slot());
-        let is_blocked = matches!(decision.verdict, Verdict::Blocked);
-        if is_blocked && named(config, &request) == 0 {
-            let (reason, rule) = (decision.reason, u32::from(decision.rule));
-            return Some(Finding { verdict: Verdict::Blocked, reason, rule });
+        let found = workload::judge(known, is_unknown, Direction::Egress, &request);
+        if matches!(found.verdict, Verdict::Blocked) {
+            return Some(found);
         }
     }
     let verdict = switch.names().verdict();

@@ -15,6 +15,7 @@ pub mod honest;
 pub mod miner;
 pub mod netlab;
 pub mod packets;
+pub mod policy;
 pub mod pool;
 pub mod process;
 pub mod random;

@@ -1,6 +1,6 @@
 //! IP packets written by hand, for test runs of the kernel programs.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A TCP segment to be wrapped in an IP packet.
 #[derive(Clone, Copy, Debug)]
@@ -70,4 +70,52 @@ pub fn framed(packet: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });
     frame.extend_from_slice(packet);
     frame
+}
+
+/// An IP packet of any protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Source.
+    pub from: IpAddr,
+    /// Destination, of the same family.
+    pub to: IpAddr,
+    /// The transport protocol's number.
+    pub protocol: u8,
+    /// A fragment behind the first one: the payload holds no header.
+    pub is_fragment: bool,
+    /// What follows the IP header.
+    pub payload: &'a [u8],
+}
+
+impl Datagram<'_> {
+    /// The packet, its checksum left at zero; empty where the families differ.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let Self { protocol, is_fragment, payload, .. } = *self;
+        let mut packet = Vec::with_capacity(48 + payload.len());
+        match (self.from, self.to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                packet.extend_from_slice(&[0x45, 0]);
+                packet.extend_from_slice(&((20 + payload.len()) as u16).to_be_bytes());
+                packet.extend_from_slice(&[0, 1, 0, u8::from(is_fragment), 64, protocol, 0, 0]);
+                packet.extend_from_slice(&from.octets());
+                packet.extend_from_slice(&to.octets());
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                // RFC 8200 section 4.5: a fragment header, its offset in units of eight bytes.
+                let fragment = [protocol, 0, 0, 8, 0, 0, 0, 1];
+                let header: &[u8] = if is_fragment { &fragment } else { &[] };
+                let next = if is_fragment { 44 } else { protocol };
+                packet.extend_from_slice(&[0x60, 0, 0, 0]);
+                packet.extend_from_slice(&((header.len() + payload.len()) as u16).to_be_bytes());
+                packet.extend_from_slice(&[next, 64]);
+                packet.extend_from_slice(&from.octets());
+                packet.extend_from_slice(&to.octets());
+                packet.extend_from_slice(header);
+            }
+            _ => return packet,
+        }
+        packet.extend_from_slice(payload);
+        packet
+    }
 }

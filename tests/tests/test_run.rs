@@ -2,6 +2,7 @@
 //! packet is what the host's says, packet by packet.
 
 mod million;
+mod policies;
 mod swap;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
     trials.push(trial("random_streams_agree".into(), random_streams_agree));
     trials.push(trial("swap/a_thousand_swaps".into(), swap::a_thousand_swaps));
     trials.push(trial("swap/full_tables_read".into(), swap::full_tables_read));
+    let policies = policies::meaning_explain_and_kernel_agree;
+    trials.push(trial("policies/meaning_explain_and_kernel_agree".into(), policies));
     trials.push(trial("a_million_packets_agree".into(), million::a_million_packets_agree));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode};
 
-use crate::datapath::{Attachment, Datapath, DatapathError, PolicySet};
+use crate::datapath::{Attachment, Datapath, DatapathError, PolicyImage};
 use crate::event::line::SignatureFigures;
 use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
@@ -168,7 +168,7 @@ impl Shared {
     /// When the kernel refuses either; what was before stays.
     pub fn apply(
         &self,
-        policy: &PolicySet,
+        policy: &Arc<PolicyImage>,
         feeds: &Arc<FeedSet>,
         before: &Arc<FeedSet>,
     ) -> Result<Option<u32>, DatapathError> {

@@ -5,26 +5,28 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use sentinel_common::verdict::{Loss, loss_counter};
+use sentinel_common::verdict::{Loss, Mode, loss_counter};
+use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
 use super::learning::Sources;
-use super::prepare::{Prepared, PreparedPolicy, figures, names};
+use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
+use super::workloads::{self, Workloads};
 use super::{learning, sampler, survey};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
-use crate::datapath::{Datapath, PolicySet};
+use crate::datapath::Datapath;
 use crate::engine::{Input, Names, State, rfc3339, step};
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
-use crate::policy::{ByAllowlist, Judge};
+use crate::policy::{ByPolicy, Judge};
 use crate::signature::Sets;
 use crate::watch::clock;
 
@@ -60,11 +62,13 @@ pub struct Agent {
     pub(super) config: Config,
     /// What the numbers in force stand for.
     pub(super) names: Names,
-    /// The policy in force.
-    pub(super) policy: PolicySet,
+    /// The policies in force.
+    pub(super) policy: PreparedPolicy,
+    /// Which policies are on which cgroup.
+    pub(super) workloads: Arc<Workloads>,
     /// The signature sets that events may still be of.
     pub(super) sets: Sets,
-    inputs: mpsc::Sender<Input>,
+    pub(super) inputs: mpsc::Sender<Input>,
     waiting: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
     reader: JoinHandle<()>,
@@ -74,6 +78,8 @@ pub struct Agent {
     sampler: std::sync::mpsc::Sender<()>,
     /// Has new servers believed; ends the thread that looks after them when it is dropped.
     pub(super) learning: std::sync::mpsc::Sender<Sources>,
+    /// Ends the watch over cgroups when it is dropped.
+    watcher: workloads::Watcher,
 }
 
 /// What an agent did, for its last line.
@@ -96,17 +102,21 @@ impl Agent {
         let Prepared { policy, signatures } = prepared;
         let number = datapath.set_signatures(&signatures.compiled.signatures)?;
         datapath.set_feeds(&policy.feeds)?;
-        let generation = datapath.set_policy(&policy.set)?;
+        let workloads = Arc::new(Workloads::of(datapath.cgroup()));
+        let plan = workloads.plan(&policy, &config);
+        let generation = datapath.set_policy(&plan.image)?;
+        let numbers = plan.numbers().to_vec();
+        workloads.applied(plan);
         let about = About {
             started: rfc3339(unix),
             mode: config.mode,
-            stratum: policy.set.modes.stratum,
+            stratum: policy.modes.stratum,
             encrypted_mining: config.capped(config.encrypted_mining.mode),
-            egress: policy.set.modes.egress,
-            prefixes: policy.set.prefixes.len(),
+            egress: policy.modes.egress,
+            prefixes: policy.set.prefixes(),
             policies: policy_names(&config),
             policy_error: None,
-            names: policy.set.modes.names,
+            names: policy.modes.names,
             feeds: policy.feeds.feeds().to_vec(),
             signatures: figures(number, &signatures),
             signature_error: None,
@@ -117,7 +127,7 @@ impl Agent {
         let set = about.signatures.clone();
         metrics.set_generation(generation);
         metrics.set_feeds(policy.feeds.tally());
-        let judge = judge(&policy);
+        let judge = judge(&policy, numbers.clone(), config.mode);
         let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
@@ -126,8 +136,8 @@ impl Agent {
         let sets = Sets::default();
         let names = Names {
             signatures: vec![names(number, &signatures.compiled)],
-            egress: policy.egress,
-            feeds: policy.feeds,
+            policies: Arc::new(policy_rules(&policy.set, &numbers)),
+            feeds: Arc::clone(&policy.feeds),
         };
         sets.push(number, signatures.compiled);
         inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
@@ -142,14 +152,15 @@ impl Agent {
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         let learning = learning::start(&shared, &config)?;
+        let watcher = workloads::watch(&shared, &workloads)?;
         shared.set_not_ready(None);
-        warn(policy.warning.as_deref());
-        let policy = policy.set;
+        warn(&policy.warnings);
         Ok(Self {
             shared,
             config,
             names,
             policy,
+            workloads,
             sets,
             inputs,
             waiting,
@@ -159,6 +170,7 @@ impl Agent {
             servers,
             sampler,
             learning,
+            watcher,
         })
     }
 
@@ -166,6 +178,13 @@ impl Agent {
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
         self.servers.address
+    }
+
+    /// How long until the next policy ends.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Duration> {
+        let left = self.policy.set.next_expiry? - OffsetDateTime::from(SystemTime::now());
+        Some(Duration::try_from(left).unwrap_or_default())
     }
 
     /// The agent at a glance.
@@ -184,7 +203,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop((self.sampler, self.learning));
+        drop((self.sampler, self.learning, self.watcher));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -264,9 +283,8 @@ fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
 }
 
 /// Who is asked what would become of a connection under these policies.
-pub(super) fn judge(policy: &PreparedPolicy) -> Arc<dyn Judge> {
-    let mode = policy.set.modes.egress;
-    Arc::new(ByAllowlist::new(policy.allowlist.clone(), mode, Arc::clone(&policy.feeds)))
+pub(super) fn judge(policy: &PreparedPolicy, numbers: Vec<u16>, cap: Mode) -> Arc<dyn Judge> {
+    Arc::new(ByPolicy::new(Arc::clone(&policy.set), numbers, cap, Arc::clone(&policy.feeds)))
 }
 
 pub(super) fn policy_names(config: &Config) -> Vec<String> {
@@ -283,8 +301,8 @@ pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
         && (&before.state_dir, &before.log_level) == (state_dir, log_level)
 }
 
-pub(super) fn warn(text: Option<&str>) {
-    if let Some(text) = text {
+pub(super) fn warn(warnings: &[String]) {
+    for text in warnings {
         tracing::warn!("{text}");
     }
 }

@@ -5,14 +5,18 @@ mod announce;
 mod learning;
 mod prepare;
 mod reader;
+mod recheck;
 mod reload;
 mod sampler;
 mod survey;
+mod workloads;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 pub use agent::{Agent, Parts, Summary};
 pub use prepare::{PrepareError, Prepared, PreparedPolicy, PreparedSet, prepare};
@@ -23,6 +27,9 @@ use crate::config::{Config, ConfigError};
 use crate::datapath::{self, DatapathError, OpenError, Options};
 use crate::export::writer::Outputs;
 use crate::watch::files::Files;
+
+/// How long at most nobody looks at the clock.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,9 +100,11 @@ pub fn run(
         let mut agent = Agent::start(parts).await?;
         announce::ready(&agent);
         loop {
-            let signal = signals.next(&mut files).await;
-            if let Signal::Stop = signal {
-                break;
+            let signal = signals.next(&mut files, agent.next_expiry()).await;
+            match signal {
+                Signal::Stop => break,
+                Signal::Nothing => continue,
+                Signal::Reload | Signal::Changed => {}
             }
             match (reload(), signal) {
                 (Ok(config), Signal::Changed) => {
@@ -125,8 +134,9 @@ fn paths_of(config: &Config) -> Vec<PathBuf> {
 
 enum Signal {
     Reload,
-    /// A file is not what it was.
+    /// A file is not what it was, or a policy has ended.
     Changed,
+    Nothing,
     Stop,
 }
 
@@ -145,8 +155,13 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self, files: &mut Files) -> Signal {
+    /// What comes next; that a policy ends is a change as well.
+    async fn next(&mut self, files: &mut Files, expiry: Option<Duration>) -> Signal {
+        // A clock that is set meanwhile is noticed within this time.
+        let ended = expiry.is_some_and(|left| left <= LOOK);
+        let nap = expiry.map_or(LOOK, |left| left.min(LOOK));
         tokio::select! {
+            () = sleep(nap) => if ended { Signal::Changed } else { Signal::Nothing },
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.hangup.recv() => Signal::Reload,

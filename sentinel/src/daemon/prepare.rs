@@ -1,17 +1,21 @@
 //! Policies, feeds and signatures from disk to what the kernel takes, with the names that go with the
 //! numbers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use sentinel_common::address::Address;
 use sentinel_common::config::Modes;
+use sentinel_common::flow::Direction;
 use sentinel_common::verdict::Mode;
+use time::OffsetDateTime;
 
 use crate::config::Config;
-use crate::datapath::PolicySet;
-use crate::engine::{EgressRule, SignatureRule, SignatureSet};
+use crate::engine::{PolicyRules, SignatureRule, SignatureSet};
 use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
-use crate::policy::{self, Allowlist, Diagnostic};
+use crate::policy::{self, Diagnostic, PolicySet};
 use crate::signature::{self, Compiled, SignatureError};
 
 /// Why policies or signatures were not taken.
@@ -58,18 +62,16 @@ pub struct PreparedSet {
 }
 
 /// Policies, ready to be put in force.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedPolicy {
-    /// What the kernel takes.
-    pub set: PolicySet,
-    /// The feeds, less what the allowlist names by its one address.
+    /// What each kind of finding leads to.
+    pub modes: Modes,
+    /// The policies.
+    pub set: Arc<PolicySet>,
+    /// The feeds, less what a policy allows by its one address.
     pub feeds: Arc<FeedSet>,
-    /// What the kernel looks addresses up in, for those who ask on the host.
-    pub allowlist: Allowlist,
-    /// Names of the allowlist's rules.
-    pub egress: Vec<EgressRule>,
-    /// What a user should know, in a sentence.
-    pub warning: Option<String>,
+    /// What a user should know, in sentences.
+    pub warnings: Vec<String>,
 }
 
 /// Reads and compiles what the settings name.
@@ -102,31 +104,56 @@ pub(super) fn fingerprint(config: &Config) -> Option<u64> {
 /// Everything that is wrong with them.
 pub fn prepare_policy(config: &Config) -> Result<PreparedPolicy, PrepareError> {
     let sources = policy::load(&config.policies)?;
-    let policy = policy::compile(&sources).map_err(PrepareError::Invalid)?;
+    let set = policy::compile(&sources, now()).map_err(PrepareError::Invalid)?;
     let modes = Modes {
-        egress: config.capped(policy.egress),
-        stratum: config.capped(config.stratum.unwrap_or(policy.stratum)),
+        egress: config.capped(set.mode(Direction::Egress)),
+        stratum: config.capped(config.stratum.unwrap_or(set.stratum())),
         names: config.capped(config.names),
         peer_to_peer: config.capped(config.peer_to_peer),
     };
     let sources = feed::load(config.builtin_feed, &config.feeds).map_err(FeedError::Load)?;
     let mut feeds = feed::compile(&sources)?;
     drop(sources);
-    feeds.exempt(&policy.allowlist.addresses())?;
-    let set = PolicySet { modes, prefixes: policy.allowlist.entries() };
-    let held_back = policy.egress == Mode::Enforce && config.mode != Mode::Enforce;
-    let warning = held_back.then(|| {
-        "a policy asks for enforcement, but the agent only audits: add --mode enforce".to_owned()
-    });
-    let egress = rules(&policy.allowlist);
-    Ok(PreparedPolicy { set, feeds: Arc::new(feeds), allowlist: policy.allowlist, egress, warning })
+    let tries = set.policies.iter().map(|policy| &policy.prefixes.egress);
+    let allowed: Vec<Address> = tries.flat_map(policy::Trie::addresses).collect();
+    feeds.exempt(&allowed)?;
+    let warnings = warnings(config, &set);
+    Ok(PreparedPolicy { modes, set: Arc::new(set), feeds: Arc::new(feeds), warnings })
 }
 
-fn rules(allowlist: &Allowlist) -> Vec<EgressRule> {
-    let sources = (1..=u16::MAX).map_while(|number| allowlist.rule(number));
-    let named = sources.map(|source| EgressRule {
-        policy: source.policy.clone(),
-        name: format!("egress[{}] ({}:{})", source.index, source.file, source.line),
+/// The time by which policies end.
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from(SystemTime::now())
+}
+
+fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let asks = set.policies.iter().any(|policy| policy.mode == Mode::Enforce);
+    if asks && config.mode != Mode::Enforce {
+        let text = "a policy asks for enforcement, but the agent only audits: add --mode enforce";
+        warnings.push(text.to_owned());
+    }
+    let blind = set.policies.iter().filter(|policy| policy.selector.needs_pods());
+    let blind: Vec<String> = blind.map(|policy| policy.name.to_string()).collect();
+    if !blind.is_empty() {
+        warnings.push(format!(
+            "nobody tells the agent which pods there are, so these policies are about nothing yet: {}",
+            blind.join(", ")
+        ));
+    }
+    let ended: Vec<String> = set.expired.iter().map(ToString::to_string).collect();
+    if !ended.is_empty() {
+        warnings.push(format!("these policies have ended: {}", ended.join(", ")));
+    }
+    warnings
+}
+
+/// What the numbers of policies stand for.
+pub(super) fn policy_rules(set: &PolicySet, numbers: &[u16]) -> BTreeMap<u16, PolicyRules> {
+    let named = set.policies.iter().zip(numbers).map(|(policy, number)| {
+        let default = format!("no rule ({}:{})", policy.file, policy.line);
+        let rules = policy.rules.iter().map(ToString::to_string).collect();
+        (*number, PolicyRules { policy: policy.name.to_string(), default, rules })
     });
     named.collect()
 }

@@ -1,17 +1,21 @@
 //! How a running agent takes new policies, feeds and signatures: compiled off the packet path, switched in
 //! one store. What is wrong leaves what was in force.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sentinel_common::verdict::Mode;
 use tokio::task::spawn_blocking;
 
 use super::agent::{Agent, judge, policy_names, same_wiring, warn};
 use super::learning::Sources;
 use super::prepare::{
-    PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, prepare_policy,
-    prepare_signatures,
+    PrepareError, PreparedPolicy, PreparedSet, figures, fingerprint, names, policy_rules,
+    prepare_policy, prepare_signatures,
 };
+use super::recheck;
 use crate::config::Config;
+use crate::datapath::DatapathError;
 use crate::engine::Input;
 use crate::event::line::SignatureFigures;
 use crate::signature::Compiled;
@@ -54,45 +58,71 @@ impl Agent {
             Err(error) => return self.refused(&error.to_string()).await,
         };
         let about = self.shared.about();
-        let is_in_force = prepared.set == self.policy
-            && prepared.feeds == self.names.feeds
-            && prepared.egress == self.names.egress
-            && about.mode == config.mode
-            && about.policy_error.is_none();
+        let is_in_force =
+            prepared == self.policy && about.mode == config.mode && about.policy_error.is_none();
         if is_in_force && !always {
             return;
         }
         // Events may name new entries before the last of them is written.
         self.send(Input::Incoming(Arc::clone(&prepared.feeds))).await;
-        match self.shared.apply(&prepared.set, &prepared.feeds, &self.names.feeds) {
-            Ok(Some(generation)) => self.applied(config, prepared, generation).await,
+        match self.put_in_force(&prepared, config) {
+            Ok(Some((generation, numbers))) => {
+                self.applied(config, prepared, numbers, generation).await;
+            }
             Ok(None) => {}
             Err(error) => self.refused(&error.to_string()).await,
         }
     }
 
-    async fn applied(&mut self, config: &Config, prepared: PreparedPolicy, generation: u32) {
-        self.shared.set_judge(judge(&prepared));
-        let PreparedPolicy { set, feeds, egress, warning, allowlist: _ } = prepared;
+    /// The generation and the policies' numbers; `None` when the agent is detached already.
+    fn put_in_force(
+        &self,
+        prepared: &PreparedPolicy,
+        config: &Config,
+    ) -> Result<Option<(u32, Vec<u16>)>, DatapathError> {
+        let plan = self.workloads.plan(prepared, config);
+        let applied = self.shared.apply(&plan.image, &prepared.feeds, &self.names.feeds)?;
+        Ok(applied.map(|generation| {
+            let numbers = plan.numbers().to_vec();
+            self.workloads.applied(plan);
+            (generation, numbers)
+        }))
+    }
+
+    async fn applied(
+        &mut self,
+        config: &Config,
+        prepared: PreparedPolicy,
+        numbers: Vec<u16>,
+        generation: u32,
+    ) {
+        self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode));
+        let PreparedPolicy { modes, set, feeds, warnings } = &prepared;
         self.shared.tell(|about| {
             about.mode = config.mode;
-            about.stratum = set.modes.stratum;
+            about.stratum = modes.stratum;
             about.encrypted_mining = config.capped(config.encrypted_mining.mode);
-            about.egress = set.modes.egress;
-            about.prefixes = set.prefixes.len();
+            about.egress = modes.egress;
+            about.prefixes = set.prefixes();
             about.policies = policy_names(config);
             about.policy_error = None;
-            about.names = set.modes.names;
+            about.names = modes.names;
             about.feeds = feeds.feeds().to_vec();
         });
         self.shared.metrics().set_generation(generation);
         self.shared.metrics().set_feeds(feeds.tally());
         tracing::info!("policy applied, generation {generation}");
-        warn(warning.as_deref());
-        self.policy = set;
-        self.names.egress = egress;
-        self.names.feeds = feeds;
+        warn(warnings);
+        // Events of the policies before may be on their way: their numbers keep their names.
+        let mut policies = BTreeMap::clone(&self.names.policies);
+        policies.extend(policy_rules(set, &numbers));
+        self.names.policies = Arc::new(policies);
+        self.names.feeds = Arc::clone(feeds);
+        self.policy = prepared;
         self.send(Input::Applied(Box::new(self.names.clone()), generation)).await;
+        if config.mode == Mode::Enforce {
+            recheck::start(&self.shared, &self.inputs);
+        }
     }
 
     /// Says that new policies or feeds were not taken.

@@ -164,7 +164,7 @@ fn context(shared: &Shared, open: &Open, maker: &Attribution) -> Context {
     let judge = shared.judge();
     let cookie = open.socket.cookie;
     let destination = open.socket.remote.and_then(|remote| {
-        let judgement = judge.judge(remote, open.socket.protocol);
+        let judgement = judge.judge(maker.cgroup.as_deref(), remote, open.socket.protocol);
         match (judgement.feed, judgement.reason) {
             (Some(feed), _) => Some(Destination::Feed(feed)),
             (None, Reason::Allowlisted) => Some(Destination::Allowed),

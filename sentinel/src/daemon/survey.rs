@@ -65,7 +65,7 @@ fn survey(shared: &Shared, judge: &dyn Judge) -> (Survey, AtStart) {
             Inspection::FromStart | Inspection::NotRead => {}
         }
         let Some(remote) = open.socket.remote.filter(|_| open.outbound) else { continue };
-        let judgement = judge.judge(remote, open.socket.protocol);
+        let judgement = judge.judge(maker.cgroup.as_deref(), remote, open.socket.protocol);
         sums.connections += 1;
         sums.unattributed += usize::from(maker.process.is_err());
         sums.not_allowed += usize::from(judgement.verdict != Verdict::Allowed);

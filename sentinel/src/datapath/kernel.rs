@@ -9,30 +9,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, ArrayOfMaps, LpmTrie, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, MapData, MapError, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
-use ipnet::IpNet;
 use rustix::rand::GetRandomFlags;
-use sentinel_common::config::{Config, Modes, Switch};
+use sentinel_common::config::{Config, Modes, Policies, Switch};
 use sentinel_common::event::ABI_VERSION;
 use sentinel_common::flow::Flow;
-use sentinel_common::limits::MAX_PREFIXES;
 use sentinel_common::names::NameKey;
-use sentinel_common::policy::{PrefixKey, PrefixRules, SLOT_BITS};
+use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
 use super::names::Names;
+use super::policies::Resident;
 use super::{
-    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, ServerName, attach, feeds,
+    Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, attach, feeds,
     learning, object, offsets, platform, sockets,
 };
 use crate::feed::FeedSet;
-use crate::names::{Opens, Pattern, Swept};
+use crate::names::Swept;
 
-/// Feeds that take longer than this to write are worth a line.
+/// Feeds and policies that take longer than this to write are worth a line.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The programs in this kernel. Dropping it detaches them.
@@ -41,8 +39,8 @@ pub struct Kernel {
     cgroup: PathBuf,
     attachments: Vec<Attachment>,
     pub(super) config: Config,
-    /// Prefixes in each slot of the trie, to be removed before the slot is written again.
-    resident: [Vec<Key<PrefixKey>>; 2],
+    /// What each slot of the policies holds.
+    resident: [Resident; 2],
     /// What the maps of the feeds hold.
     feeds: Arc<FeedSet>,
     /// They hold parts of two sets: a refusal could not be undone.
@@ -71,12 +69,12 @@ impl Kernel {
             cgroup: PathBuf::new(),
             attachments: Vec::new(),
             config,
-            resident: [Vec::new(), Vec::new()],
+            resident: Default::default(),
             feeds: Arc::default(),
             torn: false,
             names: Names::default(),
         };
-        let off = Switch::new(0, Modes::OFF, 0, 0);
+        let off = Switch::new(0, Modes::OFF, Policies::default(), 0);
         kernel
             .switch_to(off)
             .map_err(|error| OpenError::refused("the first configuration", &error))?;
@@ -219,34 +217,6 @@ impl Kernel {
         let now = self.switch();
         self.switch_to(now)
     }
-
-    /// Empties a slot of the trie and writes a set into it.
-    fn write_prefixes(
-        &mut self,
-        slot: usize,
-        prefixes: &[(IpNet, PrefixRules)],
-    ) -> Result<(), DatapathError> {
-        let stale = self.resident.get_mut(slot).map(std::mem::take).unwrap_or_default();
-        let mut trie: LpmTrie<&mut MapData, PrefixKey, PrefixRules> = self.map("PREFIXES")?;
-        for key in &stale {
-            trie.remove(key)
-                .map_err(|error| DatapathError::map("PREFIXES", "a removal", &error))?;
-        }
-        let mut written = Vec::with_capacity(prefixes.len());
-        let mut outcome = Ok(());
-        for (prefix, rules) in prefixes {
-            let key = prefix_key(slot, prefix);
-            if let Err(error) = trie.insert(&key, rules, 0) {
-                outcome = Err(DatapathError::map("PREFIXES", "a prefix", &error));
-                break;
-            }
-            written.push(key);
-        }
-        if let Some(resident) = self.resident.get_mut(slot) {
-            *resident = written;
-        }
-        outcome
-    }
 }
 
 /// A secret for this run.
@@ -260,14 +230,6 @@ fn name_key() -> Result<NameKey, OpenError> {
     Ok(NameKey::new(seed, multiplier))
 }
 
-fn prefix_key(slot: usize, prefix: &IpNet) -> Key<PrefixKey> {
-    let (address, bits) = match prefix {
-        IpNet::V4(v4) => (v4.network().to_ipv6_mapped().octets(), 96 + u32::from(v4.prefix_len())),
-        IpNet::V6(v6) => (v6.network().octets(), u32::from(v6.prefix_len())),
-    };
-    Key::new(SLOT_BITS + bits, PrefixKey { slot: [slot as u8, 0, 0, 0], address })
-}
-
 impl Datapath for Kernel {
     fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError> {
         let now = self.switch();
@@ -277,25 +239,43 @@ impl Datapath for Kernel {
         let mut map: Array<_, Signatures> = self.map("SIGNATURES")?;
         map.set(next & 1, signatures, 0)
             .map_err(|error| DatapathError::map("SIGNATURES", "a signature set", &error))?;
-        self.switch_to(Switch::new(now.generation(), now.modes(), now.policy_slot(), next))?;
+        self.switch_to(Switch::new(now.generation(), now.modes(), now.policies(), next))?;
         Ok(next)
     }
 
-    fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
-        if policy.prefixes.len() > MAX_PREFIXES {
-            return Err(DatapathError::TooManyPrefixes {
-                found: policy.prefixes.len(),
-                limit: MAX_PREFIXES,
-            });
-        }
+    fn set_policy(&mut self, policy: &Arc<PolicyImage>) -> Result<u32, DatapathError> {
+        let begun = Instant::now();
         let now = self.switch();
         let slot = now.policy_slot() ^ 1;
         // A program that loaded the switch before the last policy may look into that slot still.
         self.wait_for_programs()?;
-        self.write_prefixes(usize::from(slot), &policy.prefixes)?;
+        let [first, second] = &mut self.resident;
+        let resident = if slot == 0 { first } else { second };
+        let touched = resident.write(&mut self.ebpf, slot, policy)?;
+        self.write_names(slot, policy)?;
         let generation = now.generation().wrapping_add(1).max(1);
-        self.switch_to(Switch::new(generation, policy.modes, slot, now.signatures()))?;
+        let PolicyImage { modes, by_workload, on_ingress, .. } = **policy;
+        let policies = Policies { slot, by_workload, on_ingress };
+        self.switch_to(Switch::new(generation, modes, policies, now.signatures()))?;
+        self.look_only_for(&policy.patterns)?;
+        if begun.elapsed() > SLOW {
+            tracing::info!("{touched} entries of policies written in {:.1?}", begun.elapsed());
+        }
         Ok(generation)
+    }
+
+    fn bind(&mut self, cgroup: u64, binding: Option<&Binding>) -> Result<(), DatapathError> {
+        if !self.switch().by_workload() {
+            return Ok(());
+        }
+        let now = usize::from(self.switch().policy_slot());
+        // The set that is not in force takes what it lacks when it is written again.
+        for (slot, resident) in
+            self.resident.iter_mut().enumerate().filter(|(slot, _)| *slot == now)
+        {
+            resident.bind(&mut self.ebpf, slot as u8, cgroup, binding)?;
+        }
+        Ok(())
     }
 
     fn set_feeds(&mut self, new: &Arc<FeedSet>) -> Result<(), DatapathError> {
@@ -323,14 +303,6 @@ impl Datapath for Kernel {
 
     fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
         self.trust(servers)
-    }
-
-    fn add_patterns(&mut self, patterns: &[(Pattern, Opens)]) -> Result<Vec<u32>, DatapathError> {
-        self.look_for(patterns)
-    }
-
-    fn retain_patterns(&mut self, patterns: &BTreeSet<Pattern>) -> Result<(), DatapathError> {
-        self.look_only_for(patterns)
     }
 
     fn has_patterns(&self) -> bool {

@@ -5,27 +5,16 @@ use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 
 use sentinel_common::config::Learning;
+use sentinel_common::flow::Direction;
 use sentinel_common::learn::NameRuleKey;
-use sentinel_common::policy::PrefixRules;
+use sentinel_common::policy::{PrefixRules, Scope};
 
-use super::{DatapathError, Kernel, learned, names};
-use crate::names::{Holding, Opens, Pattern, Swept};
+use super::{DatapathError, Kernel, PolicyImage, learned, names};
+use crate::names::{Holding, Opens, Swept};
+use crate::policy::Pattern;
 use crate::watch::clock;
 
 impl Kernel {
-    /// What policies allow by name, under numbers of [`Datapath::add_patterns`], into a slot of the
-    /// policy sets.
-    ///
-    /// # Errors
-    /// When the kernel refuses a rule.
-    pub fn write_name_rules(
-        &mut self,
-        slot: u32,
-        rules: &BTreeMap<NameRuleKey, PrefixRules>,
-    ) -> Result<(), DatapathError> {
-        names::write_rules(&mut self.ebpf, slot, rules)
-    }
-
     /// How long what is learned from now on holds.
     ///
     /// # Errors
@@ -52,18 +41,27 @@ impl Kernel {
         done
     }
 
-    pub(super) fn look_for(
+    /// What a set says of names, into its slot, which nobody looks at yet. Its patterns are looked for
+    /// from now on.
+    pub(super) fn write_names(
         &mut self,
-        patterns: &[(Pattern, Opens)],
-    ) -> Result<Vec<u32>, DatapathError> {
-        let numbers = self.names.add(&mut self.ebpf, self.config.name_key, patterns);
+        slot: u8,
+        image: &PolicyImage,
+    ) -> Result<(), DatapathError> {
+        let added = self.names.add(&mut self.ebpf, self.config.name_key, &image.patterns);
         self.tell_learning()?;
-        numbers
+        added?;
+        let rules = image.names.iter().map(|(policy, pattern, rules)| {
+            let scope = Scope::new(slot, Direction::Egress, *policy).0;
+            (NameRuleKey { scope, pattern: self.names.number(pattern) }, *rules)
+        });
+        let rules: BTreeMap<NameRuleKey, PrefixRules> = rules.collect();
+        names::write_rules(&mut self.ebpf, slot, &rules)
     }
 
     pub(super) fn look_only_for(
         &mut self,
-        patterns: &BTreeSet<Pattern>,
+        patterns: &BTreeMap<Pattern, Opens>,
     ) -> Result<(), DatapathError> {
         let done = self.names.retain(&mut self.ebpf, self.config.name_key, patterns);
         self.tell_learning()?;

@@ -7,6 +7,7 @@
 mod attach;
 mod error;
 mod feeds;
+mod image;
 mod kernel;
 mod learned;
 mod learning;
@@ -14,6 +15,7 @@ mod names;
 mod object;
 mod offsets;
 pub mod platform;
+mod policies;
 mod replay;
 mod ring;
 mod sockets;
@@ -24,16 +26,15 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use sentinel_common::config::Modes;
 use sentinel_common::flow::Flow;
-use sentinel_common::policy::PrefixRules;
+use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use serde::Serialize;
 
 use crate::feed::FeedSet;
-use crate::names::{Opens, Pattern, Swept};
+use crate::names::Swept;
 pub use error::{DatapathError, OpenError};
+pub use image::{PolicyImage, PrefixEntry};
 pub use kernel::Kernel;
 pub use object::verified_instructions;
 pub use replay::{Judge, KernelEngine};
@@ -48,11 +49,20 @@ pub trait Datapath: Send {
     /// When the kernel refuses the map update; the set before stays in force.
     fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError>;
 
-    /// Replaces the allowlist and both modes in one switch; returns the new generation.
+    /// Replaces the policies and all modes in one switch, writing what differs from the set before the
+    /// last; returns the new generation. Waits for the programs that still look into that one.
     ///
     /// # Errors
     /// When the set does not fit or the kernel refuses it; the policy before stays in force.
-    fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError>;
+    fn set_policy(&mut self, policy: &Arc<PolicyImage>) -> Result<u32, DatapathError>;
+
+    /// Chooses policies for a cgroup that is new, or forgets one that is gone: at once, in the set in
+    /// force.
+    ///
+    /// # Errors
+    /// When there is no room, or the kernel refuses it; then the cgroup is judged as one beneath its
+    /// nearest known ancestor.
+    fn bind(&mut self, cgroup: u64, binding: Option<&Binding>) -> Result<(), DatapathError>;
 
     /// Replaces the feeds, entry by entry: only what differs is written, and lookups go on.
     ///
@@ -78,19 +88,6 @@ pub trait Datapath: Send {
     /// # Errors
     /// When the kernel refuses one; those before and those taken so far may teach.
     fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError>;
-
-    /// Puts patterns of names in force beside those that are, and returns their numbers, which stay
-    /// the same for as long as a pattern is in force and are never given to another.
-    ///
-    /// # Errors
-    /// When the kernel refuses one; those taken so far are in force.
-    fn add_patterns(&mut self, patterns: &[(Pattern, Opens)]) -> Result<Vec<u32>, DatapathError>;
-
-    /// Takes all patterns but these out of force; the next sweep takes away what was learned of them.
-    ///
-    /// # Errors
-    /// When the kernel refuses a removal.
-    fn retain_patterns(&mut self, patterns: &BTreeSet<Pattern>) -> Result<(), DatapathError>;
 
     /// Whether there are patterns in force.
     fn has_patterns(&self) -> bool;
@@ -126,15 +123,6 @@ pub enum ServerName {
     Named(String),
     /// It named nobody.
     Nobody,
-}
-
-/// A policy as the kernel takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicySet {
-    /// What each kind of finding leads to.
-    pub modes: Modes,
-    /// The allowlist, each prefix with what it and the prefixes around it allow.
-    pub prefixes: Vec<(IpNet, PrefixRules)>,
 }
 
 /// An attached program.

@@ -12,7 +12,8 @@ use sentinel_common::names::NameKey;
 use sentinel_common::policy::PrefixRules;
 
 use super::DatapathError;
-use crate::names::{Opens, Pattern, resolvers};
+use crate::names::{Opens, resolvers};
+use crate::policy::Pattern;
 
 const FQDNS: &str = "FQDNS";
 const RESOLVERS: &str = "RESOLVERS";
@@ -42,32 +43,29 @@ impl Names {
         self.patterns.values().map(|(number, _)| *number).collect()
     }
 
-    /// Writes these patterns and returns their numbers; those that are there keep theirs.
+    /// The number of a pattern in force; 0, which is nobody's, of another.
+    pub(super) fn number(&self, pattern: &Pattern) -> u32 {
+        self.patterns.get(pattern).map_or(0, |(number, _)| *number)
+    }
+
+    /// Writes these patterns; those that are there keep their numbers.
     pub(super) fn add(
         &mut self,
         ebpf: &mut Ebpf,
         key: NameKey,
-        wanted: &[(Pattern, Opens)],
-    ) -> Result<Vec<u32>, DatapathError> {
+        wanted: &BTreeMap<Pattern, Opens>,
+    ) -> Result<(), DatapathError> {
         let mut map: HashMap<&mut MapData, u64, FqdnEntry> = open(ebpf, FQDNS)?;
-        let mut merged: BTreeMap<&Pattern, Opens> = BTreeMap::new();
         for (pattern, opens) in wanted {
-            let all = merged.entry(pattern).or_default();
-            *all = all.or(*opens);
-        }
-        for (pattern, opens) in merged {
             let known = self.patterns.get(pattern).copied();
             let number = known.map_or_else(|| self.last.saturating_add(1), |(number, _)| number);
-            if known != Some((number, opens)) {
-                write(&mut map, key, pattern, number, opens)?;
+            if known != Some((number, *opens)) {
+                write(&mut map, key, pattern, number, *opens)?;
                 self.last = self.last.max(number);
-                self.patterns.insert(pattern.clone(), (number, opens));
+                self.patterns.insert(pattern.clone(), (number, *opens));
             }
         }
-        let number = |(pattern, _): &(Pattern, Opens)| {
-            self.patterns.get(pattern).map_or(0, |(number, _)| *number)
-        };
-        Ok(wanted.iter().map(number).collect())
+        Ok(())
     }
 
     /// Takes out every pattern but these.
@@ -75,11 +73,11 @@ impl Names {
         &mut self,
         ebpf: &mut Ebpf,
         key: NameKey,
-        wanted: &BTreeSet<Pattern>,
+        wanted: &BTreeMap<Pattern, Opens>,
     ) -> Result<(), DatapathError> {
         let mut map: HashMap<&mut MapData, u64, FqdnEntry> = open(ebpf, FQDNS)?;
         let gone: Vec<Pattern> =
-            self.patterns.keys().filter(|pattern| !wanted.contains(pattern)).cloned().collect();
+            self.patterns.keys().filter(|pattern| !wanted.contains_key(pattern)).cloned().collect();
         for pattern in gone {
             write(&mut map, key, &pattern, 0, Opens::default())?;
             self.patterns.remove(&pattern);
@@ -117,17 +115,18 @@ impl Names {
 /// What policies allow by name, into a slot of the sets; what the slot held before goes.
 pub(super) fn write_rules(
     ebpf: &mut Ebpf,
-    slot: u32,
+    slot: u8,
     rules: &BTreeMap<NameRuleKey, PrefixRules>,
 ) -> Result<(), DatapathError> {
     let mut map: HashMap<&mut MapData, NameRuleKey, PrefixRules> = open(ebpf, NAME_RULES)?;
     let refused = |what| move |error: MapError| DatapathError::map(NAME_RULES, what, &error);
     let there = map.keys().collect::<Result<Vec<_>, _>>().map_err(refused("a read"))?;
-    for key in there.iter().filter(|key| key.slot == slot && !rules.contains_key(key)) {
+    let is_of_slot = |key: &NameRuleKey| key.scope >> 31 == u32::from(slot);
+    for key in there.iter().filter(|key| is_of_slot(key) && !rules.contains_key(key)) {
         map.remove(key).map_err(refused("a removal"))?;
     }
     for (key, rules) in rules {
-        map.insert(NameRuleKey { slot, ..*key }, rules, 0).map_err(refused("a rule"))?;
+        map.insert(key, rules, 0).map_err(refused("a rule"))?;
     }
     Ok(())
 }
@@ -141,12 +140,12 @@ fn write(
     number: u32,
     may: Opens,
 ) -> Result<(), DatapathError> {
-    let hash = key.hash(pattern.name().as_bytes());
+    let hash = key.hash(pattern.domain().as_bytes());
     let mut entry = map.get(&hash, 0).unwrap_or_default();
     let flags = u32::from(may.private) * opens::PRIVATE | u32::from(may.local) * opens::LOCAL;
-    let shift = if pattern.is_suffix() { opens::SUFFIX } else { 0 };
+    let shift = if pattern.is_below() { opens::SUFFIX } else { 0 };
     entry.flags = entry.flags & !(0xff << shift) | flags << shift;
-    if pattern.is_suffix() {
+    if pattern.is_below() {
         entry.suffix = number;
     } else {
         entry.exact = number;

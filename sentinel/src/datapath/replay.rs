@@ -1,6 +1,7 @@
 //! Packets through the kernel's own reader by `BPF_PROG_TEST_RUN`, without a network.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use aya::maps::{HashMap, Map, MapData};
 use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
@@ -8,7 +9,7 @@ use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::Signatures;
 
-use super::{Datapath as _, DatapathError, Kernel, OpenError, PolicySet};
+use super::{Datapath as _, DatapathError, Kernel, OpenError, PolicyImage};
 use crate::replay::{Engine, EngineError, FlowId, MODES, Outcome};
 
 /// `struct __sk_buff` as far as the control buffer (include/uapi/linux/bpf.h).
@@ -34,7 +35,7 @@ impl KernelEngine {
     pub fn new(signatures: &Signatures) -> Result<Self, OpenError> {
         let mut kernel = Kernel::load()?;
         kernel.load_program(PROGRAM)?;
-        let policy = PolicySet { modes: MODES, prefixes: Vec::new() };
+        let policy = Arc::new(PolicyImage::empty(MODES));
         let judge = kernel
             .set_signatures(signatures)
             .and_then(|_| kernel.set_policy(&policy))

@@ -36,9 +36,10 @@ pub fn rfc3339(unix_nanoseconds: i128) -> String {
 
 pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
     let event = &entry.event;
-    let by_allowlist = event.kind == Kind::Egress && event.reason != Reason::PoolAddress;
-    let egress = event.rule.filter(|_| by_allowlist);
-    let egress = egress.and_then(|rule| names.egress(rule));
+    let by_policy =
+        matches!(event.kind, Kind::Egress | Kind::Ingress) && event.reason != Reason::PoolAddress;
+    let source = event.rule.filter(|_| by_policy);
+    let policy = source.and_then(|source| names.policy(source));
     Line::Flow(Box::new(Flow {
         time: rfc3339(i128::from(event.time) + clock.monotonic_to_unix),
         kind: Word(event.kind),
@@ -52,8 +53,8 @@ pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
         bytes: event.bytes,
         process: process(clock, event, &entry.found),
         workload: workload_of(event.cgroup, entry.found.cgroup.as_deref()),
-        policy: egress.map(|rule| rule.policy.clone()),
-        rule: egress.map(|rule| rule.name.clone()),
+        policy: policy.map(|(policy, _)| policy.to_owned()),
+        rule: policy.map(|(_, rule)| rule.to_owned()),
         name: event.name.clone(),
         feed: feed(names, event),
         stratum: stratum(names, event),

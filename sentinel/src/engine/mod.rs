@@ -17,7 +17,7 @@ use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 pub use compose::rfc3339;
-pub use names::{EgressRule, Names, SignatureRule, SignatureSet};
+pub use names::{Names, PolicyRules, SignatureRule, SignatureSet};
 pub use survey::{Found, LINES, Survey};
 pub use suspicion::Suspect;
 

@@ -1,5 +1,6 @@
 //! The names behind the numbers in an event.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,13 +15,15 @@ pub struct SignatureRule {
     pub name: String,
 }
 
-/// A rule of the allowlist.
+/// What the numbers of one policy stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EgressRule {
-    /// The policy it stands in.
+pub struct PolicyRules {
+    /// Its name.
     pub policy: String,
-    /// Its name or place there.
-    pub name: String,
+    /// What speaks where no rule does.
+    pub default: String,
+    /// Its rules; number 1 comes first.
+    pub rules: Vec<String>,
 }
 
 /// A signature set by its number.
@@ -34,14 +37,14 @@ pub struct SignatureSet {
     pub tokens: Vec<String>,
 }
 
-/// What the numbers of the signature sets and of the allowlist in force stand for.
+/// What the numbers of the signature sets and of the policies stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     /// The set in force and those before it, the newest last: a verdict keeps the rule of the set
     /// that it was passed by.
     pub signatures: Vec<SignatureSet>,
-    /// Allowlist rules; number 1 comes first, 0 being "none".
-    pub egress: Vec<EgressRule>,
+    /// Policies by their number, those that were in force not long ago among them.
+    pub policies: Arc<BTreeMap<u16, PolicyRules>>,
     /// The feeds.
     pub feeds: Arc<FeedSet>,
 }
@@ -55,8 +58,14 @@ impl Names {
         self.signatures.iter().find(|set| set.number == number)
     }
 
-    pub(super) fn egress(&self, rule: u32) -> Option<&EgressRule> {
-        self.egress.get(usize::try_from(rule.checked_sub(1)?).ok()?)
+    /// The policy of an event, and its rule.
+    pub(super) fn policy(&self, source: u32) -> Option<(&str, &str)> {
+        let policy = self.policies.get(&u16::try_from(source >> 16).ok()?)?;
+        let rule = match usize::try_from(source & 0xffff).ok()? {
+            0 => &policy.default,
+            number => policy.rules.get(number - 1)?,
+        };
+        Some((&policy.policy, rule))
     }
 
     pub(super) fn domain(&self, name: &str) -> Option<Hit<'_>> {

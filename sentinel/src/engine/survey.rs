@@ -59,7 +59,7 @@ pub(super) fn report(names: &Names, clock: Clock, survey: Survey, actions: &mut 
 }
 
 fn line(names: &Names, clock: Clock, found: &Found) -> OpenSocket {
-    let rule = names.egress(u32::from(found.judgement.rule));
+    let policy = names.policy(found.judgement.rule);
     let bytes = found.bytes.filter(|_| found.socket.protocol == TCP);
     let process = found.maker.process.as_ref().ok();
     OpenSocket {
@@ -74,8 +74,8 @@ fn line(names: &Names, clock: Clock, found: &Found) -> OpenSocket {
         bytes_received: bytes.map(|(_, received)| received),
         inspection: Word(found.inspection),
         feed: found.judgement.feed.clone(),
-        policy: rule.map(|rule| rule.policy.clone()),
-        rule: rule.map(|rule| rule.name.clone()),
+        policy: policy.map(|(policy, _)| policy.to_owned()),
+        rule: policy.map(|(_, rule)| rule.to_owned()),
         process: process.map(|process| compose::described(clock, process)),
         workload: workload_of(found.cgroup, found.maker.cgroup.as_deref()),
         cookie: found.socket.cookie,

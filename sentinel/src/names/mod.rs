@@ -1,12 +1,9 @@
-//! Names that policies allow: the patterns as they are written, and who may say where a name leads.
+//! Names that policies allow: who may say where a name leads, and what is known of it.
 //!
-//! The kernel learns addresses from the answers of [`resolvers`], for the names that a [`Pattern`]
-//! matches; `sentinel_common::learn` says how.
+//! The kernel learns addresses from the answers of [`resolvers`], for the names that a
+//! [`crate::policy::Pattern`] matches; `sentinel_common::learn` says how.
 
-mod pattern;
 pub mod resolvers;
-
-pub use pattern::{Opens, Pattern, PatternError};
 
 use std::net::IpAddr;
 
@@ -29,6 +26,15 @@ pub struct Shared {
     pub address: IpAddr,
     /// Numbers of the patterns.
     pub patterns: Vec<u32>,
+}
+
+/// Which addresses a pattern may open besides public ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opens {
+    /// Those of private networks.
+    pub private: bool,
+    /// This host, its link and its cloud's metadata service.
+    pub local: bool,
 }
 
 /// How long what was learned holds.

@@ -1,14 +1,29 @@
-//! What would become of a connection to an address, asked on the host: for connections that no
-//! kernel program saw being opened.
+//! What would become of a connection, asked on the host: for connections that no kernel program saw
+//! being opened, and for people who ask.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sentinel_common::policy::{Request, decide};
+use sentinel_common::address::Address;
+use sentinel_common::flow::Direction;
+use sentinel_common::policy::{Decision, Request, source};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-use super::Allowlist;
+use super::bind::Bound;
+use super::selector::Subject;
+use super::set::PolicySet;
 use crate::feed::FeedSet;
+
+/// A decision, and who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The decision.
+    pub decision: Decision,
+    /// The policy's place in its set.
+    pub policy: Option<usize>,
+    /// Its rule, from 1; 0 is its default.
+    pub rule: u16,
+}
 
 /// The answer on one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,16 +32,27 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why.
     pub reason: Reason,
-    /// The allowlist's rule, from 1; 0 is none.
-    pub rule: u16,
+    /// Policy and rule, as events carry them; 0 is none.
+    pub rule: u32,
     /// The feed that names the address.
     pub feed: Option<String>,
 }
 
 /// Who can be asked. Nothing is dropped on its word.
 pub trait Judge: Send + Sync {
-    /// What would become of a connection of this protocol to this address.
-    fn judge(&self, remote: SocketAddr, protocol: u8) -> Judgement;
+    /// What would become of a connection of this protocol to this address, from the cgroup with this
+    /// path.
+    fn judge(&self, cgroup: Option<&str>, remote: SocketAddr, protocol: u8) -> Judgement;
+
+    /// What an open connection would be refused by today, if it were new: `Blocked`, or `None`.
+    fn refusal(
+        &self,
+        _cgroup: Option<&str>,
+        _open: &Request,
+        _way: Direction,
+    ) -> Option<Judgement> {
+        None
+    }
 
     /// The feed that gives this name, lower-case and dotted, to a mining pool.
     fn pool_name(&self, _name: &str) -> Option<String> {
@@ -34,42 +60,81 @@ pub trait Judge: Send + Sync {
     }
 }
 
-/// The allowlist, and the feeds after it.
+/// The policies, and the feeds after them.
 #[derive(Clone, Debug)]
-pub struct ByAllowlist {
-    allowlist: Allowlist,
-    mode: Mode,
+pub struct ByPolicy {
+    set: Arc<PolicySet>,
+    numbers: Vec<u16>,
+    /// The most that is done about anything.
+    cap: Mode,
     feeds: Arc<FeedSet>,
 }
 
-impl ByAllowlist {
-    /// `mode` is what becomes of an address that is not named; under `Off` all are allowed.
+impl ByPolicy {
+    /// `numbers` are those of the set's policies; nothing is above `cap`.
     #[must_use]
-    pub const fn new(allowlist: Allowlist, mode: Mode, feeds: Arc<FeedSet>) -> Self {
-        Self { allowlist, mode, feeds }
+    pub const fn new(
+        set: Arc<PolicySet>,
+        numbers: Vec<u16>,
+        cap: Mode,
+        feeds: Arc<FeedSet>,
+    ) -> Self {
+        Self { set, numbers, cap, feeds }
+    }
+
+    /// What the policies on a path say, by no more than `cap`.
+    fn ask(&self, path: Option<&str>, cap: Mode, way: Direction, request: &Request) -> Judgement {
+        let judged = self.bound(path).judge(&self.set, cap, way, request, None);
+        let Decision { verdict, reason, .. } = judged.decision;
+        let number = judged.policy.and_then(|place| self.numbers.get(place)).copied();
+        let rule = number.map_or(0, |number| source(number, judged.rule));
+        Judgement { verdict, reason, rule, feed: None }
+    }
+
+    /// The policies on a path, by what its folders are called.
+    fn bound(&self, path: Option<&str>) -> Bound {
+        let mut bound = Bound::node(&self.set);
+        let path = path.unwrap_or("/");
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in ends {
+            let Some(path) = path.get(..end) else { continue };
+            bound = bound.below(&self.set, Subject { path, pod: None });
+        }
+        bound
     }
 }
 
-impl Judge for ByAllowlist {
-    fn judge(&self, remote: SocketAddr, protocol: u8) -> Judgement {
-        let address = match remote.ip() {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => v6.octets(),
-        };
-        let request =
-            Request { remote: address, protocol, port: Some(remote.port()), icmp_type: 0 };
+/// The one form of an address.
+#[must_use]
+pub fn mapped(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+impl Judge for ByPolicy {
+    fn judge(&self, cgroup: Option<&str>, remote: SocketAddr, protocol: u8) -> Judgement {
+        let port = Some(remote.port());
+        let request = Request { remote: mapped(remote.ip()), protocol, port, icmp_type: 0 };
         // The connection is open already: at most it is told of.
-        let mode = self.mode.min(Mode::Audit);
-        let decision = decide(&request, mode, self.allowlist.lookup(&address));
-        let hit = self.feeds.address(remote.ip()).filter(|_| decision.reason != Reason::Loopback);
-        let Some(hit) = hit else {
-            let (verdict, reason) = (decision.verdict, decision.reason);
-            return Judgement { verdict, reason, rule: decision.rule, feed: None };
-        };
+        let said = self.ask(cgroup, Mode::Audit, Direction::Egress, &request);
+        let hit = self.feeds.address(remote.ip()).filter(|_| said.reason != Reason::Loopback);
+        let Some(hit) = hit else { return said };
         let feed = Some(hit.feed.name.clone());
-        let denied = decision.verdict != Verdict::Allowed;
-        let reason = if denied { decision.reason } else { Reason::PoolAddress };
+        let denied = said.verdict != Verdict::Allowed;
+        let reason = if denied { said.reason } else { Reason::PoolAddress };
         Judgement { verdict: Verdict::Audited, reason, rule: 0, feed }
+    }
+
+    fn refusal(&self, cgroup: Option<&str>, open: &Request, way: Direction) -> Option<Judgement> {
+        let said = self.ask(cgroup, self.cap, way, open);
+        // An address may have been allowed by a name, which only the kernel's table knows.
+        let bound = self.bound(cgroup);
+        let named = bound.places.iter().filter_map(|place| self.set.policies.get(*place));
+        let by_name = named.into_iter().any(|policy| !policy.names.is_empty());
+        let is_sure = said.reason == Reason::Denied || way == Direction::Ingress || !by_name;
+        (said.verdict == Verdict::Blocked && is_sure).then_some(said)
     }
 
     fn pool_name(&self, name: &str) -> Option<String> {
@@ -88,19 +153,30 @@ mod tests {
     #[test]
     fn an_open_connection_is_told_of_and_never_blocked() {
         let source = Source { name: "p.yaml".to_owned(), text: POLICY.to_owned() };
-        let policy = compile(&[source]).unwrap();
-        let judge = ByAllowlist::new(policy.allowlist.clone(), policy.egress, Arc::default());
-        let ask = |text: &str| judge.judge(text.parse().unwrap(), 6);
-        assert_eq!((ask("10.1.2.3:443").verdict, ask("10.1.2.3:443").rule), (Verdict::Allowed, 1));
+        let set = Arc::new(compile(&[source], time::OffsetDateTime::UNIX_EPOCH).unwrap());
+        let judge = ByPolicy::new(Arc::clone(&set), vec![7], Mode::Enforce, Arc::default());
+        let ask = |text: &str| judge.judge(Some("/a/b"), text.parse().unwrap(), 6);
+        let good = ask("10.1.2.3:443");
+        assert_eq!((good.verdict, good.rule), (Verdict::Allowed, 7 << 16 | 1));
         assert_eq!(ask("10.1.2.3:444").verdict, Verdict::Audited);
         assert_eq!(ask("[2001:db8::1]:443").reason, Reason::NotAllowlisted);
         assert_eq!(ask("127.0.0.1:9").reason, Reason::Loopback);
+        let request = Request {
+            remote: mapped("10.1.2.3".parse().unwrap()),
+            protocol: 6,
+            port: Some(444),
+            icmp_type: 0,
+        };
+        let refusal = judge.refusal(None, &request, Direction::Egress).unwrap();
+        assert_eq!((refusal.verdict, refusal.rule), (Verdict::Blocked, 7 << 16));
+        assert!(judge.refusal(None, &request, Direction::Ingress).is_none());
         let text = b"192.0.2.1\n".to_vec().into();
         let source = crate::feed::Source { name: "f.txt".into(), text };
         let pools = Arc::new(crate::feed::compile(&[source]).unwrap());
-        let none = ByAllowlist::new(policy.allowlist, Mode::Off, pools);
-        assert_eq!(none.judge("192.0.2.2:3333".parse().unwrap(), 6).verdict, Verdict::Allowed);
-        let pool = none.judge("192.0.2.1:3333".parse().unwrap(), 6);
+        let none = ByPolicy::new(Arc::default(), Vec::new(), Mode::Audit, pools);
+        let ask = |text: &str| none.judge(None, text.parse().unwrap(), 6);
+        assert_eq!(ask("192.0.2.2:3333").verdict, Verdict::Allowed);
+        let pool = ask("192.0.2.1:3333");
         assert_eq!((pool.verdict, pool.reason), (Verdict::Audited, Reason::PoolAddress));
         assert!(pool.feed.is_some());
     }

@@ -1,62 +1,42 @@
 //! The policy: files in the shape of a Kubernetes object to what the datapath looks destinations
-//! up in.
+//! and callers up in.
 //!
 //! ```text
-//! load (the only I/O) -> parse (YAML, with places) -> compile -> Policy { modes, Allowlist }
+//! load (the only I/O) -> parse (YAML, with places) -> compile -> PolicySet
+//! PolicySet + numbers -> image (what the kernel takes);  PolicySet + cgroups -> bindings
 //! ```
 //!
-//! A policy only ever allows: a destination is allowed when any rule of any policy names it, its
-//! port and its protocol. So policies can be merged in any order, and one can be taken away without
-//! reading the others.
+//! What several policies on one workload come to stands above [`sentinel_common::policy::Tally::decide`].
 
-mod allowlist;
+mod bind;
 mod compile;
 mod diagnostic;
+mod fqdn;
 mod judge;
 mod load;
 mod model;
 mod parse;
 mod prefix;
+mod rule;
+mod selector;
+mod set;
+mod spread;
 #[cfg(test)]
 mod tests;
+mod trie;
 
-pub use allowlist::{Allowlist, RuleSource};
+pub use bind::{Binder, Bound};
+pub use compile::compile;
 pub use diagnostic::Diagnostic;
-pub use judge::{ByAllowlist, Judge, Judgement};
+pub use fqdn::Pattern;
+pub use judge::{ByPolicy, Judge, Judged, Judgement, mapped};
 pub use load::{LoadError, Source, load};
-use sentinel_common::verdict::Mode;
-
-/// What all files together say.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// What becomes of a destination that no rule names; `Off` when no file has `egress`.
-    pub egress: Mode,
-    /// What becomes of a mining-pool message; `Enforce` when no file says.
-    pub stratum: Mode,
-    /// The destinations that rules name.
-    pub allowlist: Allowlist,
-}
-
-/// Compiles these files into one policy for the whole node.
-///
-/// # Errors
-/// Everything that is wrong, each with its place: at most one finding per file where the file is
-/// not even understood, all of them otherwise.
-pub fn compile(sources: &[Source]) -> Result<Policy, Vec<Diagnostic>> {
-    let mut findings = Vec::new();
-    let mut documents = Vec::new();
-    for source in sources {
-        match parse::parse(source) {
-            Ok(parsed) => documents.extend(parsed),
-            Err(finding) => findings.push(*finding),
-        }
-    }
-    let policy = compile::compile(&documents, &mut findings);
-    if findings.is_empty() { Ok(policy) } else { Err(findings) }
-}
+pub use selector::{Pod, Selector, Subject};
+pub use set::{Numbers, Policy, PolicyName, PolicySet, RuleSource, Ways};
+pub use trie::Trie;
 
 /// What `sentinel policy check` prints: everything wrong with these files, or nothing.
 #[must_use]
 pub fn check(sources: &[Source]) -> Vec<Diagnostic> {
-    compile(sources).err().unwrap_or_default()
+    compile(sources, time::OffsetDateTime::UNIX_EPOCH).err().unwrap_or_default()
 }

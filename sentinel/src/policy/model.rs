@@ -20,6 +20,7 @@ pub(super) struct Document {
 #[serde(deny_unknown_fields)]
 pub(super) struct Metadata {
     pub(super) name: Spanned<String>,
+    pub(super) namespace: Option<Spanned<String>>,
     /// Kept by whoever wrote them.
     #[serde(default, rename = "labels")]
     _labels: BTreeMap<String, String>,
@@ -28,11 +29,36 @@ pub(super) struct Metadata {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Spec {
+    pub(super) workload: Option<Spanned<Workload>>,
     pub(super) mode: Option<Spanned<PolicyMode>>,
     pub(super) stratum: Option<Spanned<Stratum>>,
-    pub(super) egress: Option<Vec<Rule>>,
+    pub(super) unknown_workloads: Option<Spanned<Unknown>>,
+    pub(super) egress: Option<Vec<EgressRule>>,
+    pub(super) egress_deny: Option<Vec<EgressRule>>,
+    pub(super) ingress: Option<Vec<IngressRule>>,
+    pub(super) ingress_deny: Option<Vec<IngressRule>>,
+    /// RFC 3339.
+    pub(super) expires: Option<Spanned<String>>,
+}
+
+/// Whom a policy is about: all that is said must hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Workload {
+    pub(super) pod_selector: Option<LabelSelector>,
+    pub(super) namespace_selector: Option<LabelSelector>,
+    pub(super) systemd_unit: Option<Spanned<String>>,
+    pub(super) cgroup: Option<Spanned<String>>,
+}
+
+/// As in Kubernetes (`LabelSelector`); an empty one selects everything.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct LabelSelector {
+    #[serde(default)]
+    pub(super) match_labels: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -50,11 +76,35 @@ pub(super) enum Stratum {
     Off,
 }
 
+/// What a cgroup within the policy's reach may do before policies are chosen for it.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Unknown {
+    Open,
+    Closed,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rule {
-    #[serde(rename = "toCIDRs")]
+pub(super) struct EgressRule {
+    #[serde(default, rename = "toCIDRs")]
     pub(super) to_cidrs: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) except: Vec<Spanned<String>>,
+    #[serde(default, rename = "toFQDNs")]
+    pub(super) to_fqdns: Vec<Spanned<String>>,
+    /// Answers for these names may lie in private ranges.
+    #[serde(default, rename = "allowPrivateAddresses")]
+    pub(super) allow_private_addresses: bool,
+    /// Absent: every port of every protocol.
+    pub(super) ports: Option<Vec<Port>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IngressRule {
+    #[serde(default, rename = "fromCIDRs")]
+    pub(super) from_cidrs: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) except: Vec<Spanned<String>>,
     /// Absent: every port of every protocol.
@@ -69,7 +119,7 @@ pub(super) struct Port {
     #[serde(rename = "endPort")]
     pub(super) end_port: Option<Spanned<u16>>,
     /// Absent: TCP, as in a Kubernetes NetworkPolicy.
-    pub(super) protocol: Option<Protocol>,
+    pub(super) protocol: Option<Spanned<Protocol>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -77,5 +127,8 @@ pub(super) struct Port {
 pub(super) enum Protocol {
     Tcp,
     Udp,
+    Sctp,
+    UdpLite,
+    Icmp,
     Any,
 }

@@ -9,15 +9,11 @@ use crate::signature::suggest;
 
 /// The format's name and version.
 const API_VERSION: &str = "sentinel.dev/v1alpha1";
-/// Kinds of documents; on a host both are for the whole node.
-const KINDS: [&str; 2] = ["EgressPolicy", "ClusterEgressPolicy"];
-/// Keys of the format's later versions: no typing slips.
-const PLANNED: [(&str, &str); 4] = [
-    ("workload", "policies are for the whole node so far"),
-    ("namespace", "policies are for the whole node so far"),
-    ("ingress", "policies are about outgoing traffic so far"),
-    ("toFQDNs", "destinations are named by address so far"),
-];
+/// For workloads of one namespace, or for anything on the node.
+pub(super) const NAMESPACED: &str = "EgressPolicy";
+/// For anything on the node, whatever its namespace.
+pub(super) const CLUSTER: &str = "ClusterEgressPolicy";
+const KINDS: [&str; 2] = [NAMESPACED, CLUSTER];
 
 /// A document and the file it is from.
 #[derive(Debug)]
@@ -70,14 +66,7 @@ fn check_header(parsed: &Parsed<'_>) -> Option<Diagnostic> {
 fn explain(file: &str, error: &Error) -> Diagnostic {
     let error = error.without_snippet();
     let (message, help) = match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            match PLANNED.iter().find(|(key, _)| key == field) {
-                Some((key, why)) => {
-                    (format!("\"{key}\" is not supported yet"), Some((*why).to_owned()))
-                }
-                None => unknown("key", field, expected),
-            }
-        }
+        Error::SerdeUnknownField { field, expected, .. } => unknown("key", field, expected),
         Error::SerdeUnknownVariant { variant, expected, .. } => unknown("value", variant, expected),
         Error::SerdeMissingField { field, .. } => {
             (format!("the key \"{field}\" is missing"), Some(format!("add {field}")))

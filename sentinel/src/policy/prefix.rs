@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use sentinel_common::address::Address;
 
 /// Length of `::ffff:0:0/96`, under which IPv4 is mapped.
@@ -69,14 +69,6 @@ impl Prefix {
 
     pub(super) fn len(self) -> u8 {
         self.len
-    }
-
-    /// As the loader writes it into the map: IPv6, IPv4 v4-mapped.
-    pub(super) fn to_net(self) -> IpNet {
-        let address = Ipv6Addr::from_bits(self.bits);
-        // A length above 128 is never made.
-        Ipv6Net::new(address, self.len.min(128))
-            .map_or_else(|_| Ipv6Net::from(address).into(), IpNet::V6)
     }
 }
 

@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use sentinel_common::address::Address;
+use sentinel_common::flow::Direction;
 use sentinel_common::limits::MAX_PORT_RANGES;
-use sentinel_common::policy::{Request, TCP, UDP, decide};
+use sentinel_common::policy::{Request, TCP, UDP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
+use time::OffsetDateTime;
 
-use super::{Policy, Source, check, compile, load};
+use super::{Bound, PolicySet, Source, Subject, check, load};
 
 fn sources(text: &str) -> Vec<Source> {
     vec![Source { name: "p.yaml".to_owned(), text: text.to_owned() }]
@@ -26,10 +28,28 @@ fn mapped(address: IpAddr) -> Address {
     }
 }
 
-fn ask(policy: &Policy, remote: &str, protocol: u8, port: u16) -> (Verdict, u16) {
+fn compile(sources: &[Source]) -> Result<PolicySet, Vec<super::Diagnostic>> {
+    super::compile(sources, OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Verdict, policy and rule for what goes out of the node.
+fn ask(set: &PolicySet, remote: &str, protocol: u8, port: u16) -> (Verdict, String) {
     let request = Request { remote: address(remote), protocol, port: Some(port), icmp_type: 0 };
-    let decision = decide(&request, policy.egress, policy.allowlist.lookup(&request.remote));
-    (decision.verdict, decision.rule)
+    ask_on(set, &Bound::node(set), Direction::Egress, &request)
+}
+
+fn ask_on(
+    set: &PolicySet,
+    bound: &Bound,
+    direction: Direction,
+    request: &Request,
+) -> (Verdict, String) {
+    let judged = bound.judge(set, Mode::Enforce, direction, request, None);
+    let policy = judged.policy.map(|place| &set.policies[place]);
+    let rule = policy.and_then(|policy| policy.rule(judged.rule));
+    let rule = rule.map_or("-".to_owned(), |rule| format!("{}[{}]", rule.list, rule.index));
+    let policy = policy.map_or("-".to_owned(), |policy| policy.name.to_string());
+    (judged.decision.verdict, format!("{policy} {rule}"))
 }
 
 const GOOD: &str = "# what the build hosts may reach
@@ -59,28 +79,125 @@ spec:
 
 #[test]
 fn a_good_policy_means_what_it_says() {
-    let policy = compile(&sources(GOOD)).unwrap();
-    assert_eq!((policy.egress, policy.stratum), (Mode::Enforce, Mode::Enforce));
-    let (allowed, blocked) = (Verdict::Allowed, (Verdict::Blocked, 0));
-    assert_eq!(ask(&policy, "10.2.0.1", TCP, 443), (allowed, 1));
-    assert_eq!(ask(&policy, "10.2.0.1", UDP, 443), blocked);
-    assert_eq!(ask(&policy, "10.2.0.1", UDP, 8100), (allowed, 1));
-    assert_eq!(ask(&policy, "10.1.0.1", TCP, 443), blocked);
-    assert_eq!(ask(&policy, "10.1.2.3", UDP, 53), (allowed, 3));
-    assert_eq!(ask(&policy, "10.1.2.3", TCP, 443), blocked);
-    assert_eq!(ask(&policy, "2001:db8::1", 132, 9), (allowed, 2));
-    assert_eq!(ask(&policy, "8.8.8.8", UDP, 53), blocked, "::/0 is IPv6 only");
-    let rule = policy.allowlist.rule(3).unwrap();
-    assert_eq!((rule.policy.as_str(), rule.index, rule.line), ("dns", 0, 22));
-    assert!(policy.allowlist.rule(0).is_none() && policy.allowlist.rule(4).is_none());
+    let set = compile(&sources(GOOD)).unwrap();
+    assert_eq!((set.mode(Direction::Egress), set.stratum()), (Mode::Enforce, Mode::Enforce));
+    assert_eq!(set.mode(Direction::Ingress), Mode::Off);
+    let allowed = |rule: &str| (Verdict::Allowed, rule.to_owned());
+    let blocked = (Verdict::Blocked, "base -".to_owned());
+    assert_eq!(ask(&set, "10.2.0.1", TCP, 443), allowed("base egress[0]"));
+    assert_eq!(ask(&set, "10.2.0.1", UDP, 443), blocked);
+    assert_eq!(ask(&set, "10.2.0.1", UDP, 8100), allowed("base egress[0]"));
+    assert_eq!(ask(&set, "10.1.0.1", TCP, 443), blocked);
+    assert_eq!(ask(&set, "10.1.2.3", UDP, 53), allowed("dns egress[0]"));
+    assert_eq!(ask(&set, "10.1.2.3", TCP, 443), blocked);
+    assert_eq!(ask(&set, "2001:db8::1", 132, 9), allowed("base egress[1]"));
+    assert_eq!(ask(&set, "8.8.8.8", UDP, 53), blocked, "::/0 is IPv6 only");
+    let rule = set.policies[1].rule(1).unwrap();
+    assert_eq!(rule.to_string(), "egress[0] (p.yaml:22)");
+    assert!(set.policies[1].rule(0).is_none() && set.policies[1].rule(2).is_none());
 }
 
 #[test]
-fn without_egress_only_mining_is_looked_for() {
+fn without_a_list_only_mining_is_looked_for() {
     let text = GOOD.split("  mode:").next().unwrap().to_owned() + "  stratum: alert\n";
-    let policy = compile(&sources(&text)).unwrap();
-    assert_eq!((policy.egress, policy.stratum), (Mode::Off, Mode::Audit));
-    assert_eq!(ask(&policy, "192.0.2.1", TCP, 1).0, Verdict::Allowed);
+    let set = compile(&sources(&text)).unwrap();
+    assert_eq!((set.mode(Direction::Egress), set.stratum()), (Mode::Off, Mode::Audit));
+    assert_eq!(ask(&set, "192.0.2.1", TCP, 1), (Verdict::Allowed, "- -".to_owned()));
+}
+
+fn policy(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {{{name}}}\nspec: {{{spec}}}\n---\n"
+    )
+}
+
+#[test]
+fn policies_on_one_workload_add_up_and_audit_changes_nothing() {
+    let ssh = "ports: [{port: 22}]";
+    let text = [
+        policy("name: base", "mode: enforce, egress: [{toCIDRs: [10.0.0.0/8]}]"),
+        policy("name: more", "mode: enforce, egress: [{toCIDRs: [192.0.2.0/24]}]"),
+        policy(
+            "name: no-ssh",
+            &format!("mode: enforce, egressDeny: [{{toCIDRs: [10.0.0.0/8], {ssh}}}]"),
+        ),
+        policy(
+            "name: trial",
+            "mode: audit, egress: [{toCIDRs: [203.0.113.0/24]}], egressDeny: [{toCIDRs: [10.9.0.0/16]}]",
+        ),
+        policy(
+            "name: web",
+            "workload: {systemdUnit: \"web@*.service\"}, mode: audit, ingress: [{fromCIDRs: [10.0.0.0/8], ports: [{port: 80}]}]",
+        ),
+    ];
+    let set = compile(&sources(&text.concat())).unwrap();
+    let says = |remote: &str, port| ask(&set, remote, TCP, port);
+    let (allowed, audited, blocked) = (Verdict::Allowed, Verdict::Audited, Verdict::Blocked);
+    assert_eq!(says("10.0.0.1", 443), (allowed, "base egress[0]".into()));
+    assert_eq!(says("192.0.2.1", 443), (allowed, "more egress[0]".into()));
+    assert_eq!(says("10.0.0.1", 22), (blocked, "no-ssh egressDeny[0]".into()));
+    assert_eq!(
+        says("203.0.113.1", 1),
+        (blocked, "base -".into()),
+        "an audited policy opens nothing"
+    );
+    assert_eq!(says("10.9.0.1", 443), (audited, "trial egressDeny[0]".into()));
+    let unit = |path| Bound::node(&set).below(&set, Subject { path, pod: None });
+    let caller =
+        Request { remote: address("192.0.2.9"), protocol: TCP, port: Some(80), icmp_type: 0 };
+    let web = unit("/system.slice/web@1.service");
+    let inner = web.below(&set, Subject { path: "/system.slice/web@1.service/inner", pod: None });
+    for bound in [&web, &inner] {
+        assert_eq!(ask_on(&set, bound, Direction::Ingress, &caller), (audited, "web -".into()));
+    }
+    let other = unit("/system.slice/db.service");
+    assert_eq!(ask_on(&set, &other, Direction::Ingress, &caller), (allowed, "- -".into()));
+}
+
+#[test]
+fn an_empty_list_allows_nothing_and_an_absent_one_says_nothing() {
+    let set = compile(&sources(&policy("name: shut", "mode: enforce, egress: []"))).unwrap();
+    assert_eq!(ask(&set, "192.0.2.1", TCP, 1), (Verdict::Blocked, "shut -".into()));
+    assert_eq!(ask(&set, "127.0.0.1", TCP, 1).0, Verdict::Allowed);
+    let set = compile(&sources(&policy(
+        "name: deny",
+        "mode: enforce, egressDeny: [{toCIDRs: [192.0.2.0/24]}]",
+    )))
+    .unwrap();
+    assert_eq!(ask(&set, "192.0.2.1", TCP, 1), (Verdict::Blocked, "deny egressDeny[0]".into()));
+    assert_eq!(ask(&set, "192.0.3.1", TCP, 1), (Verdict::Allowed, "- -".into()));
+}
+
+#[test]
+fn a_policy_ends_when_it_says() {
+    let text = policy("name: x", "mode: enforce, egress: [], expires: 1970-01-02T00:00:00Z");
+    let day = |days| {
+        super::compile(&sources(&text), OffsetDateTime::UNIX_EPOCH + time::Duration::days(days))
+            .unwrap()
+    };
+    assert_eq!(
+        (day(0).policies.len(), day(0).next_expiry),
+        (1, Some(OffsetDateTime::UNIX_EPOCH + time::Duration::days(1)))
+    );
+    assert_eq!((day(1).policies.len(), day(1).expired.len()), (0, 1));
+}
+
+#[test]
+fn numbers_stay_with_their_policies() {
+    let set = |names: &[&str]| {
+        let text: String =
+            names.iter().map(|name| policy(&format!("name: {name}"), "stratum: alert")).collect();
+        compile(&sources(&text)).unwrap()
+    };
+    let mut numbers = super::Numbers::default();
+    assert_eq!(numbers.assign(&set(&["b", "d"])), [1, 2]);
+    assert_eq!(numbers.assign(&set(&["a", "b", "c", "d"])), [3, 1, 4, 2]);
+    assert_eq!(numbers.assign(&set(&["c"])), [4]);
+    assert_eq!(
+        numbers.assign(&set(&["b", "c"])),
+        [5, 4],
+        "a number that was free is not given at once"
+    );
 }
 
 #[test]
@@ -92,7 +209,26 @@ fn slips_are_told_with_their_place() {
             "p.yaml:8:9: unknown value \"enfroce\" (did you mean \"enforce\"?)",
         ),
         ("toCIDRs", "toCIDR", "p.yaml:11:7: unknown key \"toCIDR\" (did you mean \"toCIDRs\"?)"),
-        ("  mode:", "  workload: {a: b}\n  mode:", "p.yaml:8:3: \"workload\" is not supported yet"),
+        ("  mode:", "  workload: {a: b}\n  mode:", "p.yaml:8:14: unknown key \"a\""),
+        ("  mode:", "  workload: {}\n  mode:", "workload selects nothing"),
+        (
+            "  mode:",
+            "  workload: {cgroup: a/b}\n  mode:",
+            "\"a/b\" does not begin at the cgroup2 root; write /a/b",
+        ),
+        ("  mode:", "  workload: {systemdUnit: \"[\"}\n  mode:", "is no pattern"),
+        ("  mode:", "  expires: soon\n  mode:", "\"soon\" is no time; write 2026-12-24T00:00:00Z"),
+        (
+            "toCIDRs: [10.0.0.0/8]\n      except: [10.1.0.0/16]",
+            "toFQDNs: [\"*.com\"]",
+            "everything below a top-level domain",
+        ),
+        (
+            "toCIDRs: [10.0.0.0/8]\n      except: [10.1.0.0/16]\n      ports",
+            "ports",
+            "egress[0] names nobody",
+        ),
+        ("protocol: UDP", "protocol: ICMP", "ICMP has no ports"),
         ("10.1.0.0/16", "11.1.0.0/16", "p.yaml:12:16: except 11.1.0.0/16 lies in none"),
         ("10.1.0.0/16", "10.1.0.1/16", "has bits set behind its length; write 10.1.0.0/16"),
         ("10.1.0.0/16", "10.1.0.1", "is an address, not a CIDR; write 10.1.0.1/32"),
@@ -111,7 +247,6 @@ fn slips_are_told_with_their_place() {
         ("v1alpha1", "v1", "p.yaml:2:13: apiVersion \"sentinel.dev/v1\" is not known"),
         ("name: base", "name: [base", "p.yaml:5:9: "),
         ("  mode: enforce\n", "", "egress needs a mode beside it"),
-        ("mode: enforce", "mode: audit", "mode differs from that of policy \"base\""),
         ("name: base", "name: dns", "a policy named \"dns\" stands in p.yaml already"),
         (
             "metadata:\n  name: base\n  labels: {team: build}\n",
@@ -247,13 +382,14 @@ proptest! {
     ) {
         let mut text = "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p}\nspec:\n  mode: enforce\n  egress:\n".to_owned();
         text += &if rules.is_empty() { "    []\n".to_owned() } else { rules.iter().map(Rule::write).collect::<String>() };
-        let policy = compile(&sources(&text)).map_err(|findings| TestCaseError::fail(format!("{findings:?}\n{text}")))?;
+        let set = compile(&sources(&text)).map_err(|findings| TestCaseError::fail(format!("{findings:?}\n{text}")))?;
         for (remote, protocol, port) in flows {
             let first = rules.iter().position(|rule| rule.allows(remote, protocol, port));
             let request = Request { remote: mapped(remote), protocol, port, icmp_type: 0 };
-            let decision = decide(&request, Mode::Enforce, policy.allowlist.lookup(&request.remote));
+            let judged = Bound::node(&set).judge(&set, Mode::Enforce, Direction::Egress, &request, None);
+            let decision = judged.decision;
             let expected = first.map_or(0, |index| index as u16 + 1);
-            prop_assert_eq!(decision.rule, expected, "{:?}\n{}", request, text);
+            prop_assert_eq!(judged.rule, expected, "{:?}\n{}", request, text);
             prop_assert_eq!(decision.reason == Reason::Allowlisted, first.is_some());
             prop_assert_eq!(decision.verdict == Verdict::Allowed, first.is_some());
         }

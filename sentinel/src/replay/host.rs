@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sentinel_common::config::{Modes, Switch};
+use sentinel_common::config::{Modes, Policies, Switch};
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Admission, Arrival, Facts, Opening, Start};
 use sentinel_common::packet::{self, Source as _};
@@ -26,7 +26,7 @@ impl<'a> HostEngine<'a> {
     /// An engine that reads by these signatures and acts by these modes.
     #[must_use]
     pub fn new(signatures: &'a Signatures, modes: Modes) -> Self {
-        let switch = Switch::new(1, modes, 0, FIRST_SET);
+        let switch = Switch::new(1, modes, Policies::default(), FIRST_SET);
         Self { signatures, switch, flows: HashMap::new() }
     }
 

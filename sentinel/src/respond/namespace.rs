@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -36,7 +37,7 @@ pub fn inside<T: Send>(
 }
 
 /// Visits namespaces until `work` finds what it looks for: those of `first` (processes, most likely
-/// first), then every other one that a process on this host is in.
+/// first), then every other one that a process on this host is in or that has a name.
 ///
 /// # Errors
 /// The last failure, when nothing was found and something failed.
@@ -55,7 +56,7 @@ pub fn search<T: Send>(
     failure.map_or(Ok(None), Err)
 }
 
-/// Does `work` in every namespace that a process on this host is in, once each; it is told the
+/// Does `work` in every namespace that a process on this host is in or that has a name, once each; it is told the
 /// namespace's inode number. What failed comes back beside what was done.
 pub fn each<T: Send>(work: impl Fn(u64) -> io::Result<T> + Sync) -> (Vec<T>, Vec<io::Error>) {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
@@ -72,12 +73,22 @@ pub fn each<T: Send>(work: impl Fn(u64) -> io::Result<T> + Sync) -> (Vec<T>, Vec
 fn namespaces(first: impl IntoIterator<Item = u32>) -> impl Iterator<Item = (u64, File)> {
     let mut seen = HashSet::new();
     let all = first.into_iter().chain(processes()).take(PROCESSES);
-    all.filter_map(move |pid| {
-        let namespace = File::open(format!("/proc/{pid}/ns/net")).ok()?;
+    let of_processes = all.map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+    let all = of_processes.chain(std::iter::once_with(named).flatten());
+    all.filter_map(move |path| {
+        let namespace = File::open(path).ok()?;
         let number = namespace.metadata().ok()?.ino();
         let is_new = seen.len() < NAMESPACES && seen.insert(number);
         is_new.then_some((number, namespace))
     })
+}
+
+/// Namespaces that someone has given a name (`ip netns`, CNI): a socket may be all that is left in one.
+fn named() -> Vec<PathBuf> {
+    let mounts = procfs::process::Process::myself().and_then(|process| process.mountinfo());
+    let mounts = mounts.into_iter().flatten();
+    let named = mounts.filter(|mount| mount.fs_type == "nsfs" && mount.root.starts_with("net:["));
+    named.map(|mount| mount.mount_point).collect()
 }
 
 /// Every process, read only when the first guesses have failed.

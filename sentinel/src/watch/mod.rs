@@ -1,6 +1,7 @@
 //! What is read from the running system: processes, cgroups, sockets, changes of files. Each answers
 //! with a fact; none judges.
 
+pub mod cgroup_events;
 pub mod cgroupfs;
 pub mod clock;
 pub mod facts;

@@ -46,6 +46,12 @@ impl Scope {
         Some(Attribution { process, cgroup: path })
     }
 
+    /// The path of a cgroup, where its connections are watched.
+    pub fn path(&mut self, cgroup: u64) -> Option<String> {
+        let path = self.tree.as_mut().and_then(|tree| tree.path(cgroup, None))?;
+        self.is_within(Some(&path)).then_some(path)
+    }
+
     /// Whether the connections of a cgroup are watched.
     pub fn watches(&mut self, cgroup: u64) -> bool {
         if self.within.is_empty() {

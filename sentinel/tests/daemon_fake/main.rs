@@ -21,13 +21,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use sentinel::config::{Config, ConfigFile};
 use sentinel::daemon::{Agent, Parts, Records, prepare};
-use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicySet, ServerName};
+use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicyImage, ServerName};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
 use sentinel::feed::FeedSet;
-use sentinel::names::{Opens, Pattern, Shared, Swept};
+use sentinel::names::{Shared, Swept};
 use sentinel_common::event::{Event, Kind};
 use sentinel_common::flow::{Flow, Owner};
+use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode, Reason, Verdict, outcome_counter};
 use serde_json::Value;
@@ -38,7 +39,7 @@ use tokio::sync::mpsc;
 struct Told {
     rules: u32,
     sets: u32,
-    policies: Vec<PolicySet>,
+    policies: Vec<Arc<PolicyImage>>,
     feeds: Vec<Arc<FeedSet>>,
     detached: bool,
     resolvers: BTreeSet<IpAddr>,
@@ -60,14 +61,6 @@ impl Datapath for Fake {
         Ok(())
     }
 
-    fn add_patterns(&mut self, patterns: &[(Pattern, Opens)]) -> Result<Vec<u32>, DatapathError> {
-        Ok((1..).take(patterns.len()).collect())
-    }
-
-    fn retain_patterns(&mut self, _: &BTreeSet<Pattern>) -> Result<(), DatapathError> {
-        Ok(())
-    }
-
     fn has_patterns(&self) -> bool {
         true
     }
@@ -78,12 +71,16 @@ impl Datapath for Fake {
         Ok(Swept { known: 3, removed: 0, shared })
     }
 
-    fn set_policy(&mut self, policy: &PolicySet) -> Result<u32, DatapathError> {
+    fn set_policy(&mut self, policy: &Arc<PolicyImage>) -> Result<u32, DatapathError> {
         if self.0.lock().unwrap().refuses {
             return Err(DatapathError::TooManyPrefixes { found: 2, limit: 1 });
         }
         self.0.lock().unwrap().policies.push(policy.clone());
         Ok(self.generation())
+    }
+
+    fn bind(&mut self, _: u64, _: Option<&Binding>) -> Result<(), DatapathError> {
+        Ok(())
     }
 
     fn set_feeds(&mut self, feeds: &Arc<FeedSet>) -> Result<(), DatapathError> {

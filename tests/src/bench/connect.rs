@@ -1,19 +1,19 @@
 //! What `connect(2)` costs with the hooks: live, since no test run knows these programs.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
+use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
 use sentinel_common::config::Modes;
-use sentinel_common::limits::MAX_PORT_RANGES;
-use sentinel_common::policy::{PortRange, PrefixRules};
 use sentinel_common::verdict::Mode;
 
 use super::Case;
 use super::table::Row;
 use crate::cgroup::{self, TestCgroup};
 use crate::netlab::{Lab, Subnet};
+use crate::policy::node_policy;
 
 /// Prefixes in the allowlist that every connect is judged by.
 const PREFIXES: u32 = 1000;
@@ -49,20 +49,15 @@ pub(super) fn row(rounds: usize, repeat: u32) -> Result<Row> {
     Ok(Row::new(&case, &samples))
 }
 
-/// An allowlist that names the laboratory's network among many others; nothing is ever sent.
-fn policy(network: &str) -> Result<PolicySet> {
-    let mut ranges = [PortRange::UNUSED; MAX_PORT_RANGES];
-    let [first, ..] = &mut ranges;
-    *first = PortRange { first: 0, last: u16::MAX, protocol: 0, any_port: 1, rule: 1 };
-    let rules = PrefixRules { count: 1, ranges };
+/// A policy that allows the laboratory's network among many others; nothing is ever sent.
+fn policy(network: &str) -> Result<Arc<PolicyImage>> {
     let others = (1..PREFIXES).map(|number| {
         let [_, _, high, low] = number.to_be_bytes();
-        Ok((format!("10.{high}.{low}.0/24").parse()?, rules))
+        format!("10.{high}.{low}.0/24")
     });
-    let mut prefixes = others.collect::<Result<Vec<_>>>()?;
-    prefixes.push((network.parse()?, rules));
+    let prefixes = others.chain([network.to_owned()]).collect::<Vec<_>>().join(", ");
     let modes = Modes { stratum: Mode::Enforce, egress: Mode::Enforce, ..Modes::OFF };
-    Ok(PolicySet { modes, prefixes })
+    node_policy(modes, &format!("egress: [{{toCIDRs: [{prefixes}]}}]"))
 }
 
 fn nanoseconds(target: SocketAddr, repeat: u32) -> Result<f64> {

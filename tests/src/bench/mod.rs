@@ -5,9 +5,10 @@ mod connect;
 mod table;
 
 use anyhow::{Context as _, Result};
-use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
+use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
 use sentinel_common::config::Modes;
 use sentinel_common::verdict::Mode;
+use std::sync::Arc;
 
 pub use cases::Case;
 pub use table::Row;
@@ -24,8 +25,7 @@ pub fn run(rounds: usize, repeat: u32) -> Result<Vec<Row>> {
         kernel.load_program(program)?;
     }
     kernel.set_signatures(&compiled.signatures)?;
-    let policy =
-        PolicySet { modes: Modes { stratum: Mode::Enforce, ..Modes::OFF }, prefixes: Vec::new() };
+    let policy = Arc::new(PolicyImage::empty(Modes { stratum: Mode::Enforce, ..Modes::OFF }));
     kernel.set_policy(&policy)?;
     let cases = cases::all();
     let mut samples: Vec<Vec<(f64, f64)>> = vec![Vec::new(); cases.len()];

@@ -132,7 +132,7 @@ impl Lab {
         ear.set_read_timeout(Some(Duration::from_millis(10)))?;
         let target = ear.local_addr()?;
         let any: IpAddr = match address {
-            IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let mouth = self.in_node(|| Ok(UdpSocket::bind(SocketAddr::new(any, 0))?))?;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
+use sentinel::datapath::{Datapath as _, Kernel};
 use sentinel_common::config::Modes;
 use sentinel_common::verdict::{Loss, Mode, Reason, Verdict, loss_counter, outcome_counter};
 use sentinel_tests::cgroup::{self, TestCgroup};
 use sentinel_tests::netlab::{Lab, Subnet};
+use sentinel_tests::policy::node_policy;
 
 use crate::trial;
 
@@ -25,10 +26,8 @@ fn exact() -> Result<()> {
     let group = TestCgroup::unique("sentinel-loss")?;
     let mut kernel = Kernel::load()?;
     kernel.attach(Some(group.path()))?;
-    kernel.set_policy(&PolicySet {
-        modes: Modes { egress: Mode::Enforce, ..Modes::OFF },
-        prefixes: Vec::new(),
-    })?;
+    let modes = Modes { egress: Mode::Enforce, ..Modes::OFF };
+    kernel.set_policy(&node_policy(modes, "egress: []")?)?;
     let target = SocketAddr::new(lab.subnet().v4(2).into(), 7001);
     let home = group.path().parent().context("the cgroup has no parent")?.to_path_buf();
     cgroup::join(group.path())?;

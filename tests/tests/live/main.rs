@@ -11,6 +11,7 @@ mod loss;
 mod names;
 mod older;
 mod stage;
+mod workloads;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     trials.extend(loss::trials());
     trials.extend(names::trials());
     trials.extend(older::trials());
+    trials.extend(workloads::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();

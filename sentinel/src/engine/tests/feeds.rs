@@ -42,7 +42,9 @@ fn a_name_is_told_of_with_the_entry_that_names_it() {
 #[test]
 fn an_address_is_told_of_with_its_feed_and_not_with_a_rule_of_the_allowlist() {
     let mut state = with_feeds("203.0.113.0/24\n");
-    state.names.egress.push(EgressRule { policy: "shop".to_owned(), name: "e".to_owned() });
+    let rules = vec!["e".to_owned()];
+    let shop = PolicyRules { policy: "shop".to_owned(), default: "d".to_owned(), rules };
+    state.names.policies = Arc::new([(0, shop)].into());
     let mut event = event(Verdict::Blocked, 3333);
     event.kind = Kind::Egress;
     event.reason = Reason::PoolAddress;

@@ -73,7 +73,17 @@ fn named() -> State {
             rules: vec![SignatureRule { dialect: "monero".to_owned(), name: "login".to_owned() }],
             tokens: vec!["method-login".to_owned(), "result-job".to_owned()],
         }],
-        egress: vec![EgressRule { policy: "shop".to_owned(), name: "egress[0]".to_owned() }],
+        policies: Arc::new(
+            [(
+                1,
+                PolicyRules {
+                    policy: "shop".to_owned(),
+                    default: "egress".to_owned(),
+                    rules: vec!["egress[0]".to_owned()],
+                },
+            )]
+            .into(),
+        ),
         feeds: Arc::default(),
     };
     let mut state = State::default();
@@ -207,7 +217,7 @@ fn an_egress_rule_is_named() {
     let mut egress = event(Verdict::Blocked, 443);
     egress.kind = Kind::Egress;
     egress.reason = Reason::NotAllowlisted;
-    egress.rule = Some(1);
+    egress.rule = Some(1 << 16 | 1);
     step(&mut state, at(0), Input::Event(egress));
     let actions = step(&mut state, at(0), maker(1));
     assert!(destructions(&actions).is_empty());

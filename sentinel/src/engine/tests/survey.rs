@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn what_was_open_is_told_of_within_bounds() {
     let mut state = named();
-    let one = |port: u16, rule: u16, verdict: Verdict| Found {
+    let one = |port: u16, rule: u32, verdict: Verdict| Found {
         socket: Socket {
             protocol: TCP,
             local: "10.0.0.1:4000".parse().ok(),
@@ -23,7 +23,7 @@ fn what_was_open_is_told_of_within_bounds() {
         },
         inspection: crate::event::socket::Inspection::Resumed,
     };
-    let mut found = vec![one(443, 1, Verdict::Allowed), one(3333, 0, Verdict::Audited)];
+    let mut found = vec![one(443, 1 << 16 | 1, Verdict::Allowed), one(3333, 0, Verdict::Audited)];
     found.extend((0..LINES as u16).map(|port| one(port, 0, Verdict::Audited)));
     let survey = Survey { found, left_out: 3 };
     let actions = step(&mut state, at(SECOND), Input::Survey(Box::new(survey)));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, LpmTrie, Map};
-use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
+use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
 use sentinel::feed::{FeedSet, Source, compile};
 use sentinel_common::address::Address;
 use sentinel_common::config::Modes;
@@ -122,7 +122,7 @@ pub fn replaced() -> Result<()> {
     let mut kernel = Kernel::load()?;
     kernel.attach(Some(group.path()))?;
     let modes = Modes { names: Mode::Enforce, ..Modes::OFF };
-    kernel.set_policy(&PolicySet { modes, prefixes: Vec::new() })?;
+    kernel.set_policy(&Arc::new(PolicyImage::empty(modes)))?;
     let (domains, addresses) = sizes();
     let listed = SocketAddr::new(lab.subnet().v4(3).into(), 9);
     let first = generated(0, "198.51.100.3")?;

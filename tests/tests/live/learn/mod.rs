@@ -4,7 +4,7 @@
 mod forged;
 mod scene;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use sentinel::datapath::Datapath as _;
-use sentinel::names::{Holding, Opens};
+use sentinel::names::Holding;
 use sentinel_common::learn::Lesson;
 use sentinel_tests::netlab::PEER_HOSTS;
 use sentinel_tests::resolver::{Client, MANY, Place, Resolver, addresses, member};
@@ -21,11 +21,11 @@ use sentinel_tests::resolver::{Client, MANY, Place, Resolver, addresses, member}
 pub use forged::forge;
 
 use crate::trial;
-use scene::{Scene, accept_all, as_workload, connect, is_denied, lessons, scene};
+use scene::{Scene, accept_all, as_workload, connect, is_denied, lessons, policy, scene};
 
 /// Lookups that are each followed at once by a connection.
 const LOOKUPS: u16 = 10_000;
-const ALL: &[(&str, Opens)] = &[("*.lab.example", Opens { private: false, local: false })];
+const ALL: &[&str] = &["*.lab.example"];
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
@@ -92,7 +92,7 @@ fn look_up_and_connect(server: IpAddr) -> Result<u32> {
 
 /// Whatever an answer looks like, all of its addresses are open.
 fn answers() -> Result<()> {
-    let patterns = [ALL, &[("alias.two.example", Opens::default())]].concat();
+    let patterns = ["*.Lab.example.", "alias.two.example"];
     let Scene { lab, kernel, workload, server, .. } = scene("learn-answers", 42, &patterns)?;
     let _resolver = lab.in_peer(|| Resolver::start(server))?;
     let stop = AtomicBool::new(false);
@@ -178,7 +178,7 @@ fn what_opens_nothing() -> Result<()> {
 
 /// What is over is taken away, but not under an open connection, and not what a second pattern has.
 fn holding() -> Result<()> {
-    let patterns = [ALL, &[("shared.lab.example", Opens::default())]].concat();
+    let patterns = ["*.lab.example", "shared.lab.example"];
     let Scene { lab, mut kernel, workload, server, .. } = scene("learn-holding", 44, &patterns)?;
     kernel.set_holding(Holding { floor: 1, ceiling: 1, grace: 0 })?;
     let _resolver = lab.in_peer(|| Resolver::start(server))?;
@@ -196,7 +196,7 @@ fn holding() -> Result<()> {
     ensure!((swept.known, swept.removed) == (3, 0), "a connection was open: {swept:?}");
     let swept = kernel.sweep(&HashSet::new())?;
     ensure!((swept.known, swept.removed) == (1, 2), "its time was over: {swept:?}");
-    kernel.retain_patterns(&BTreeSet::from(["shared.lab.example".parse()?]))?;
+    kernel.set_policy(&policy(&lab, &["shared.lab.example"])?)?;
     let swept = kernel.sweep(&HashSet::new())?;
     ensure!((swept.known, swept.removed) == (0, 1), "its pattern is gone: {swept:?}");
     Ok(())

@@ -1,25 +1,24 @@
 //! A laboratory with a crowd of servers, and the programs on a cgroup that may go to the resolver and
 //! wherever names of the patterns lead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ipnet::{IpNet, Ipv4Net};
-use sentinel::datapath::{Datapath as _, Kernel, PolicySet};
-use sentinel::names::{Opens, Pattern};
+use sentinel::datapath::{Datapath as _, Kernel, PolicyImage};
+use sentinel::policy::{Source, compile};
 use sentinel_common::config::Modes;
-use sentinel_common::learn::{Lesson, NameRuleKey};
-use sentinel_common::limits::MAX_PORT_RANGES;
-use sentinel_common::policy::{PortRange, PrefixRules};
+use sentinel_common::learn::Lesson;
 use sentinel_common::verdict::{Mode, lesson_counter};
 use sentinel_tests::cgroup::{self, TestCgroup};
 use sentinel_tests::netlab::{Lab, PEER_HOSTS, Subnet};
 use sentinel_tests::resolver::member;
+use time::OffsetDateTime;
 
 const PORT: u16 = 7443;
 
@@ -33,7 +32,8 @@ pub struct Scene {
     pub server: IpAddr,
 }
 
-pub fn scene(name: &str, number: u8, patterns: &[(&str, Opens)]) -> Result<Scene> {
+/// `rules` are entries of a policy's `toFQDNs`.
+pub fn scene(name: &str, number: u8, rules: &[&str]) -> Result<Scene> {
     let lab = Lab::with_subnet(name, Subnet::numbered(number))?;
     lab.add_crowd(member(0))?;
     let cgroup = TestCgroup::unique(name)?;
@@ -42,25 +42,26 @@ pub fn scene(name: &str, number: u8, patterns: &[(&str, Opens)]) -> Result<Scene
     kernel.attach(Some(cgroup.path()))?;
     let [host, ..] = PEER_HOSTS;
     let server: IpAddr = lab.subnet().v4(host).into();
-    let modes = Modes { egress: Mode::Enforce, ..Modes::OFF };
-    let servers = IpNet::V4(Ipv4Net::new(lab.subnet().v4(0), 24)?);
-    kernel.set_policy(&PolicySet { modes, prefixes: vec![(servers, everything())] })?;
-    let patterns = patterns.iter().map(|(text, opens)| Ok((text.parse::<Pattern>()?, *opens)));
-    let numbers = kernel.add_patterns(&patterns.collect::<Result<Vec<_>>>()?)?;
-    for slot in 0..2 {
-        let rule = |&pattern: &u32| (NameRuleKey { slot, policy: 0, pattern }, everything());
-        kernel.write_name_rules(slot, &numbers.iter().map(rule).collect::<BTreeMap<_, _>>())?;
-    }
+    kernel.set_policy(&policy(&lab, rules)?)?;
     kernel.set_resolvers(&BTreeSet::from([server]))?;
     Ok(Scene { lab, kernel, workload, cgroup, server })
 }
 
-fn everything() -> PrefixRules {
-    let mut ranges = [PortRange::UNUSED; MAX_PORT_RANGES];
-    if let [first, ..] = &mut ranges {
-        *first = PortRange { first: 0, last: u16::MAX, protocol: 0, any_port: 1, rule: 1 };
-    }
-    PrefixRules { count: 1, ranges }
+/// A policy that allows the laboratory's own network and these names.
+pub fn policy(lab: &Lab, names: &[&str]) -> Result<Arc<PolicyImage>> {
+    let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    let text = format!(
+        "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata:\n  name: names\nspec:\n  \
+         mode: enforce\n  egress:\n    - toCIDRs: [{}, \"{}\"]\n    - toFQDNs: [{}]\n",
+        lab.subnet().cidr4(),
+        lab.subnet().cidr6(),
+        names.join(", ")
+    );
+    let source = Source { name: "names.yaml".to_owned(), text };
+    let set = compile(&[source], OffsetDateTime::now_utc())
+        .map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
+    let modes = Modes { egress: Mode::Enforce, ..Modes::OFF };
+    Ok(Arc::new(PolicyImage::of_node(modes, &set)))
 }
 
 /// A part of the workload: in its cgroup, in the node's namespace.

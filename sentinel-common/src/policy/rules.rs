@@ -1,0 +1,148 @@
+//! The rules of one policy on one prefix.
+
+use super::{ICMP, ICMPV6, Request};
+use crate::address::Address;
+use crate::limits::MAX_PORT_RANGES;
+
+/// Key of the prefix trie behind its length: whose rules, then the address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrefixKey {
+    /// A [`super::Scope`], in the host's byte order; always matched in full.
+    pub scope: [u8; 4],
+    /// The prefix, in network byte order.
+    pub address: Address,
+}
+
+/// Bits of a [`PrefixKey`] that come before the address.
+pub const SCOPE_BITS: u32 = 32;
+/// Bits of a whole [`PrefixKey`].
+pub const KEY_BITS: u32 = SCOPE_BITS + 128;
+
+/// Flag of a [`PortRange`] that is all there is of its protocol, so that unknown ports match too.
+pub const ANY_PORT: u8 = 1;
+/// Flag of a [`PortRange`] that denies.
+pub const DENY: u8 = 2;
+
+/// Ports of one protocol.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// First port, host byte order.
+    pub first: u16,
+    /// Last port, inclusive.
+    pub last: u16,
+    /// IP protocol number; 0 is any, `IPPROTO_ICMP` is ICMPv6 as well.
+    pub protocol: u8,
+    /// [`ANY_PORT`] and [`DENY`].
+    pub flags: u8,
+    /// Number of the rule in its policy, from 1.
+    pub rule: u16,
+}
+
+impl PortRange {
+    /// A slot that holds no range.
+    pub const UNUSED: Self = Self { first: 1, last: 0, protocol: 0, flags: 0, rule: 0 };
+
+    /// Whether what is asked for is of this range.
+    #[inline(always)]
+    #[must_use]
+    pub const fn names(&self, request: &Request) -> bool {
+        let asked = if request.protocol == ICMPV6 { ICMP } else { request.protocol };
+        let any_port = self.flags & ANY_PORT != 0;
+        let port = match request.port {
+            Some(port) => any_port || (self.first <= port && port <= self.last),
+            None => any_port,
+        };
+        (self.protocol == 0 || self.protocol == asked) & port
+    }
+}
+
+/// What a policy says of the addresses under a prefix; what it says of the prefixes around it is
+/// carried along, since a trie gives the longest one only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefixRules {
+    /// Ranges in use.
+    pub count: u32,
+    /// The ranges, first `count` of them in use.
+    pub ranges: [PortRange; MAX_PORT_RANGES],
+}
+
+impl PrefixRules {
+    /// Nothing is named: a hole in a wider prefix.
+    pub const NONE: Self = Self { count: 0, ranges: [PortRange::UNUSED; MAX_PORT_RANGES] };
+
+    /// The first rule that allows, and the first that denies.
+    #[inline(always)]
+    #[must_use]
+    pub fn find(&self, request: &Request) -> Match {
+        let mut found = Match::NONE;
+        for (index, range) in self.ranges.iter().enumerate() {
+            if index as u32 >= self.count {
+                break;
+            }
+            if range.names(request) {
+                found = found.or(if range.flags & DENY == 0 {
+                    Match::allow(range.rule)
+                } else {
+                    Match::deny(range.rule)
+                });
+            }
+        }
+        found
+    }
+}
+
+/// What one policy says: the rule that allows in the lower half, the one that denies in the upper; 0 is
+/// none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Match(pub u32);
+
+impl Match {
+    /// No rule names it.
+    pub const NONE: Self = Self(0);
+
+    /// This rule allows.
+    #[inline(always)]
+    #[must_use]
+    pub const fn allow(rule: u16) -> Self {
+        Self(rule as u32)
+    }
+
+    /// This rule denies.
+    #[inline(always)]
+    #[must_use]
+    pub const fn deny(rule: u16) -> Self {
+        Self((rule as u32) << 16)
+    }
+
+    /// The rule that allows, or 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn allowing(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The rule that denies, or 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn denying(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// Both; where both name a rule of a kind, that of `self`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        let allow = if self.allowing() == 0 { other.0 & 0xffff } else { self.0 & 0xffff };
+        let deny = if self.denying() == 0 { other.0 >> 16 } else { self.0 >> 16 };
+        Self(deny << 16 | allow)
+    }
+}
+
+const _: () = {
+    assert!(size_of::<PrefixKey>() == 20);
+    assert!(size_of::<PortRange>() == 8);
+    assert!(size_of::<PrefixRules>() == 4 + 8 * MAX_PORT_RANGES);
+};

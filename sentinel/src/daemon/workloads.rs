@@ -1,0 +1,218 @@
+//! Which policies are on which cgroup: chosen for all of them with every new set, and for each that
+//! comes later as it comes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use sentinel_common::policy::Binding;
+
+use super::prepare::PreparedPolicy;
+use crate::api::Shared;
+use crate::config::Config;
+use crate::datapath::PolicyImage;
+use crate::policy::{Binder, Bound, Numbers, PolicySet, Subject};
+use crate::watch::cgroup_events::{CgroupEvents, Change};
+use crate::watch::cgroupfs::Tree;
+
+/// How long the watch may sleep before it looks whether it is to end.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The cgroups that are known, and the policies that are chosen from.
+#[derive(Debug)]
+pub struct Workloads {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Ids by path. A folder comes before what is in it.
+    cgroups: BTreeMap<String, u64>,
+    set: Arc<PolicySet>,
+    binder: Option<Binder>,
+    numbers: Numbers,
+    events: Option<CgroupEvents>,
+}
+
+/// A set with the policies on every known cgroup; as long as it lives, no other cgroup is bound.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    state: MutexGuard<'a, State>,
+    set: Arc<PolicySet>,
+    binder: Binder,
+    /// What the kernel is to be given.
+    pub image: Arc<PolicyImage>,
+}
+
+impl Plan<'_> {
+    /// The numbers of the set's policies.
+    #[must_use]
+    pub fn numbers(&self) -> &[u16] {
+        self.binder.numbers()
+    }
+}
+
+impl Workloads {
+    /// Knows the cgroups of the tree that `folder` lies in.
+    #[must_use]
+    pub fn of(folder: &Path) -> Self {
+        let mut state = State::default();
+        // Without a tree there is only the node.
+        if let Some(root) = Tree::mounted().map(|tree| tree.folder("/")).filter(|_| folder.exists())
+        {
+            match CgroupEvents::start(&root) {
+                Ok((events, found)) => {
+                    state.events = Some(events);
+                    for change in found {
+                        state.take(change);
+                    }
+                }
+                Err(error) => tracing::warn!(
+                    "cgroups cannot be watched ({error}): policies on workloads count for nothing; \
+                     raise fs.inotify.max_user_watches"
+                ),
+            }
+        }
+        Self { state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a prepared set comes to on this node.
+    pub fn plan(&self, prepared: &PreparedPolicy, config: &Config) -> Plan<'_> {
+        let mut state = self.state();
+        let set = Arc::clone(&prepared.set);
+        let numbers = state.numbers.assign(&set);
+        let binder = Binder::new(numbers, config.mode, config.stratum);
+        let workloads =
+            if set.asks_for_workloads() { state.bindings(&set, &binder) } else { BTreeMap::new() };
+        let image =
+            Arc::new(PolicyImage::new(prepared.modes, &set, &binder, config.mode, workloads));
+        Plan { state, set, binder, image }
+    }
+
+    /// The plan is in force: cgroups that come are bound by it.
+    pub fn applied(&self, plan: Plan<'_>) {
+        let Plan { mut state, set, binder, .. } = plan;
+        state.set = set;
+        state.binder = Some(binder);
+    }
+}
+
+impl State {
+    /// The policies on every known cgroup.
+    fn bindings(&self, set: &PolicySet, binder: &Binder) -> BTreeMap<u64, Binding> {
+        let mut bound: BTreeMap<&str, Bound> = BTreeMap::new();
+        let mut bindings = BTreeMap::new();
+        let mut overfull = 0;
+        for (path, id) in &self.cgroups {
+            let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
+            let parent = if parent.is_empty() { "/" } else { parent };
+            let around = bound.get(parent).filter(|_| path != "/");
+            let around = around.cloned().unwrap_or_else(|| Bound::node(set));
+            let own = around.below(set, Subject { path, pod: None });
+            let (binding, left_out) = binder.binding(set, &own, path);
+            overfull += usize::from(left_out > 0);
+            bindings.insert(*id, binding);
+            bound.insert(path, own);
+        }
+        if overfull > 0 {
+            tracing::warn!("{overfull} cgroups have more policies than there is room for");
+        }
+        bindings
+    }
+
+    /// The policies on a cgroup, by the folders that it lies in.
+    fn binding(&self, path: &str) -> Option<Binding> {
+        let binder = self.binder.as_ref()?;
+        let mut bound = Bound::node(&self.set);
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in ends {
+            let path = path.get(..end)?;
+            bound = bound.below(&self.set, Subject { path, pod: None });
+        }
+        Some(binder.binding(&self.set, &bound, path).0)
+    }
+
+    /// Notes a change; returns the cgroup's id, and its policies if it is there.
+    fn take(&mut self, change: Change) -> Option<(u64, Option<Binding>)> {
+        match change {
+            Change::Appeared(path, id) => {
+                let binding = self.binding(&path);
+                self.cgroups.insert(path, id);
+                binding.map(|binding| (id, Some(binding)))
+            }
+            Change::Vanished(path) => self.cgroups.remove(&path).map(|id| (id, None)),
+            Change::Lost => None,
+        }
+    }
+}
+
+/// The watch over cgroups: ends when it is dropped.
+#[derive(Debug)]
+pub struct Watcher(Arc<AtomicBool>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Starts the watch.
+///
+/// # Errors
+/// When the system has no room for a thread.
+pub fn watch(shared: &Arc<Shared>, workloads: &Arc<Workloads>) -> io::Result<Watcher> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let watcher = Watcher(Arc::clone(&ended));
+    let Some(mut events) = workloads.state().events.take() else { return Ok(watcher) };
+    let (shared, workloads) = (Arc::clone(shared), Arc::clone(workloads));
+    let work = move || {
+        while !ended.load(Ordering::Acquire) {
+            let changes = events.next(PATIENCE).unwrap_or_else(|error| {
+                tracing::warn!("cgroups cannot be watched: {error}");
+                thread::sleep(PATIENCE);
+                vec![Change::Lost]
+            });
+            let mut changes = std::collections::VecDeque::from(changes);
+            while let Some(change) = changes.pop_front() {
+                if change == Change::Lost {
+                    changes.clear();
+                    changes.extend(look_again(&mut events, &workloads));
+                    continue;
+                }
+                bind(&shared, &workloads, change);
+            }
+        }
+    };
+    thread::Builder::new().name("cgroups".to_owned()).spawn(work)?;
+    Ok(watcher)
+}
+
+/// What is to be done after events were lost: all that is there appears, and the rest is gone.
+fn look_again(events: &mut CgroupEvents, workloads: &Workloads) -> Vec<Change> {
+    let mut found = events.restart().unwrap_or_default();
+    let is_there = |path: &String| {
+        found.iter().any(|change| matches!(change, Change::Appeared(there, _) if there == path))
+    };
+    let gone: Vec<String> =
+        workloads.state().cgroups.keys().filter(|path| !is_there(path)).cloned().collect();
+    found.extend(gone.into_iter().map(Change::Vanished));
+    found
+}
+
+fn bind(shared: &Shared, workloads: &Workloads, change: Change) {
+    let mut state = workloads.state();
+    let Some((id, binding)) = state.take(change) else { return };
+    // Under the lock: a new set must not come between.
+    let bound = shared.with_datapath(|datapath| datapath.bind(id, binding.as_ref()));
+    if let Some(Err(error)) = bound {
+        tracing::warn!("a cgroup's policies cannot be set, those around it count: {error}");
+    }
+}

@@ -1,0 +1,128 @@
+//! Which policies are on which cgroup.
+
+use sentinel_common::flow::Direction;
+use sentinel_common::limits::MAX_POLICIES_PER_WORKLOAD;
+use sentinel_common::policy::{Binding, Request, Tally};
+use sentinel_common::verdict::Mode;
+
+use super::judge::Judged;
+use super::selector::Subject;
+use super::set::PolicySet;
+use crate::attribution::workload;
+
+/// Chooses policies for cgroups.
+#[derive(Clone, Debug)]
+pub struct Binder {
+    /// The policies' numbers, in the order of the set.
+    numbers: Vec<u16>,
+    cap: Mode,
+    stratum: Option<Mode>,
+}
+
+/// The policies on a cgroup, by their place in the set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// Places in [`PolicySet::policies`], in their order.
+    pub places: Vec<usize>,
+}
+
+impl Binder {
+    /// `numbers` are those of the set's policies; nothing is above `cap`, and where `stratum` is set it
+    /// is what becomes of mining everywhere.
+    #[must_use]
+    pub const fn new(numbers: Vec<u16>, cap: Mode, stratum: Option<Mode>) -> Self {
+        Self { numbers, cap, stratum }
+    }
+
+    /// The numbers of the set's policies, in its order.
+    #[must_use]
+    pub fn numbers(&self) -> &[u16] {
+        &self.numbers
+    }
+
+    /// As the kernel takes it, and how many of the policies found no room: those under audit go first.
+    #[must_use]
+    pub fn binding(&self, set: &PolicySet, bound: &Bound, path: &str) -> (Binding, usize) {
+        let mut places = bound.places.clone();
+        let left_out = places.len().saturating_sub(MAX_POLICIES_PER_WORKLOAD);
+        if left_out > 0 {
+            let is_enforced = |place: &usize| {
+                set.policies.get(*place).map(|policy| policy.mode) == Some(Mode::Enforce)
+            };
+            let (mut enforced, audited): (Vec<_>, Vec<_>) =
+                places.into_iter().partition(is_enforced);
+            enforced.extend(audited);
+            enforced.truncate(MAX_POLICIES_PER_WORKLOAD);
+            enforced.sort_unstable();
+            places = enforced;
+        }
+        let mut binding = Binding::NONE;
+        let on_it = || places.iter().filter_map(|place| set.policies.get(*place));
+        let said = on_it().filter(|policy| !policy.selector.is_node());
+        let said = said.filter_map(|policy| policy.stratum).max();
+        let stratum = self.stratum.or(said).unwrap_or_else(|| set.node_stratum());
+        binding.stratum = stratum.min(self.cap) as u8;
+        // Beneath a unit or a container everything is of that unit or container.
+        let holds_others = !is_workload(path);
+        let is_closed =
+            on_it().any(|policy| policy.closed && policy.mode.min(self.cap) == Mode::Enforce);
+        if is_closed && holds_others {
+            binding.flags |= Binding::CLOSED_BELOW;
+        }
+        binding.count = places.len() as u8;
+        let numbers = places.iter().filter_map(|place| self.numbers.get(*place));
+        for (slot, number) in binding.policies.iter_mut().zip(numbers) {
+            *slot = *number;
+        }
+        (binding, left_out)
+    }
+}
+
+/// Whether a cgroup is a unit or a container, and not a folder of such.
+fn is_workload(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let shape = workload::of_path(last);
+    shape.unit.is_some() || shape.container.is_some()
+}
+
+impl Bound {
+    /// The policies on what no selector names: those for the whole node.
+    #[must_use]
+    pub fn node(set: &PolicySet) -> Self {
+        let places = set.policies.iter().enumerate();
+        let places = places.filter(|(_, policy)| policy.selector.is_node());
+        Self { places: places.map(|(place, _)| place).collect() }
+    }
+
+    /// The policies on a cgroup within one that has these: what is on a cgroup is on all beneath it.
+    #[must_use]
+    pub fn below(&self, set: &PolicySet, subject: Subject<'_>) -> Self {
+        let places = set.policies.iter().enumerate().filter(|(place, policy)| {
+            self.places.binary_search(place).is_ok() || policy.selector.selects(subject)
+        });
+        Self { places: places.map(|(place, _)| place).collect() }
+    }
+
+    /// What they make of a request: the kernel's answer, `name` being what the address was resolved
+    /// from.
+    #[must_use]
+    pub fn judge(
+        &self,
+        set: &PolicySet,
+        cap: Mode,
+        direction: Direction,
+        request: &Request,
+        name: Option<&str>,
+    ) -> Judged {
+        let mut tally = Tally::default();
+        let policies = || self.places.iter().take(MAX_POLICIES_PER_WORKLOAD);
+        for (place, policy) in (0..).zip(policies().filter_map(|place| set.policies.get(*place))) {
+            tally.add(place, policy.head(cap), direction, policy.find(request, direction, name));
+        }
+        let decision = tally.decide(request);
+        let policy = policies().nth(usize::from(decision.place)).copied();
+        let found = policy.and_then(|place| set.policies.get(place));
+        let rule = found.map(|policy| decision.rule(policy.find(request, direction, name)));
+        Judged { decision, policy, rule: rule.unwrap_or_default() }
+    }
+}

@@ -1,0 +1,200 @@
+//! One rule of a policy, its texts understood.
+
+use sentinel_common::policy::{ANY_PORT, DENY, ICMP, PortRange, SCTP, TCP, UDP, UDP_LITE};
+use serde_saphyr::Spanned;
+
+use super::diagnostic::Diagnostic;
+use super::fqdn::Pattern;
+use super::model::{EgressRule, IngressRule, Port, Protocol};
+use super::parse::Parsed;
+use super::prefix::Prefix;
+use super::set::RuleSource;
+
+/// A rule, its texts understood.
+pub(super) struct Resolved<'a> {
+    pub(super) parsed: &'a Parsed<'a>,
+    pub(super) to: Vec<(Prefix, &'a Spanned<String>)>,
+    pub(super) except: Vec<Prefix>,
+    pub(super) names: Vec<Pattern>,
+    /// Answers for its names may lie in private ranges.
+    pub(super) private: bool,
+    pub(super) ranges: Vec<PortRange>,
+    pub(super) source: RuleSource,
+}
+
+/// Which list a rule stands in, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) list: &'static str,
+    pub(super) index: usize,
+    pub(super) denies: bool,
+    /// Its number in the policy, from 1.
+    pub(super) number: u16,
+}
+
+/// What both kinds of rules have.
+struct Texts<'a> {
+    cidrs: &'a [Spanned<String>],
+    except: &'a [Spanned<String>],
+    names: &'a [Spanned<String>],
+    ports: Option<&'a [Port]>,
+    /// What its addresses are called.
+    key: &'static str,
+}
+
+pub(super) fn egress<'a>(
+    parsed: &'a Parsed<'a>,
+    rule: &'a EgressRule,
+    place: Place,
+    findings: &mut Vec<Diagnostic>,
+) -> Resolved<'a> {
+    let texts = Texts {
+        cidrs: &rule.to_cidrs,
+        except: &rule.except,
+        names: &rule.to_fqdns,
+        ports: rule.ports.as_deref(),
+        key: "toCIDRs",
+    };
+    let private = rule.allow_private_addresses;
+    Resolved { private, ..resolve(parsed, &texts, place, findings) }
+}
+
+pub(super) fn ingress<'a>(
+    parsed: &'a Parsed<'a>,
+    rule: &'a IngressRule,
+    place: Place,
+    findings: &mut Vec<Diagnostic>,
+) -> Resolved<'a> {
+    let texts = Texts {
+        cidrs: &rule.from_cidrs,
+        except: &rule.except,
+        names: &[],
+        ports: rule.ports.as_deref(),
+        key: "fromCIDRs",
+    };
+    resolve(parsed, &texts, place, findings)
+}
+
+fn resolve<'a>(
+    parsed: &'a Parsed<'a>,
+    texts: &Texts<'a>,
+    place: Place,
+    findings: &mut Vec<Diagnostic>,
+) -> Resolved<'a> {
+    let name = &parsed.document.metadata.name;
+    if texts.cidrs.is_empty() && texts.names.is_empty() {
+        let message = format!("{}[{}] names nobody", place.list, place.index);
+        let help = if texts.key == "toCIDRs" {
+            "add toCIDRs or toFQDNs; everywhere is [0.0.0.0/0, \"::/0\"]"
+        } else {
+            "add fromCIDRs; everywhere is [0.0.0.0/0, \"::/0\"]"
+        };
+        findings.push(parsed.finding(name, message, Some(help.to_owned())));
+    }
+    let mut to = Vec::new();
+    for cidr in texts.cidrs {
+        match Prefix::parse(&cidr.value) {
+            Ok(prefix) => to.push((prefix, cidr)),
+            Err((message, help)) => findings.push(parsed.finding(cidr, message, help)),
+        }
+    }
+    let mut names = Vec::new();
+    for text in texts.names {
+        let denied = place.denies.then(|| {
+            let help = "deny addresses, or leave the name out of what is allowed";
+            (
+                "a name cannot be denied: its addresses are others' too".to_owned(),
+                Some(help.to_owned()),
+            )
+        });
+        match denied.map_or_else(|| Pattern::parse(&text.value), Err) {
+            Ok(pattern) => names.push(pattern),
+            Err((message, help)) => findings.push(parsed.finding(text, message, help)),
+        }
+    }
+    let except = exceptions(parsed, texts, &to, findings);
+    let flags = if place.denies { DENY } else { 0 };
+    let every = PortRange {
+        first: 0,
+        last: u16::MAX,
+        protocol: 0,
+        flags: flags | ANY_PORT,
+        rule: place.number,
+    };
+    let ranges = match texts.ports {
+        None => vec![every],
+        Some(ports) => ports
+            .iter()
+            .filter_map(|port| range(parsed, port, findings))
+            .map(|range| PortRange { flags: range.flags | flags, rule: place.number, ..range })
+            .collect(),
+    };
+    let line = texts.cidrs.first().or(texts.names.first()).unwrap_or(name).referenced.line();
+    let source = RuleSource {
+        file: parsed.file.to_owned(),
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        list: place.list,
+        index: place.index,
+    };
+    Resolved { parsed, to, except, names, private: false, ranges, source }
+}
+
+fn exceptions(
+    parsed: &Parsed<'_>,
+    texts: &Texts<'_>,
+    to: &[(Prefix, &Spanned<String>)],
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<Prefix> {
+    let mut except = Vec::new();
+    for cidr in texts.except {
+        match Prefix::parse(&cidr.value) {
+            Ok(prefix) if to.iter().any(|(outer, _)| reaches(*outer, prefix)) => {
+                except.push(prefix);
+            }
+            Ok(prefix) => {
+                let message = format!("except {prefix} lies in none of the rule's {}", texts.key);
+                findings.push(parsed.finding(cidr, message, Some("take it out".to_owned())));
+            }
+            Err((message, help)) => findings.push(parsed.finding(cidr, message, help)),
+        }
+    }
+    except
+}
+
+/// Whether a rule for `outer` is about `inner`: an IPv6 prefix, however short, is not about IPv4.
+pub(super) fn reaches(outer: Prefix, inner: Prefix) -> bool {
+    outer.covers(inner) && (Prefix::V4.covers(outer) || !Prefix::V4.covers(inner))
+}
+
+fn range(parsed: &Parsed<'_>, port: &Port, findings: &mut Vec<Diagnostic>) -> Option<PortRange> {
+    let protocol = match port.protocol.as_ref().map(|protocol| protocol.value) {
+        Some(Protocol::Any) => 0,
+        Some(Protocol::Udp) => UDP,
+        Some(Protocol::Sctp) => SCTP,
+        Some(Protocol::UdpLite) => UDP_LITE,
+        Some(Protocol::Icmp) => ICMP,
+        Some(Protocol::Tcp) | None => TCP,
+    };
+    let mut wrong = |place: &Spanned<u16>, message: String, help: &str| {
+        findings.push(parsed.finding(place, message, Some(help.to_owned())));
+        None
+    };
+    if let (ICMP, Some(port)) = (protocol, port.port.as_ref().or(port.end_port.as_ref())) {
+        return wrong(port, "ICMP has no ports".to_owned(), "leave port out");
+    }
+    let (first, last) = match (&port.port, &port.end_port) {
+        (None, None) => (0, u16::MAX),
+        (None, Some(end)) => {
+            return wrong(end, "endPort needs a port to begin from".to_owned(), "add port");
+        }
+        (Some(first), end) => (first.value, end.as_ref().map_or(first.value, |end| end.value)),
+    };
+    if let (0, Some(port)) = (first, &port.port) {
+        return wrong(port, "port 0 is no port".to_owned(), "leave port out for all ports");
+    }
+    if let (true, Some(end)) = (last < first, &port.end_port) {
+        return wrong(end, format!("endPort {last} lies before port {first}"), "swap them");
+    }
+    let flags = if port.port.is_none() { ANY_PORT } else { 0 };
+    Some(PortRange { first, last, protocol, flags, rule: 0 })
+}

@@ -1,0 +1,111 @@
+//! Whom a policy is about.
+
+use std::collections::BTreeMap;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::model::LabelSelector;
+
+/// A pod as Kubernetes tells of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its namespace's labels.
+    pub namespace_labels: BTreeMap<String, String>,
+}
+
+/// What a policy can tell workloads apart by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Subject<'a> {
+    /// The cgroup's path from the cgroup2 root.
+    pub path: &'a str,
+    /// The pod that it is of, where that is known.
+    pub pod: Option<&'a Pod>,
+}
+
+/// All of what is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    pub(super) namespace: Option<String>,
+    pub(super) pods: Option<LabelSelector>,
+    pub(super) namespaces: Option<LabelSelector>,
+    pub(super) unit: Option<Glob>,
+    pub(super) cgroup: Option<Glob>,
+}
+
+impl PartialEq for Selector {
+    fn eq(&self, other: &Self) -> bool {
+        let text = |glob: &Option<Glob>| glob.as_ref().map(|glob| glob.text.clone());
+        (&self.namespace, &self.pods, &self.namespaces)
+            == (&other.namespace, &other.pods, &other.namespaces)
+            && text(&self.unit) == text(&other.unit)
+            && text(&self.cgroup) == text(&other.cgroup)
+    }
+}
+
+impl Eq for Selector {}
+
+impl Selector {
+    /// Whether it is about everything on the node.
+    #[must_use]
+    pub const fn is_node(&self) -> bool {
+        self.namespace.is_none()
+            && self.pods.is_none()
+            && self.namespaces.is_none()
+            && self.unit.is_none()
+            && self.cgroup.is_none()
+    }
+
+    /// Whether it can only be answered by someone who knows the pods.
+    #[must_use]
+    pub const fn needs_pods(&self) -> bool {
+        self.namespace.is_some() || self.pods.is_some() || self.namespaces.is_some()
+    }
+
+    /// Whether this very cgroup is selected; what lies beneath it then is too.
+    #[must_use]
+    pub fn selects(&self, subject: Subject<'_>) -> bool {
+        let pod = |holds: &dyn Fn(&Pod) -> bool| subject.pod.is_some_and(holds);
+        let part = subject.path.rsplit('/').next().unwrap_or_default();
+        self.namespace.as_ref().is_none_or(|name| pod(&|pod| pod.namespace == *name))
+            && self.pods.as_ref().is_none_or(|labels| pod(&|pod| holds(labels, &pod.labels)))
+            && self
+                .namespaces
+                .as_ref()
+                .is_none_or(|labels| pod(&|pod| holds(labels, &pod.namespace_labels)))
+            && self.unit.as_ref().is_none_or(|glob| glob.matches(part))
+            && self.cgroup.as_ref().is_none_or(|glob| glob.matches(subject.path))
+    }
+}
+
+fn holds(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// A shell pattern: `*` and `?` do not cross a slash, `**` does.
+#[derive(Clone, Debug)]
+pub struct Glob {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+impl Glob {
+    /// Reads a pattern; the error is a message.
+    ///
+    /// # Errors
+    /// When it is not understood.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let glob = GlobBuilder::new(text).literal_separator(true).backslash_escape(false).build();
+        let glob = glob.map_err(|error| format!("\"{text}\" is no pattern: {}", error.kind()))?;
+        Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() })
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        self.matcher.is_match(text)
+    }
+}
