@@ -97,9 +97,8 @@ impl Skb {
     pub fn socket_address(self, room: &mut u64) -> u64 {
         // SAFETY: the room is eight bytes, and a pointer is eight bytes.
         unsafe {
-            let room = &raw mut *room;
-            room.cast::<*mut bpf_sock>().write_volatile((*self.0).__bindgen_anon_2.sk);
-            room.read_volatile()
+            (&raw mut *room).cast::<*mut bpf_sock>().write_volatile((*self.0).__bindgen_anon_2.sk);
+            (&raw const *room).read_volatile()
         }
     }
 
@@ -117,15 +116,10 @@ impl Skb {
         unsafe { (*self.0).cb[index & 3] }
     }
 
-    /// The bytes from `offset` to `end`, up to `N`, which is a power of two; and how many they are.
+    /// The bytes from `at` to `end`, up to `N`, which is a power of two; and how many they are.
     #[inline(always)]
-    pub fn chunk<const N: usize>(
-        self,
-        offset: u64,
-        end: u64,
-        buffer: &mut [u8; N],
-    ) -> Option<usize> {
-        let left = end.wrapping_sub(offset);
+    pub fn chunk<const N: usize>(self, at: u64, end: u64, to: &mut [u8; N]) -> Option<usize> {
+        let left = end.wrapping_sub(at);
         let len = if left > N as u64 { N as u64 } else { left };
         // `n & mask` alone may be 0, a length that 5.10 refuses even behind a comparison with 0.
         let len = (len.wrapping_sub(1) & (N as u64 - 1)) + 1;
@@ -133,8 +127,8 @@ impl Skb {
         let failed = unsafe {
             generated::bpf_skb_load_bytes(
                 self.0.cast(),
-                offset as u32,
-                buffer.as_mut_ptr().cast(),
+                at as u32,
+                to.as_mut_ptr().cast(),
                 len as u32,
             )
         };
@@ -361,8 +355,7 @@ pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     value
 }
 
-/// Adds one to a per-CPU counter of outcomes, by load and store, as befits the path of every packet: a
-/// softirq between the two loses one.
+/// Adds one to a per-CPU counter of outcomes: a softirq between load and store loses one.
 #[inline(always)]
 pub fn increment(slot: *mut u64) {
     // SAFETY: a value of a per-CPU array of `u64`.
