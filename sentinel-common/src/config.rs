@@ -201,6 +201,8 @@ pub struct Config {
     pub offsets: Offsets,
     /// The secret of the names' hashes.
     pub name_key: crate::names::NameKey,
+    /// What is learned of names.
+    pub learning: Learning,
 }
 
 impl Config {
@@ -210,6 +212,31 @@ impl Config {
     pub const fn switch(&self) -> Switch {
         Switch(self.switch)
     }
+}
+
+/// What the programs learn of names.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learning {
+    /// [`Learning::TEACHES`], [`Learning::JUDGES`]; 0 costs nothing.
+    pub on: u32,
+    /// The side that is written, 0 or 1 (see [`crate::learn`]).
+    pub side: u32,
+    /// Inode number of the network namespace whose resolvers may be on its loopback device.
+    pub netns: u32,
+    /// Least seconds that an answer holds, whatever its time to live.
+    pub floor: u32,
+    /// Most seconds of a time to live that are believed.
+    pub ceiling: u32,
+    /// Seconds that an answer holds beyond its time to live.
+    pub grace: u32,
+}
+
+impl Learning {
+    /// There are patterns, and resolvers that may say which addresses they stand for.
+    pub const TEACHES: u32 = 1;
+    /// There are patterns: what was learned of them counts.
+    pub const JUDGES: u32 = 2;
 }
 
 /// Byte offsets in this kernel's structures, from its BTF. 0 is "not found" except where noted.
@@ -236,6 +263,14 @@ pub struct Offsets {
     pub skc_v6_rcv_saddr: u32,
     /// `sock_common.skc_cookie`
     pub skc_cookie: u32,
+    /// `sock_common.skc_net.net`
+    pub skc_net: u32,
+    /// `net.user_ns`
+    pub net_user_ns: u32,
+    /// `user_namespace.level`
+    pub user_ns_level: u32,
+    /// `net.ns.inum`
+    pub net_inum: u32,
 }
 
 /// A remembered owner, in slot `cookie % OWNER_SLOTS`.
@@ -252,4 +287,4 @@ pub struct OwnerSlot {
     pub cgroup: u64,
 }
 
-const _: () = assert!(size_of::<Config>() == 24 + 8 + 40 + 16);
+const _: () = assert!(size_of::<Config>() == 24 + 8 + 56 + 16 + 24);

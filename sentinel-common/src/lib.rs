@@ -6,12 +6,14 @@
 
 pub mod address;
 pub mod config;
+pub mod dns;
 pub mod event;
 pub mod feed;
 pub mod flow;
 pub mod frame;
 pub mod gate;
 pub mod inspect;
+pub mod learn;
 pub mod lexer;
 pub mod limits;
 pub mod names;

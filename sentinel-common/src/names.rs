@@ -30,8 +30,9 @@ impl NameKey {
         Self { seed, multiplier: multiplier | 1 }
     }
 
+    /// A hash under way, one byte further; it begins at `seed`.
     #[inline(always)]
-    const fn step(self, hash: u64, byte: u8) -> u64 {
+    pub(crate) const fn step(self, hash: u64, byte: u8) -> u64 {
         (hash ^ byte as u64).wrapping_mul(self.multiplier)
     }
 
@@ -44,7 +45,7 @@ impl NameKey {
 
 /// The upper half folded into the lower one, which a multiplication alone leaves weak.
 #[inline(always)]
-const fn finish(hash: u64) -> u64 {
+pub(crate) const fn finish(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^ hash >> 29
 }
@@ -64,6 +65,20 @@ impl Suffixes {
         // What begins at zero instead of the seed is nobody's hash: labels that are not there need
         // no count, and a count would multiply what the verifier has to follow.
         Self { key, hashes: [key.seed, 0, 0, 0, 0, 0] }
+    }
+
+    /// Where [`Suffixes::parts`] left off.
+    #[inline(always)]
+    #[must_use]
+    pub const fn resume(key: NameKey, hashes: [u64; MAX_LABELS]) -> Self {
+        Self { key, hashes }
+    }
+
+    /// The hashes under way, to be kept while the rest of the name is on its way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn parts(&self) -> [u64; MAX_LABELS] {
+        self.hashes
     }
 
     /// Takes the name's next byte, lower-case; a dot begins a label.

@@ -118,6 +118,19 @@ impl Brief {
     /// Of a packet whose headers cannot be read: no known protocol (255 is reserved), port or payload.
     pub const UNREADABLE: Self = Self(0xffff << 32 | 0xff);
 
+    /// Of a packet whose ports are known; `port` is the destination's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(protocol: u8, transport: u32, payload: u32, port: u16) -> Self {
+        Self(
+            1 << 63
+                | (transport as u64 & 0x7fff) << 48
+                | (payload as u64 & 0xffff) << 32
+                | (port as u64) << 16
+                | protocol as u64,
+        )
+    }
+
     /// The transport protocol's number.
     #[inline(always)]
     #[must_use]

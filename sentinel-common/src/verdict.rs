@@ -1,5 +1,7 @@
 //! Verdicts and their reasons: one enum is the wire value, the counter's index and the metric label.
 
+use crate::learn::Lesson;
+
 macro_rules! wire_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $value:literal => $label:literal,)+ }) => {
         $(#[$meta])*
@@ -128,8 +130,8 @@ wire_enum! {
     }
 }
 
-/// Slots of the counter array: every pair of reason and verdict, then every loss.
-pub const COUNTERS: usize = Reason::COUNT * Verdict::COUNT + Loss::COUNT;
+/// Slots of the counter array: every pair of reason and verdict, then every loss, then every lesson.
+pub const COUNTERS: usize = Reason::COUNT * Verdict::COUNT + Loss::COUNT + Lesson::COUNT;
 
 /// The slot that counts packets and calls with this outcome.
 #[inline(always)]
@@ -143,4 +145,11 @@ pub const fn outcome_counter(reason: Reason, verdict: Verdict) -> u32 {
 #[must_use]
 pub const fn loss_counter(loss: Loss) -> u32 {
     (Reason::COUNT * Verdict::COUNT + loss as usize) as u32
+}
+
+/// The slot that counts this lesson.
+#[inline(always)]
+#[must_use]
+pub const fn lesson_counter(lesson: Lesson) -> u32 {
+    (Reason::COUNT * Verdict::COUNT + Loss::COUNT + lesson as usize) as u32
 }

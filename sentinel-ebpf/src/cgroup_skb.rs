@@ -9,7 +9,8 @@
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::macros::cgroup_skb;
 use aya_ebpf::programs::SkBuffContext;
-use sentinel_common::config::Switch;
+use sentinel_common::config::{Learning, Switch};
+use sentinel_common::dns;
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Facts, Opening, Start};
 use sentinel_common::packet::{Brief, Packet, Source as _, opens_connection, parse};
@@ -19,6 +20,7 @@ use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
 use crate::destination::{called, judge_feed, judge_packet};
+use crate::dns::read_names;
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
 use crate::payload::{direction_of, opened, read_payload};
@@ -47,6 +49,9 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PASS;
     };
+    if config.learning.on & Learning::TEACHES != 0 && may_speak_of_names(skb) {
+        read_names(skb.0, direction as u64);
+    }
     let switch = config.switch();
     let mut way = direction as u64;
     if let Some(flow) = skb.flow() {
@@ -173,6 +178,13 @@ fn may_be_judged(switch: Switch, packet: &Packet, direction: Direction) -> bool 
     switch.on_ingress()
         || judges(switch, direction)
         || (matches!(direction, Direction::Egress) && packet.opens_connection())
+}
+
+/// Whether a packet may be to or from a resolver, as far as its socket tells: a settled flow too,
+/// whose payload nobody else reads.
+#[inline(always)]
+fn may_speak_of_names(skb: Skb) -> bool {
+    matches!(skb.remote_port(), 0 | dns::PORT)
 }
 
 /// Whether payload is looked at, for anything.

@@ -7,21 +7,23 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use aya_ebpf::programs::{SockAddrContext, SockContext};
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use sentinel_common::address::{from_v4, from_words};
 use sentinel_common::event::Event;
 use sentinel_common::flow::{Flow, Owner};
+use sentinel_common::learn::Kept;
 use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
 use sentinel_common::names::{NAME_ROOM, NameSlot};
 use sentinel_common::policy::TCP;
 use sentinel_common::segment::PIECE;
 
-use crate::maps::FLOWS;
+use crate::maps::{FLOWS, STREAMS};
 use crate::sock_addr::Destination;
 
 /// `SOCK_STREAM` (include/linux/net.h).
 const SOCK_STREAM: u32 = 1;
-/// Headers further into a packet than this are not read (8 extension headers rarely fill 400).
+/// Headers further into a packet are not read (8 extension headers rarely fill 400).
 const HEADERS_END: u32 = 0x7ff;
 
 /// A packet in a `cgroup_skb` program.
@@ -75,6 +77,30 @@ impl Skb {
         unsafe { generated::bpf_skb_cgroup_id(self.0) }
     }
 
+    /// The other end's port as the socket knows it, 0 where it is connected to nobody.
+    #[inline(always)]
+    pub fn remote_port(self) -> u16 {
+        // SAFETY: the context is the program's argument.
+        unsafe { u16::from_be((*self.0).remote_port as u16) }
+    }
+
+    /// Whether the packet came over a loopback device: number 1 in every network namespace.
+    #[inline(always)]
+    pub fn is_over_loopback(self) -> bool {
+        // SAFETY: the context is the program's argument.
+        unsafe { (*self.0).ifindex == 1 || (*self.0).ingress_ifindex == 1 }
+    }
+
+    /// Where the kernel keeps the packet's socket. In a map's value the pointer becomes a number.
+    #[inline(always)]
+    pub fn socket_address(self, room: &mut u64) -> u64 {
+        // SAFETY: the room is eight bytes, and a pointer is eight bytes.
+        unsafe {
+            (&raw mut *room).cast::<*mut bpf_sock>().write_volatile((*self.0).__bindgen_anon_2.sk);
+            (&raw const *room).read_volatile()
+        }
+    }
+
     /// Id of the ancestor of the socket's cgroup at a level, the root being 0; 0 where there is none.
     #[inline(always)]
     pub fn ancestor(self, level: i32) -> u64 {
@@ -89,27 +115,26 @@ impl Skb {
         unsafe { (*self.0).cb[index & 3] }
     }
 
-    /// Up to `CHUNK` payload bytes from `offset` on, and how many of them are the packet's.
+    /// The bytes from `at` to `end`, up to `N`, which is a power of two; and how many they are.
     #[inline(always)]
-    pub fn chunk(self, offset: u64, end: u64, buffer: &mut [u8; CHUNK]) -> Option<usize> {
-        let left = end.wrapping_sub(offset);
-        let len = if left > CHUNK as u64 { CHUNK as u64 } else { left };
-        // `n & mask` alone may be 0, which older verifiers refuse as a length: 5.10 does not raise
-        // the lower bound of a register that was compared with 0.
-        let len = (len.wrapping_sub(1) & (CHUNK as u64 - 1)) + 1;
+    pub fn chunk<const N: usize>(self, at: u64, end: u64, to: &mut [u8; N]) -> Option<usize> {
+        let left = end.wrapping_sub(at);
+        let len = if left > N as u64 { N as u64 } else { left };
+        // `n & mask` alone may be 0, a length that 5.10 refuses even behind a comparison with 0.
+        let len = (len.wrapping_sub(1) & (N as u64 - 1)) + 1;
         // SAFETY: `len` is within the buffer.
         let failed = unsafe {
             generated::bpf_skb_load_bytes(
                 self.0.cast(),
-                offset as u32,
-                buffer.as_mut_ptr().cast(),
+                at as u32,
+                to.as_mut_ptr().cast(),
                 len as u32,
             )
         };
-        if failed == 0 { Some(len as usize) } else { None }
+        (failed == 0).then_some(len as usize)
     }
 
-    /// Loads a piece of at most `PIECE` bytes to its place in a name; both numbers are masked.
+    /// Loads a piece of at most `PIECE` bytes to its place in a name.
     #[inline(always)]
     pub fn name_piece(self, offset: u32, len: u32, name: &mut [u8; NAME_ROOM], at: u32) -> bool {
         let len = (len.wrapping_sub(1) & (PIECE - 1)) + 1;
@@ -117,15 +142,6 @@ impl Skb {
         unsafe {
             let to = name.as_mut_ptr().add(at as usize & 255);
             generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0
-        }
-    }
-
-    /// Copies bytes of the packet, if they are there.
-    #[inline(always)]
-    pub fn load_into<const N: usize>(self, offset: u32, to: &mut [u8; N]) {
-        // SAFETY: the helper writes at most `N` bytes.
-        unsafe {
-            generated::bpf_skb_load_bytes(self.0.cast(), offset, to.as_mut_ptr().cast(), N as u32);
         }
     }
 
@@ -140,8 +156,7 @@ impl Skb {
     #[inline(always)]
     pub fn load<T: Plain>(self, offset: u32) -> Option<T> {
         let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: the helper fills all of the value or fails, and then it is not read; any bytes are
-        // a value of a plain type.
+        // SAFETY: the helper fills all of the value, for which any bytes will do, or fails.
         unsafe {
             let to = value.as_mut_ptr().cast();
             if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, size_of::<T>() as u32) == 0
@@ -187,8 +202,7 @@ impl Chunk {
         Self(MaybeUninit::uninit())
     }
 
-    /// The room, with every byte zero: a helper's variable length initialises nothing in the eyes
-    /// of the verifier.
+    /// The room, zeroed: in the verifier's eyes a helper's variable length initialises nothing.
     #[inline(always)]
     pub fn zeroed(&mut self) -> &mut [u8; CHUNK] {
         let words = self.0.as_mut_ptr().cast::<u64>();
@@ -218,34 +232,36 @@ impl Socket {
     /// The flow's state, if it has some.
     #[inline(always)]
     pub fn flow(self) -> Option<&'static mut Flow> {
-        self.storage(0)
+        self.storage((&raw const FLOWS).cast(), 0)
     }
 
     /// The flow's state, made if need be; none when memory is short.
     #[inline(always)]
     pub fn flow_or_new(self) -> Option<&'static mut Flow> {
-        self.storage(u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+        self.storage((&raw const FLOWS).cast(), u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+    }
+
+    /// Where the socket's stream of names stands, made if need be.
+    #[inline(always)]
+    pub fn stream_or_new(self) -> Option<&'static mut [Kept; 2]> {
+        self.storage((&raw const STREAMS).cast(), u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
     }
 
     /// Takes the flow's state away.
     #[inline(always)]
     pub fn forget_flow(self) {
+        let map = (&raw const FLOWS).cast_mut().cast();
         // SAFETY: the map is a socket storage; a socket without a value is an error code.
-        unsafe {
-            let map = (&raw const FLOWS).cast_mut().cast();
-            generated::bpf_sk_storage_delete(map, self.0.cast());
-        }
+        unsafe { generated::bpf_sk_storage_delete(map, self.0.cast()) };
     }
 
     #[inline(always)]
-    fn storage(self, flags: u64) -> Option<&'static mut Flow> {
-        // SAFETY: the map is a socket storage of `Flow`; the answer is null or one of its values,
-        // which lives at least as long as the program runs (RCU).
+    fn storage<T>(self, map: *const c_void, flags: u64) -> Option<&'static mut T> {
+        // SAFETY: the map is a socket storage of `T`; its values outlive the program (RCU).
         unsafe {
-            let map = (&raw const FLOWS).cast_mut().cast();
-            let value =
-                generated::bpf_sk_storage_get(map, self.0.cast(), core::ptr::null_mut(), flags);
-            value.cast::<Flow>().as_mut()
+            let (map, sk) = (map.cast_mut(), self.0.cast());
+            let value = generated::bpf_sk_storage_get(map, sk, core::ptr::null_mut(), flags);
+            value.cast::<T>().as_mut()
         }
     }
 
@@ -337,19 +353,17 @@ pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     value
 }
 
-/// Adds one to a per-CPU counter of outcomes. Plain load and store, because this is on the path of
-/// every packet: a softirq that interrupts a program on the same CPU between the two loses one.
+/// Adds one to a per-CPU counter of outcomes: a softirq between load and store loses one.
 #[inline(always)]
 pub fn increment(slot: *mut u64) {
     // SAFETY: a value of a per-CPU array of `u64`.
     unsafe { *slot = (*slot).wrapping_add(1) };
 }
 
-/// Adds one to a per-CPU counter of losses: exact, a locked addition (5 ns) on a path that is rare.
+/// Adds one to a per-CPU counter, exactly: a locked addition (5 ns) on a path that is rare.
 #[inline(always)]
 pub fn increment_exactly(slot: *mut u64) {
-    // SAFETY: a value of a per-CPU array of `u64`. The compiler knows no atomic addition for BPF;
-    // the kernel does, since 3.18.
+    // SAFETY: a value of a per-CPU array of `u64`. The kernel knows this addition since 3.18.
     unsafe {
         core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) slot, in(reg) 1_u64, options(nostack));
     }
@@ -362,8 +376,7 @@ pub fn now() -> u64 {
     unsafe { generated::bpf_ktime_get_ns() }
 }
 
-/// A reserved event, written in place. Every byte is zero before the fields are set: the record
-/// goes to userspace whole.
+/// A reserved event, every byte of it zero: the record goes to userspace whole.
 #[inline(always)]
 pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
     zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
@@ -374,7 +387,7 @@ pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
 /// Copies a name into an event.
 #[inline(always)]
 pub fn name(slot: &NameSlot, event: &mut Event) {
-    let (from, to) = (slot.name.as_ptr().cast::<u64>(), event.excerpt.as_mut_ptr().cast::<u64>());
+    let (from, to) = (slot.name.as_ptr().cast::<u64>(), (&raw mut event.excerpt).cast::<u64>());
     let mut index = 0;
     while index < EXCERPT / 8 {
         // SAFETY: both rooms have the words, at a multiple of eight. Volatile: see `zero`.
@@ -382,19 +395,4 @@ pub fn name(slot: &NameSlot, event: &mut Event) {
         index += 1;
     }
     event.excerpt_len = (slot.len & 0xff) as u16;
-}
-
-/// Copies the payload's beginning into an event.
-#[inline(always)]
-pub fn excerpt(skb: Skb, payload: u32, len: u32, event: &mut Event) {
-    let len = if len > EXCERPT as u32 { EXCERPT as u32 } else { len };
-    let len = (u64::from(len).wrapping_sub(1) & (EXCERPT as u64 - 1)) + 1;
-    // SAFETY: `len` is within the excerpt.
-    let failed = unsafe {
-        let to = event.excerpt.as_mut_ptr().cast();
-        generated::bpf_skb_load_bytes(skb.0.cast(), payload, to, len as u32)
-    };
-    if failed == 0 {
-        event.excerpt_len = len as u16;
-    }
 }

@@ -1,7 +1,10 @@
 //! Counting and telling. Counters are the truth; the ring buffer only explains.
 
 use sentinel_common::event::Event;
-use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_counter};
+use sentinel_common::learn::Lesson;
+use sentinel_common::verdict::{
+    Loss, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
+};
 
 use crate::context;
 use crate::maps::{COUNTS, EVENTS};
@@ -22,6 +25,14 @@ pub fn count_wire(reason: u8, verdict: u8) {
 #[inline(always)]
 pub fn lose(loss: Loss) {
     if let Some(slot) = COUNTS.get_ptr_mut(loss_counter(loss)) {
+        context::increment_exactly(slot);
+    }
+}
+
+/// Counts what became of an answer, exactly.
+#[inline(always)]
+pub fn taught(lesson: Lesson) {
+    if let Some(slot) = COUNTS.get_ptr_mut(lesson_counter(lesson)) {
         context::increment_exactly(slot);
     }
 }

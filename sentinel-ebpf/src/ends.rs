@@ -63,7 +63,7 @@ impl Skb {
     fn address(self, v4: u32, v6: u32, to: &mut Address) {
         let [version] = self.load(0).unwrap_or([0_u8]);
         if version >> 4 == 6 {
-            self.load_into(v6, to);
+            self.chunk(u64::from(v6), u64::from(v6) + 16, to);
             return;
         }
         let [_, _, _, _, _, _, _, _, _, _, mapped @ .., a, b, c, d] = to;

@@ -28,9 +28,13 @@ mod context;
 #[cfg(target_arch = "bpf")]
 mod destination;
 #[cfg(target_arch = "bpf")]
+mod dns;
+#[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]
 mod ends;
+#[cfg(target_arch = "bpf")]
+mod learn;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]

@@ -7,6 +7,10 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use sentinel_common::address::Address;
 use sentinel_common::config::{Config, OwnerSlot};
 use sentinel_common::flow::Flow;
+use sentinel_common::learn::{
+    FqdnEntry, Kept, Learned, LearnedKey, MAX_FQDNS, MAX_LEARNED, MAX_NAME_RULES, MAX_READINGS,
+    MAX_RESOLVERS, NameRuleKey, QUESTION_SLOTS, QuestionSlot, Reading,
+};
 use sentinel_common::limits::{
     CALLED_PEERS, MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, MAX_WORKLOADS, OWNER_SLOTS,
     REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
@@ -97,6 +101,49 @@ pub static FEED_PREFIXES: LpmTrie<Address, u32> =
 /// reads the name a connection's TLS handshake asked for. Never full: an older socket's is overwritten.
 #[map]
 pub static NAMES: Array<NameSlot> = Array::with_max_entries(NAME_SLOTS as u32, 0);
+
+/// Who may teach, v4-mapped, and a resolver's flags. Userspace writes; full, the resolver is refused.
+#[map]
+pub static RESOLVERS: HashMap<Address, u32> =
+    HashMap::with_max_entries(MAX_RESOLVERS as u32, NO_PREALLOC);
+
+/// The patterns of names, by the hash of the name. Userspace writes; full, the policy is refused.
+#[map]
+pub static FQDNS: HashMap<u64, FqdnEntry> =
+    HashMap::with_max_entries(MAX_FQDNS as u32, NO_PREALLOC);
+
+/// What a policy allows to the addresses of a pattern. Userspace writes; full, the policy is refused.
+#[map]
+pub static NAME_RULES: HashMap<NameRuleKey, PrefixRules> =
+    HashMap::with_max_entries(MAX_NAME_RULES as u32, NO_PREALLOC);
+
+/// What addresses stand for. The packet hooks claim places on the side that is written, userspace
+/// moves what holds and takes away what does not on the other (`sentinel_common::learn`). Full, the
+/// answer teaches nothing and `Lesson::Full` counts it. It has its memory from the start: the hooks
+/// cannot wait for some.
+#[map]
+pub static LEARNED: HashMap<LearnedKey, Learned> = HashMap::with_max_entries(MAX_LEARNED as u32, 0);
+
+/// Questions under way. The egress hook writes, the ingress hook reads. Never full: an older
+/// question's slot is taken over, and if that had no answer yet, `Lesson::Forgotten` counts it.
+#[map]
+pub static QUESTIONS: Array<QuestionSlot> = Array::with_max_entries(QUESTION_SLOTS as u32, 0);
+
+/// Messages being read at this moment, each by one run of a program under a key of its own: nobody
+/// else writes to it, whatever runs on this CPU or on others in between. Full, the message is not
+/// read and `Lesson::Unread` counts it.
+#[map]
+pub static READINGS: HashMap<u64, Reading> = HashMap::with_max_entries(MAX_READINGS as u32, 0);
+
+/// A reading before its first byte: every byte zero, and nobody writes. A program's stack has no room
+/// for one.
+#[map]
+pub static BLANK: Array<Reading> = Array::with_max_entries(1, 0);
+
+/// Where streams to resolvers stand between their segments, by direction, on their sockets. When
+/// memory is short the stream is not read and `Lesson::Unread` counts it.
+#[btf_map]
+pub static STREAMS: SkStorage<[Kept; 2]> = SkStorage::new();
 
 /// Outcomes and losses, the truth for the metrics. Written by every program, read by userspace.
 /// Never full: one slot for each.

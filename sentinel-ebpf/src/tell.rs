@@ -76,7 +76,8 @@ pub extern "C" fn tell_packet(ctx: *mut __sk_buff, told: u64, brief: u64) -> u32
                 context::name(slot, event);
             }
         } else if payload < skb.len() {
-            context::excerpt(skb, payload, skb.len() - payload, event);
+            let (from, end) = (u64::from(payload), u64::from(skb.len()));
+            event.excerpt_len = skb.chunk(from, end, &mut event.excerpt).unwrap_or(0) as u16;
         }
     });
     0

@@ -3,15 +3,17 @@
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::maps::lpm_trie::Key;
 use sentinel_common::address::{from_halves, halves};
-use sentinel_common::config::Switch;
+use sentinel_common::config::{Config, Switch};
 use sentinel_common::flow::Direction;
 use sentinel_common::limits::{MAX_CGROUP_DEPTH, MAX_POLICIES, MAX_POLICIES_PER_WORKLOAD};
 use sentinel_common::policy::{
-    Binding, Decision, KEY_BITS, Match, PrefixKey, Request, Scope, Tally, WorkloadKey, needs_lookup,
+    Binding, Decision, KEY_BITS, Match, PolicyHead, PrefixKey, Request, Scope, Tally, WorkloadKey,
+    needs_lookup,
 };
 use sentinel_common::verdict::{Reason, Verdict};
 
 use crate::context::{self, Skb};
+use crate::learn::{self, match_names};
 use crate::maps::{CONFIG, POLICIES, PREFIXES, WORKLOADS};
 
 /// What speaks against a packet or a call, or for it.
@@ -129,8 +131,9 @@ pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, w
         }
         let policy = binding.policies[place];
         let head = table.heads[usize::from(policy) & (MAX_POLICIES - 1)];
-        let scope = Scope::new(slot, direction, policy);
-        let found = Match(match_policy(high, low, u64::from(scope.0), asked));
+        let rules = rules_of(slot, direction, policy, head, config);
+        let found = match_policy(high, low, rules, asked);
+        let found = Match(named(high, low, rules, asked, found));
         tally.add(place as u32, head, direction, found);
     }
     let decision = tally.decide(&Request::unpack(asked, from_halves(high, low)));
@@ -139,12 +142,32 @@ pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, w
     }
     let place = usize::from(decision.place) & (MAX_POLICIES_PER_WORKLOAD - 1);
     let policy = binding.policies[place];
-    let scope = Scope::new(slot, direction, policy);
-    let found = Match(match_policy(high, low, u64::from(scope.0), asked));
+    let head = table.heads[usize::from(policy) & (MAX_POLICIES - 1)];
+    let rules = rules_of(slot, direction, policy, head, config);
+    let found = match_policy(high, low, rules, asked);
+    let found = Match(named(high, low, rules, asked, found));
     decision.pack(policy, decision.rule(found))
 }
 
-/// What one policy says, a [`Match`]; `scope` is a [`Scope`]. Global: see `reading`.
+/// Which rules of a policy are asked: a [`Scope`], [`learn::BY_NAME`] where there are some on names, and
+/// [`learn::SIDE`] for the side of what was learned that is written now.
+#[inline(always)]
+fn rules_of(slot: u8, direction: Direction, policy: u16, head: PolicyHead, config: &Config) -> u64 {
+    let by_name = u64::from(head.names >> direction as u8 & 1);
+    let side = u64::from(config.learning.side & 1);
+    u64::from(Scope::new(slot, direction, policy).0) | by_name * learn::BY_NAME | side * learn::SIDE
+}
+
+/// What a policy says of the names that led to an address, beside what it says of the address. Without
+/// a branch: see [`Tally`]. The side that was left behind is asked first: what is not there any more
+/// has been moved to the other before.
+#[inline(always)]
+fn named(high: u64, low: u64, rules: u64, asked: u64, found: u32) -> u32 {
+    let found = match_names(high, low, rules ^ learn::SIDE, asked, u64::from(found));
+    match_names(high, low, rules, asked, u64::from(found))
+}
+
+/// What one policy says, a [`Match`]; `scope` is what [`rules_of`] says. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn match_policy(high: u64, low: u64, scope: u64, asked: u64) -> u32 {

@@ -142,6 +142,8 @@ impl RunArgs {
             peer_to_peer: self.peer_to_peer,
             encrypted_mining: ScoringFile { mode: self.encrypted_mining, ..ScoringFile::default() },
             policies: self.policies.clone(),
+            resolvers: Vec::new(),
+            discover_resolvers: None,
             feeds: self.feeds.clone(),
             builtin_feed: self.no_builtin_feed.then_some(false),
             signatures: self.signatures.clone(),

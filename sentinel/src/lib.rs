@@ -19,6 +19,7 @@ pub mod event;
 pub mod executor;
 pub mod export;
 pub mod feed;
+pub mod names;
 pub mod policy;
 pub mod replay;
 pub mod respond;

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod pool;
 pub mod process;
 pub mod random;
+pub mod resolver;
 pub mod score;
 mod server;
 pub mod sniffer;

@@ -10,7 +10,7 @@ pub use remarks::Remark;
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Attached, Shared};
 pub use sockets::{Connection, Sockets};
-pub use status::{AtStart, Outcomes, Status};
+pub use status::{AtStart, LearnedFigures, Outcomes, Status};
 
 use std::sync::Arc;
 

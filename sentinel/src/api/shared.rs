@@ -12,7 +12,7 @@ use crate::feed::{Feed, FeedSet};
 use crate::policy::Judge;
 
 use super::remarks::{Remark, Remarks};
-use super::status::AtStart;
+use super::status::{AtStart, LearnedFigures};
 use crate::watch::ages::Ages;
 
 /// What the agent says of itself.
@@ -42,6 +42,8 @@ pub struct About {
     pub signatures: SignatureFigures,
     /// What was wrong with the last signatures, when they were refused.
     pub signature_error: Option<String>,
+    /// What is known of policies' names; `None` while there are none.
+    pub learned: Option<LearnedFigures>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
 }

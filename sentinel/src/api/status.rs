@@ -1,6 +1,7 @@
 //! `GET /status`: the agent at a glance.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_counter};
 use serde::Serialize;
@@ -54,6 +55,9 @@ pub struct Status {
     pub signature_error: Option<String>,
     /// What is attached.
     pub programs: Vec<Attachment>,
+    /// What is known of the names that policies allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learned: Option<LearnedFigures>,
     /// What was open at the start, once it has been looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_start: Option<AtStart>,
@@ -123,11 +127,25 @@ impl Status {
             signatures: about.signatures,
             signature_error: about.signature_error,
             programs,
+            learned: about.learned,
             at_start: about.at_start,
             packets: packets(&totals),
             losses: losses(&totals),
         }
     }
+}
+
+/// What is known of the names that policies allow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LearnedFigures {
+    /// Whose answers are believed.
+    pub resolvers: Vec<IpAddr>,
+    /// Pairs of address and pattern.
+    pub pairs: usize,
+    /// Addresses that stand for more than one pattern, the first few.
+    pub shared: Vec<IpAddr>,
+    /// How many there are.
+    pub shared_count: usize,
 }
 
 /// What happened at all, from the kernel's totals.

@@ -1,7 +1,7 @@
 //! The configuration file as it is written.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use sentinel_common::verdict::Mode;
@@ -30,6 +30,10 @@ pub struct ConfigFile {
     pub encrypted_mining: ScoringFile,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
+    /// Servers, besides those found, whose answers say where a policy's names lead.
+    pub resolvers: Vec<IpAddr>,
+    /// Whether the servers of this host's `resolv.conf` are among them.
+    pub discover_resolvers: Option<bool>,
     /// Files of mining pools' names and addresses.
     pub feeds: Vec<PathBuf>,
     /// Whether the list that comes with the agent is used.
@@ -209,6 +213,7 @@ mod tests {
     fn every_key_is_understood() {
         let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\n\
                     policies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\n\
+                    resolvers: [10.96.0.10, 'fd00::a']\ndiscoverResolvers: false\n\
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let text = format!(
@@ -222,6 +227,8 @@ mod tests {
         let fast = parse("encryptedMining: {interval: 500ms, watchFor: 15s}\n").unwrap();
         assert_eq!(fast.encrypted_mining.interval.map(|time| time.as_millis()), Some(500));
         assert!((scoring.settings.weights.of(TermName::Cpu) - 3.0).abs() < 1e-9);
+        assert_eq!(file.resolvers.len(), 2);
+        assert_eq!(file.discover_resolvers, Some(false));
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
         assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
         assert_eq!(file.builtin_signatures, Some(false));

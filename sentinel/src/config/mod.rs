@@ -3,7 +3,7 @@
 mod file;
 mod scoring;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel};
@@ -28,6 +28,10 @@ pub struct Config {
     pub encrypted_mining: Scoring,
     /// Policy files and folders of them.
     pub policies: Vec<PathBuf>,
+    /// Servers whose answers say where a policy's names lead.
+    pub resolvers: Vec<IpAddr>,
+    /// Whether those of this host's `resolv.conf` are among them.
+    pub discover_resolvers: bool,
     /// Files of mining pools' names and addresses.
     pub feeds: Vec<PathBuf>,
     /// Whether the list that comes with the agent stands before them.
@@ -68,6 +72,8 @@ impl Config {
             peer_to_peer: typed.peer_to_peer.or(file.peer_to_peer).unwrap_or_default().mode(),
             encrypted_mining: Scoring::new(typed.encrypted_mining.mode, &file.encrypted_mining),
             policies,
+            resolvers: file.resolvers,
+            discover_resolvers: file.discover_resolvers.unwrap_or(true),
             feeds,
             builtin_feed: typed.builtin_feed.or(file.builtin_feed).unwrap_or(true),
             signatures,

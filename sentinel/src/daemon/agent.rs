@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
+use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{sampler, survey};
+use super::{learning, sampler, survey};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::Datapath;
@@ -76,6 +77,8 @@ pub struct Agent {
     servers: Servers,
     /// Ends the sampler when it is dropped.
     sampler: std::sync::mpsc::Sender<()>,
+    /// Has new servers believed; ends the thread that looks after them when it is dropped.
+    pub(super) learning: std::sync::mpsc::Sender<Sources>,
     /// Ends the watch over cgroups when it is dropped.
     watcher: workloads::Watcher,
 }
@@ -134,6 +137,7 @@ impl Agent {
         workloads::prepare_next(&shared);
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
+        let learning = learning::start(&shared, &config)?;
         let watcher = workloads::watch(&shared, &workloads)?;
         shared.set_not_ready(None);
         warn(&policy.warnings);
@@ -151,6 +155,7 @@ impl Agent {
             engine,
             servers,
             sampler,
+            learning,
             watcher,
         })
     }
@@ -184,8 +189,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop(self.sampler);
-        drop(self.watcher);
+        drop((self.sampler, self.learning, self.watcher));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -229,6 +233,7 @@ fn about(
         feeds: policy.feeds.feeds().to_vec(),
         signatures,
         signature_error: None,
+        learned: None,
         at_start: None,
     }
 }

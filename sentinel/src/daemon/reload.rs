@@ -9,6 +9,7 @@ use sentinel_common::verdict::Mode;
 use tokio::task::spawn_blocking;
 
 use super::agent::{Agent, judge, policy_names, same_wiring, warn};
+use super::learning::Sources;
 use super::prepare::{
     PreparedPolicy, PreparedSet, figures, names, policy_rules, prepare_other_signatures,
     prepare_policy,
@@ -45,6 +46,8 @@ impl Agent {
                 "cgroup, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
+        // The thread lives as long as the agent.
+        let _ = self.learning.send(Sources::of(&config));
         self.config = config;
     }
 

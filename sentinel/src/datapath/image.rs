@@ -9,7 +9,8 @@ use sentinel_common::limits::MAX_POLICIES;
 use sentinel_common::policy::{Binding, PolicyHead, PolicyTable, PrefixRules};
 use sentinel_common::verdict::Mode;
 
-use crate::policy::{Binder, Bound, Numbers, PolicySet};
+use crate::names::Opens;
+use crate::policy::{Binder, Bound, Numbers, Pattern, PolicySet};
 
 /// Whose rules on which prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,10 @@ pub struct PolicyImage {
     pub table: Box<PolicyTable>,
     /// Rules on prefixes, sorted.
     pub prefixes: Vec<(PrefixEntry, PrefixRules)>,
+    /// Rules on names of destinations: the policy's number, the pattern, and what is said of it.
+    pub names: Vec<(u16, Pattern, PrefixRules)>,
+    /// What each pattern may open; one of several policies is one.
+    pub patterns: BTreeMap<Pattern, Opens>,
     /// The policies on each known cgroup, by id.
     pub workloads: BTreeMap<u64, Binding>,
 }
@@ -52,6 +57,8 @@ impl PolicyImage {
             on_ingress: false,
             table: Box::new(PolicyTable { node: Binding::NONE, heads }),
             prefixes: Vec::new(),
+            names: Vec::new(),
+            patterns: BTreeMap::new(),
             workloads: BTreeMap::new(),
         }
     }
@@ -79,6 +86,11 @@ impl PolicyImage {
         for (policy, number) in set.policies.iter().zip(binder.numbers()) {
             if let Some(head) = image.table.heads.get_mut(usize::from(*number)) {
                 *head = policy.head(cap);
+            }
+            for (pattern, rules) in &policy.names {
+                image.names.push((*number, pattern.clone(), *rules));
+                let may = image.patterns.entry(pattern.clone()).or_default();
+                may.private |= policy.private.contains(pattern);
             }
             for direction in [Direction::Egress, Direction::Ingress] {
                 let entries = policy.prefixes.of(direction).entries();

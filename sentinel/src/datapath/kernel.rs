@@ -1,5 +1,7 @@
 //! The loaded programs and their maps.
 
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -19,28 +21,32 @@ use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
+use super::names::Names;
 use super::policies::Resident;
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, attach, feeds,
-    object, offsets, platform, sockets,
+    learning, object, offsets, platform, sockets,
 };
 use crate::feed::FeedSet;
+use crate::names::Swept;
 
 /// Feeds and policies that take longer than this to write are worth a line.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The programs in this kernel. Dropping it detaches them.
 pub struct Kernel {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     cgroup: PathBuf,
     attachments: Vec<Attachment>,
-    config: Config,
+    pub(super) config: Config,
     /// What each slot of the policies holds.
     resident: [Resident; 2],
     /// What the maps of the feeds hold.
     feeds: Arc<FeedSet>,
     /// They hold parts of two sets: a refusal could not be undone.
     torn: bool,
+    /// What the maps of names hold.
+    pub(super) names: Names,
 }
 
 impl Kernel {
@@ -55,6 +61,7 @@ impl Kernel {
             abi_version: ABI_VERSION,
             offsets: offsets::find(),
             name_key: name_key()?,
+            learning: learning::at_start(),
             ..Config::default()
         };
         let mut kernel = Self {
@@ -65,6 +72,7 @@ impl Kernel {
             resident: Default::default(),
             feeds: Arc::default(),
             torn: false,
+            names: Names::default(),
         };
         let off = Switch::new(0, Modes::OFF, Policies::default(), 0);
         kernel
@@ -153,7 +161,7 @@ impl Kernel {
         self.config.switch()
     }
 
-    fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
+    pub(super) fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
         let config = Config { switch: switch.0, ..self.config };
         let mut map: Array<_, Config> = self.map("CONFIG")?;
         map.set(0, config, 0)
@@ -162,7 +170,7 @@ impl Kernel {
         Ok(())
     }
 
-    fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
+    pub(super) fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>
     where
         T: TryFrom<&'a mut Map, Error = MapError>,
     {
@@ -170,7 +178,7 @@ impl Kernel {
     }
 
     /// Returns when every program that runs now has ended.
-    fn wait_for_programs(&mut self) -> Result<(), DatapathError> {
+    pub(super) fn wait_for_programs(&mut self) -> Result<(), DatapathError> {
         let refused = |error: MapError| DatapathError::map("GRACE", "an update", &error);
         let marker = Array::<MapData, u32>::create(1, 0).map_err(refused)?;
         let mut grace: ArrayOfMaps<&mut MapData, Array<MapData, u32>> = self.map("GRACE")?;
@@ -181,7 +189,9 @@ impl Kernel {
     fn slot(&mut self, slot: u8, policy: &Arc<PolicyImage>) -> Result<usize, DatapathError> {
         let [first, second] = &mut self.resident;
         let resident = if slot == 0 { first } else { second };
-        resident.write(&mut self.ebpf, slot, policy)
+        let touched = resident.write(&mut self.ebpf, slot, policy)?;
+        self.write_names(slot, policy)?;
+        Ok(touched)
     }
 
     /// Makes the feeds' maps hold this set, and goes back where the kernel refuses a part of it.
@@ -261,6 +271,7 @@ impl Datapath for Kernel {
         let PolicyImage { modes, by_workload, on_ingress, .. } = **policy;
         let policies = Policies { slot, by_workload, on_ingress };
         self.switch_to(Switch::new(generation, modes, policies, now.signatures()))?;
+        self.look_only_for(&policy.patterns)?;
         if begun.elapsed() > SLOW {
             tracing::info!("{touched} entries of policies written in {:.1?}", begun.elapsed());
         }
@@ -310,6 +321,18 @@ impl Datapath for Kernel {
     fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError> {
         let map = self.ebpf.map("NAMES").ok_or_else(|| DatapathError::absent("NAMES"))?;
         sockets::server_name(map, cookie)
+    }
+
+    fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
+        self.trust(servers)
+    }
+
+    fn has_patterns(&self) -> bool {
+        self.names.has_patterns()
+    }
+
+    fn sweep(&mut self, alive: &HashSet<IpAddr>) -> Result<Swept, DatapathError> {
+        self.sweep_learned(alive)
     }
 
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {

@@ -9,6 +9,9 @@ mod error;
 mod feeds;
 mod image;
 mod kernel;
+mod learned;
+mod learning;
+mod names;
 mod object;
 mod offsets;
 pub mod platform;
@@ -17,6 +20,8 @@ mod replay;
 mod ring;
 mod sockets;
 
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +32,7 @@ use sentinel_common::signature::Signatures;
 use serde::Serialize;
 
 use crate::feed::FeedSet;
+use crate::names::Swept;
 pub use error::{DatapathError, OpenError};
 pub use image::{PolicyImage, PrefixEntry};
 pub use kernel::Kernel;
@@ -85,8 +91,24 @@ pub trait Datapath: Send {
     /// When the kernel refuses to read the map.
     fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError>;
 
-    /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
-    /// [`sentinel_common::verdict::loss_counter`].
+    /// Makes these the servers whose answers teach where names lead.
+    ///
+    /// # Errors
+    /// When the kernel refuses one; those before and those taken so far may teach.
+    fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError>;
+
+    /// Whether there are patterns in force.
+    fn has_patterns(&self) -> bool;
+
+    /// Takes away what was learned and no longer holds: its time is over and none of these
+    /// addresses, to which connections are open, is meant. What holds is found throughout.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read or an update; nothing that holds was taken away.
+    fn sweep(&mut self, alive: &HashSet<IpAddr>) -> Result<Swept, DatapathError>;
+
+    /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`],
+    /// [`sentinel_common::verdict::loss_counter`] and [`sentinel_common::verdict::lesson_counter`].
     ///
     /// # Errors
     /// When the kernel refuses to read the map.

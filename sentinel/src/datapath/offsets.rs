@@ -21,7 +21,16 @@ pub(super) fn find() -> Offsets {
         skc_v6_daddr: sock("skc_v6_daddr"),
         skc_v6_rcv_saddr: sock("skc_v6_rcv_saddr"),
         skc_cookie: sock("skc_cookie"),
+        skc_net: sock("skc_net"),
+        net_user_ns: member(&btf, "net", "user_ns").unwrap_or(0),
+        user_ns_level: member(&btf, "user_namespace", "level").unwrap_or(0),
+        net_inum: net_inum(&btf).unwrap_or(0),
     }
+}
+
+/// `net.ns.inum`: the number in `/proc/PID/ns/net`.
+fn net_inum(btf: &Btf) -> Option<u32> {
+    Some(member(btf, "net", "ns")? + member(btf, "ns_common", "inum")?)
 }
 
 /// Offset of a member, in bytes, members of anonymous structs and unions included.
@@ -63,6 +72,10 @@ mod tests {
             assert!(offsets.start_boottime > 0, "task_struct.start_boottime was not found");
             assert!(offsets.skc_num > 0, "sock_common.skc_num was not found");
             assert!(offsets.skc_cookie > 0, "sock_common.skc_cookie was not found");
+            assert!(offsets.skc_net > 0, "sock_common.skc_net was not found");
+            assert!(offsets.net_user_ns > 0, "net.user_ns was not found");
+            assert!(offsets.user_ns_level > 0, "user_namespace.level was not found");
+            assert!(offsets.net_inum > 0, "net.ns.inum was not found");
         }
     }
 }

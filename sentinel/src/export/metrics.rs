@@ -8,7 +8,10 @@ use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use sentinel_common::event::Kind;
-use sentinel_common::verdict::{COUNTERS, Loss, Reason, Verdict, loss_counter, outcome_counter};
+use sentinel_common::learn::Lesson;
+use sentinel_common::verdict::{
+    COUNTERS, Loss, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
+};
 
 use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
@@ -25,6 +28,8 @@ const PENDING: &str = "Events that wait for their process or for the end of thei
 const FOLLOWED: &str =
     "Connections whose traffic is sampled for the score of mining that cannot be read.";
 const COLLISIONS: &str = "Names that only shared a hash with a feed's domain: not told of.";
+const LESSONS: &str = "Addresses in answers to questions about policies' names, and answers that taught nothing, by what came of them.";
+const LEARNED: &str = "What policies' names are known to lead to: pairs of address and pattern, and addresses shared by patterns.";
 const UNATTRIBUTED: &str = "Events whose process could not be described, by why.";
 const DECODE_ERRORS: &str =
     "Records of the kernel that could not be read, by what is wrong with them.";
@@ -54,6 +59,8 @@ pub struct Metrics {
     signature_failures: IntCounter,
     feed_entries: IntGaugeVec,
     name_collisions: IntCounter,
+    lessons: IntCounterVec,
+    learned: IntGaugeVec,
     /// The kernel's totals at the last look, so that counters only ever grow.
     seen: Arc<Mutex<Vec<u64>>>,
 }
@@ -120,6 +127,11 @@ impl Metrics {
                 register(&registry, IntGaugeVec::new(opts, &["kind"])?)?
             },
             name_collisions: plain(&registry, "name_collisions_total", COLLISIONS)?,
+            lessons: counters(&registry, "dns_answers_total", LESSONS, &["result"])?,
+            learned: {
+                let opts = opts("learned_addresses", LEARNED);
+                register(&registry, IntGaugeVec::new(opts, &["kind"])?)?
+            },
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
         };
@@ -145,6 +157,10 @@ impl Metrics {
         for kind in DecodeError::KINDS {
             self.decode_errors.with_label_values(&[kind]);
         }
+        for lesson in Lesson::ALL {
+            self.lessons.with_label_values(&[lesson.label()]);
+        }
+        self.set_learned(0, 0);
         for why in Missing::ALL {
             self.unattributed.with_label_values(&[why.word()]);
         }
@@ -259,9 +275,22 @@ impl Metrics {
             let by = growth(outcome_counter(reason, verdict));
             self.packets.with_label_values(&[reason.label(), verdict.label()]).inc_by(by);
         }
+        for lesson in Lesson::ALL {
+            let by = growth(lesson_counter(*lesson));
+            self.lessons.with_label_values(&[lesson.label()]).inc_by(by);
+        }
         for loss in Loss::ALL {
             let by = growth(loss_counter(*loss));
             self.losses.with_label_values(&[loss.label()]).inc_by(by);
+        }
+    }
+
+    /// What policies' names are known to lead to: pairs of address and pattern, and addresses that
+    /// stand for more than one pattern.
+    pub fn set_learned(&self, pairs: usize, shared: usize) {
+        for (kind, count) in [("pair", pairs), ("shared", shared)] {
+            let gauge = self.learned.with_label_values(&[kind]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 

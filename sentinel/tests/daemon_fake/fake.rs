@@ -1,11 +1,14 @@
 //! A kernel that only remembers what it was told.
 
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use sentinel::datapath::{Attachment, Datapath, DatapathError, PolicyImage, ServerName};
 use sentinel::feed::FeedSet;
+use sentinel::names::{Shared, Swept};
 use sentinel_common::flow::Flow;
 use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
@@ -19,6 +22,7 @@ pub struct Told {
     pub policies: Vec<Arc<PolicyImage>>,
     pub feeds: Vec<Arc<FeedSet>>,
     pub detached: bool,
+    pub resolvers: BTreeSet<IpAddr>,
     pub refuses: bool,
     /// Feeds take until this is dropped at its other end.
     pub holds: Option<std::sync::mpsc::Receiver<()>>,
@@ -32,6 +36,21 @@ impl Datapath for Fake {
         told.rules = signatures.rules_used;
         told.sets += 1;
         Ok(told.sets)
+    }
+
+    fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
+        self.0.lock().unwrap().resolvers.clone_from(servers);
+        Ok(())
+    }
+
+    fn has_patterns(&self) -> bool {
+        true
+    }
+
+    fn sweep(&mut self, _: &HashSet<IpAddr>) -> Result<Swept, DatapathError> {
+        let address = IpAddr::from([203, 0, 113, 1]);
+        let shared = vec![Shared { address, patterns: vec![1, 2] }];
+        Ok(Swept { known: 3, removed: 0, shared })
     }
 
     fn set_policy(&mut self, policy: &Arc<PolicyImage>) -> Result<u32, DatapathError> {

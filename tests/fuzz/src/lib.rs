@@ -1,7 +1,7 @@
 //! What must hold for any bytes from outside, as functions that panic when it does not.
 //!
 //! One module is one target: [`packet`], [`stream`], [`pcap`], [`signature_file`], [`name`],
-//! [`decode`].
+//! [`decode`], [`dns`].
 //! `cargo xtask fuzz` lets libFuzzer look for bytes that break one; `tests/corpus.rs` runs the
 //! committed corpora and every crash that was ever found as plain tests.
 #![allow(
@@ -12,6 +12,7 @@
 )]
 
 pub mod decode;
+pub mod dns;
 mod naive;
 pub mod name;
 pub mod packet;
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "signature-file", run: signature_file::run, max_len: 2048 },
     Target { name: "name", run: name::run, max_len: 512 },
     Target { name: "decode", run: decode::run, max_len: 512 },
+    Target { name: "dns", run: dns::run, max_len: 1024 },
 ];
 
 /// The target of this name.

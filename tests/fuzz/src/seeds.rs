@@ -2,10 +2,13 @@
 
 use std::mem::offset_of;
 
+use hickory_proto::op::{Message, MessageType, OpCode, Query};
+use hickory_proto::rr::{Name, RecordType};
 use sentinel_common::event::{Event, Hook, Kind};
 use sentinel_common::limits::EXCERPT;
 use sentinel_common::verdict::{Reason, Verdict};
 use sentinel_tests::packets::{Segment, framed};
+use sentinel_tests::resolver::answer;
 use sentinel_tests::traffic::{Turn, speech, transport::Transport};
 use sentinel_tests::transcript::{self, Dialect, Escapes, Leading, Spacing, Variant};
 
@@ -21,8 +24,31 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "signature-file" => signature_files(),
         "name" => names(),
         "decode" => records(),
+        "dns" => messages(),
         _ => Vec::new(),
     }
+}
+
+/// A question and every kind of answer that the laboratory's resolver gives, bare and behind their
+/// lengths.
+fn messages() -> Vec<Vec<u8>> {
+    let names = ["alias", "private", "wrongid", "refused", "shared", "cut", "n7", "many"];
+    let questions = names.iter().filter_map(|first| {
+        let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
+        let name = Name::from_ascii(format!("{first}.lab.example.")).ok()?;
+        message.add_query(Query::query(name, RecordType::A));
+        Some(message)
+    });
+    let mut seeds = Vec::new();
+    for question in questions {
+        let bare = question.to_vec().into_iter().chain(answer(&question, true));
+        for message in bare.filter(|message| message.len() < 1000) {
+            let length = u16::try_from(message.len()).unwrap_or(0).to_be_bytes();
+            seeds.push([length.as_slice(), &message].concat());
+            seeds.push(message);
+        }
+    }
+    seeds
 }
 
 /// How requests are written in the seeds.

@@ -7,7 +7,7 @@ mod netlink;
 mod netns;
 mod subnet;
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -84,6 +84,17 @@ impl Lab {
         self.peer.run(act)
     }
 
+    /// Gives the peer every address of an IPv4 /16, and the node the way there.
+    pub fn add_crowd(&self, first: Ipv4Addr) -> Result<()> {
+        // An address of a loopback device makes the whole of its network local.
+        let [a, b, ..] = first.octets();
+        let member = Ipv4Addr::new(a, b, 0, 1);
+        self.peer.run(|| Netlink::open()?.add_address("lo", member.into(), 16))?;
+        let [host, ..] = PEER_HOSTS;
+        let by = self.subnet.v4(host);
+        self.node.run(|| Netlink::open()?.add_route(Ipv4Addr::new(a, b, 0, 0), 16, by))
+    }
+
     /// Joins the namespaces and gives each end its addresses.
     fn wire(&self) -> Result<()> {
         self.peer.run(|| Netlink::open()?.up("lo"))?;
@@ -121,7 +132,7 @@ impl Lab {
         ear.set_read_timeout(Some(Duration::from_millis(10)))?;
         let target = ear.local_addr()?;
         let any: IpAddr = match address {
-            IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let mouth = self.in_node(|| Ok(UdpSocket::bind(SocketAddr::new(any, 0))?))?;

@@ -1,17 +1,20 @@
 //! The few rtnetlink requests a laboratory needs, sent and acknowledged one at a time.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use anyhow::{Context, Result, bail};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 /// A route socket of the namespace in which it was opened.
@@ -52,8 +55,8 @@ impl Netlink {
     ) -> Result<()> {
         let mut message = AddressMessage::default();
         message.header.family = match address {
-            IpAddr::V4(_) => netlink_packet_route::AddressFamily::Inet,
-            IpAddr::V6(_) => netlink_packet_route::AddressFamily::Inet6,
+            IpAddr::V4(_) => AddressFamily::Inet,
+            IpAddr::V6(_) => AddressFamily::Inet6,
         };
         message.header.prefix_len = prefix;
         message.header.flags = AddressHeaderFlags::Nodad;
@@ -62,6 +65,21 @@ impl Netlink {
         message.attributes.push(AddressAttribute::Address(address));
         self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
             .with_context(|| format!("{interface} does not take the address {address}/{prefix}"))
+    }
+
+    /// Sends what goes to an IPv4 network by way of a neighbour.
+    pub(super) fn add_route(&mut self, network: Ipv4Addr, prefix: u8, by: Ipv4Addr) -> Result<()> {
+        let mut route = RouteMessage::default();
+        route.header.address_family = AddressFamily::Inet;
+        route.header.destination_prefix_length = prefix;
+        route.header.table = RouteHeader::RT_TABLE_MAIN;
+        route.header.protocol = RouteProtocol::Static;
+        route.header.scope = RouteScope::Universe;
+        route.header.kind = RouteType::Unicast;
+        route.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(network)));
+        route.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(by)));
+        self.request(RouteNetlinkMessage::NewRoute(route), NLM_F_CREATE | NLM_F_EXCL)
+            .with_context(|| format!("no route to {network}/{prefix} by way of {by}"))
     }
 
     /// Sets an interface up.

@@ -5,6 +5,7 @@ mod allowlist;
 mod catch;
 mod feed;
 mod honest;
+mod learn;
 mod lifecycle;
 mod loss;
 mod names;
@@ -21,12 +22,22 @@ use libtest_mimic::Arguments;
 use trial::trial;
 
 fn main() -> ExitCode {
+    if let Some(forged) = learn::forge() {
+        return match forged {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
     trials.extend(feed::trials());
+    trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
     trials.extend(names::trials());

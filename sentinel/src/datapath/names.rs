@@ -1,0 +1,160 @@
+//! Patterns and resolvers into the kernel's maps, as a difference to what is there. What comes is
+//! written before what goes is taken out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use aya::Ebpf;
+use aya::maps::{HashMap, MapData, MapError};
+use sentinel_common::address::{self, Address};
+use sentinel_common::learn::{FqdnEntry, NameRuleKey, opens, resolver};
+use sentinel_common::names::NameKey;
+use sentinel_common::policy::PrefixRules;
+
+use super::DatapathError;
+use super::kernel::open;
+use crate::names::{Opens, resolvers};
+use crate::policy::Pattern;
+
+const FQDNS: &str = "FQDNS";
+const RESOLVERS: &str = "RESOLVERS";
+const NAME_RULES: &str = "NAME_RULES";
+
+/// What the maps hold.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    patterns: BTreeMap<Pattern, (u32, Opens)>,
+    resolvers: BTreeMap<IpAddr, u32>,
+    /// The last number that was given. Numbers are not given twice: what was learned of a pattern
+    /// that is gone says nothing of another.
+    last: u32,
+}
+
+impl Names {
+    pub(super) fn has_patterns(&self) -> bool {
+        !self.patterns.is_empty()
+    }
+
+    pub(super) fn has_resolvers(&self) -> bool {
+        !self.resolvers.is_empty()
+    }
+
+    /// Numbers of the patterns in force.
+    pub(super) fn numbers(&self) -> BTreeSet<u32> {
+        self.patterns.values().map(|(number, _)| *number).collect()
+    }
+
+    /// The number of a pattern in force; 0, which is nobody's, of another.
+    pub(super) fn number(&self, pattern: &Pattern) -> u32 {
+        self.patterns.get(pattern).map_or(0, |(number, _)| *number)
+    }
+
+    /// Writes these patterns; those that are there keep their numbers.
+    pub(super) fn add(
+        &mut self,
+        ebpf: &mut Ebpf,
+        key: NameKey,
+        wanted: &BTreeMap<Pattern, Opens>,
+    ) -> Result<(), DatapathError> {
+        let mut map: HashMap<&mut MapData, u64, FqdnEntry> = open(ebpf, FQDNS)?;
+        for (pattern, opens) in wanted {
+            let known = self.patterns.get(pattern).copied();
+            let number = known.map_or_else(|| self.last.saturating_add(1), |(number, _)| number);
+            if known != Some((number, *opens)) {
+                write(&mut map, key, pattern, number, *opens)?;
+                self.last = self.last.max(number);
+                self.patterns.insert(pattern.clone(), (number, *opens));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out every pattern but these.
+    pub(super) fn retain(
+        &mut self,
+        ebpf: &mut Ebpf,
+        key: NameKey,
+        wanted: &BTreeMap<Pattern, Opens>,
+    ) -> Result<(), DatapathError> {
+        let mut map: HashMap<&mut MapData, u64, FqdnEntry> = open(ebpf, FQDNS)?;
+        let gone: Vec<Pattern> =
+            self.patterns.keys().filter(|pattern| !wanted.contains_key(pattern)).cloned().collect();
+        for pattern in gone {
+            write(&mut map, key, &pattern, 0, Opens::default())?;
+            self.patterns.remove(&pattern);
+        }
+        Ok(())
+    }
+
+    /// Makes these the ones that may teach.
+    pub(super) fn set_resolvers(
+        &mut self,
+        ebpf: &mut Ebpf,
+        wanted: &BTreeSet<IpAddr>,
+    ) -> Result<(), DatapathError> {
+        let mut map: HashMap<&mut MapData, Address, u32> = open(ebpf, RESOLVERS)?;
+        for &server in wanted {
+            let here = resolvers::is_on_this_host(server);
+            let flags = if here { resolver::ON_HOST } else { 0 };
+            if self.resolvers.get(&server) != Some(&flags) {
+                map.insert(address::of(server), flags, 0)
+                    .map_err(|error| DatapathError::map(RESOLVERS, "a resolver", &error))?;
+                self.resolvers.insert(server, flags);
+            }
+        }
+        let gone: Vec<IpAddr> =
+            self.resolvers.keys().filter(|server| !wanted.contains(server)).copied().collect();
+        for server in gone {
+            map.remove(&address::of(server))
+                .map_err(|error| DatapathError::map(RESOLVERS, "a removal", &error))?;
+            self.resolvers.remove(&server);
+        }
+        Ok(())
+    }
+}
+
+/// What policies allow by name, into a slot of the sets; what the slot held before goes.
+pub(super) fn write_rules(
+    ebpf: &mut Ebpf,
+    slot: u8,
+    rules: &BTreeMap<NameRuleKey, PrefixRules>,
+) -> Result<(), DatapathError> {
+    let mut map: HashMap<&mut MapData, NameRuleKey, PrefixRules> = open(ebpf, NAME_RULES)?;
+    let refused = |what| move |error: MapError| DatapathError::map(NAME_RULES, what, &error);
+    let there = map.keys().collect::<Result<Vec<_>, _>>().map_err(refused("a read"))?;
+    let is_of_slot = |key: &NameRuleKey| key.scope >> 31 == u32::from(slot);
+    for key in there.iter().filter(|key| is_of_slot(key) && !rules.contains_key(key)) {
+        map.remove(key).map_err(refused("a removal"))?;
+    }
+    for (key, rules) in rules {
+        map.insert(key, rules, 0).map_err(refused("a rule"))?;
+    }
+    Ok(())
+}
+
+/// Writes one half of a name's entry; the other may belong to another pattern. Number 0 takes it
+/// out.
+fn write(
+    map: &mut HashMap<&mut MapData, u64, FqdnEntry>,
+    key: NameKey,
+    pattern: &Pattern,
+    number: u32,
+    may: Opens,
+) -> Result<(), DatapathError> {
+    let hash = key.hash(pattern.domain().as_bytes());
+    let mut entry = map.get(&hash, 0).unwrap_or_default();
+    let flags = u32::from(may.private) * opens::PRIVATE | u32::from(may.local) * opens::LOCAL;
+    let shift = if pattern.is_below() { opens::SUFFIX } else { 0 };
+    entry.flags = entry.flags & !(0xff << shift) | flags << shift;
+    if pattern.is_below() {
+        entry.suffix = number;
+    } else {
+        entry.exact = number;
+    }
+    let done = if entry.exact == 0 && entry.suffix == 0 {
+        map.remove(&hash)
+    } else {
+        map.insert(hash, entry, 0)
+    };
+    done.map_err(|error| DatapathError::map(FQDNS, "a name", &error))
+}
