@@ -46,6 +46,8 @@ pub mod opens {
     pub const PRIVATE: u32 = 1;
     /// This host and its link ([`super::Scope::Local`]).
     pub const LOCAL: u32 = 2;
+    /// No pattern has this one.
+    pub const NEVER: u32 = 4;
     /// Bits by which the flags of a suffix are shifted.
     pub const SUFFIX: u32 = 8;
 }
@@ -231,7 +233,6 @@ wire_enum! {
 }
 
 /// Whose an address is.
-#[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Anyone's.
@@ -247,18 +248,6 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The scope with this number; nobody's for one that there is not.
-    #[inline(always)]
-    #[must_use]
-    pub const fn from_number(number: u8) -> Self {
-        match number {
-            0 => Self::Public,
-            1 => Self::Private,
-            2 => Self::Local,
-            _ => Self::Nobody,
-        }
-    }
-
     /// Whose this address is. An IPv4 address within an IPv6 one (RFC 6052, RFC 3056, RFC 4291
     /// 2.5.5.1) counts as the IPv4 address.
     #[inline(always)]
@@ -316,15 +305,16 @@ impl Scope {
         }
     }
 
-    /// Whether a pattern with these flags ([`opens`]) opens addresses of this scope.
+    /// The flags ([`opens`]) that a pattern needs to open addresses of this scope: for nobody's, one that
+    /// no pattern has.
     #[inline(always)]
     #[must_use]
-    pub const fn is_opened_by(self, flags: u32) -> bool {
+    pub const fn needs(self) -> u32 {
         match self {
-            Self::Public => true,
-            Self::Private => flags & opens::PRIVATE != 0,
-            Self::Local => flags & opens::LOCAL != 0,
-            Self::Nobody => false,
+            Self::Public => 0,
+            Self::Private => opens::PRIVATE,
+            Self::Local => opens::LOCAL,
+            Self::Nobody => opens::NEVER,
         }
     }
 }

@@ -21,8 +21,10 @@ use crate::maps::{BLANK, CONFIG, READINGS, RESOLVERS};
 /// `BPF_NOEXIST` (include/uapi/linux/bpf.h).
 pub const NOEXIST: u64 = 1;
 /// Steps that are taken at a time, and how often that many: a record is three.
-const STEPS: usize = 64;
-const ROUNDS: usize = 32;
+const STEPS: usize = 32;
+const ROUNDS: usize = 64;
+/// Bytes of a field or of a label that one step takes.
+const PIECE: u32 = FIELD as u32;
 /// Set in the answer of [`open_names`] when nothing is to be read.
 const DONE: u32 = 1 << 31;
 /// Where [`Act`] stands in the answer of [`step_names`], above the bytes that were taken.
@@ -144,6 +146,7 @@ pub extern "C" fn step_names(ctx: *mut __sk_buff, offset: u64, end: u64, key: u6
     let part = dns.part() as u8;
     let there = end.wrapping_sub(offset) as u32;
     let len = if dns.left() < there { dns.left() } else { there };
+    let len = if part != Part::Pass as u8 && len > PIECE { PIECE } else { len };
     if part != Part::Pass as u8 && take_piece(ctx, offset, u64::from(len), key) == 0 {
         dns.stop();
         taught(Lesson::Unread);
@@ -153,7 +156,7 @@ pub extern "C" fn step_names(ctx: *mut __sk_buff, offset: u64, end: u64, key: u6
     len & ((1 << ACT) - 1) | act << ACT
 }
 
-/// Takes `len` bytes at `offset`, 64 at most, into the field or the label under way. Returns 0 when
+/// Takes `len` bytes at `offset`, a [`PIECE`] at most, into the field or the label under way. Returns 0 when
 /// they cannot be had. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -167,7 +170,7 @@ pub extern "C" fn take_piece(ctx: *mut __sk_buff, offset: u64, len: u64, key: u6
     };
     let dns = &mut place.dns;
     if dns.part() as u8 == Part::Label as u8 {
-        dns.label(config.name_key, room.iter(), len);
+        dns.label(config.name_key, room.iter().take(FIELD), len);
         return 1;
     }
     for (index, &byte) in room.iter().take(FIELD).enumerate() {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::__sk_buff;
 use sentinel_common::address::from_halves;
-use sentinel_common::config::Config;
+use sentinel_common::config::{Config, Learning};
 use sentinel_common::learn::{
     Learned, LearnedKey, Lesson, MAX_SHARED, NameRuleKey, QuestionSlot, Reading, Scope, opens,
     question_slot, resolver,
@@ -123,19 +123,15 @@ pub extern "C" fn learn_addresses(key: u64) -> u32 {
     if reading.place.asked == 0 {
         return 0;
     }
-    let learning = &config.learning;
-    let ttl = reading.place.dns.ttl();
-    let ttl = if ttl > learning.ceiling { learning.ceiling } else { ttl };
-    let ttl = if ttl < learning.floor { learning.floor } else { ttl };
-    let holds = u64::from(ttl) + u64::from(learning.grace);
-    let expires = context::now().wrapping_add(holds * SECOND);
-    let scope = Scope::of(&reading.place.dns.address()) as u8;
+    let side = u64::from(config.learning.side);
+    let expires = context::now().wrapping_add(holds(key) * SECOND);
+    let needs = needs(key);
     let mut index = 0;
     while index <= MAX_LABELS {
         let (pattern, flags) = pattern(reading, index);
         if pattern != 0 {
-            if Scope::from_number(scope).is_opened_by(flags) {
-                learn(key, u64::from(pattern), expires, u64::from(learning.side));
+            if flags & needs == needs {
+                learn(key, u64::from(pattern), expires, side);
             } else {
                 taught(Lesson::Scope);
             }
@@ -143,6 +139,28 @@ pub extern "C" fn learn_addresses(key: u64) -> u32 {
         index += 1;
     }
     0
+}
+
+/// The flags that a pattern needs to open the address just read. Global, and of no type that is matched
+/// on: what this comes to would be another way to follow at each of the patterns. See `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn needs(key: u64) -> u32 {
+    reading(key).map_or(opens::NEVER, |reading| Scope::of(&reading.place.dns.address()).needs())
+}
+
+/// Seconds that the answer just read holds. Global: likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn holds(key: u64) -> u64 {
+    let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
+        return 0;
+    };
+    let Learning { floor, ceiling, grace, .. } = config.learning;
+    let ttl = reading.place.dns.ttl();
+    let ttl = if ttl > ceiling { ceiling } else { ttl };
+    let ttl = if ttl < floor { floor } else { ttl };
+    u64::from(ttl) + u64::from(grace)
 }
 
 /// Learns that the address just read stands for a pattern until then: in the first place of this

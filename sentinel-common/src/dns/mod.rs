@@ -266,8 +266,8 @@ impl Dns {
             if index >= len {
                 break;
             }
-            let byte = if byte == b'.' { 0xff } else { lower(byte) };
-            suffixes.push(byte);
+            let byte = not_a_dot(lower(byte));
+            suffixes.push_letter(byte);
             whole = key.step(whole, byte);
         }
         self.hashes = suffixes.parts();
@@ -297,6 +297,14 @@ impl Dns {
         }
         self.take(key, 1)
     }
+}
+
+/// 0xff for a dot, without a branch.
+#[inline(always)]
+const fn not_a_dot(byte: u8) -> u8 {
+    // Only zero borrows from the upper half.
+    let same = ((byte ^ b'.') as u16).wrapping_sub(1) >> 8;
+    byte | same as u8
 }
 
 #[inline(always)]
