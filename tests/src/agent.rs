@@ -65,7 +65,7 @@ impl Agent {
             let log = Arc::clone(&log);
             thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    if line.contains("ready") {
+                    if line.starts_with("sentinel: ready:") {
                         let _ = ready.send(line.clone());
                     }
                     let mut log = lock(&log);
