@@ -10,7 +10,6 @@ use sentinel_common::policy::{Decision, Request, source};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use super::bind::Bound;
-use super::selector::Subject;
 use super::set::PolicySet;
 use crate::feed::FeedSet;
 
@@ -64,18 +63,6 @@ impl ByPolicy {
     pub const fn new(set: Arc<PolicySet>, numbers: Vec<u16>, feeds: Arc<FeedSet>) -> Self {
         Self { set, numbers, feeds }
     }
-
-    /// The policies on a path, by what its folders are called.
-    fn bound(&self, path: Option<&str>) -> Bound {
-        let mut bound = Bound::node(&self.set);
-        let path = path.unwrap_or("/");
-        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-        for end in ends {
-            let Some(path) = path.get(..end) else { continue };
-            bound = bound.below(&self.set, Subject { path, pod: None });
-        }
-        bound
-    }
 }
 
 /// The one form of an address.
@@ -92,7 +79,7 @@ impl Judge for ByPolicy {
         let port = Some(remote.port());
         let request = Request { remote: mapped(remote.ip()), protocol, port, icmp_type: 0 };
         // The connection is open already: at most it is told of.
-        let bound = self.bound(cgroup);
+        let bound = Bound::of_path(&self.set, cgroup.unwrap_or("/"));
         let judged = bound.judge(&self.set, Mode::Audit, Direction::Egress, &request, None);
         let Decision { verdict, reason, .. } = judged.decision;
         let number = judged.policy.and_then(|place| self.numbers.get(place)).copied();
