@@ -2,6 +2,7 @@
 
 mod check;
 mod feed;
+mod policy;
 mod replay;
 mod run;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::cli::{Cli, Command, FeedCommand, Format, PolicyCommand};
+use crate::cli::{Cli, Command, FeedCommand, Format};
 use crate::{doctor, status};
 
 /// Something failed.
@@ -34,7 +35,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments.format == Format::Json),
         Command::Status(arguments) => tell(&arguments.state_dir, arguments.format),
-        Command::Policy(PolicyCommand::Check { files, format }) => check::check(&files, format),
+        Command::Policy(command) => policy::run(command),
         Command::Feed(FeedCommand::Check { files, format }) => feed::check(&files, format),
         Command::Replay(arguments) => replay::replay(&arguments),
     }

@@ -68,7 +68,9 @@ pub(super) fn text(end: Option<SocketAddr>) -> Option<String> {
     end.map(|end| end.to_string())
 }
 
-pub(super) fn protocol(number: u8) -> String {
+/// `tcp`, `udp`, or the IP protocol's number.
+#[must_use]
+pub fn protocol(number: u8) -> String {
     match number {
         TCP => "tcp".to_owned(),
         UDP => "udp".to_owned(),
