@@ -9,6 +9,7 @@ mod lifecycle;
 mod loss;
 mod names;
 mod older;
+mod operator;
 mod stage;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     trials.extend(loss::trials());
     trials.extend(names::trials());
     trials.extend(older::trials());
+    trials.extend(operator::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
