@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, bail, ensure};
 use libtest_mimic::Trial;
 use sentinel_tests::agent::sentinel_program;
 use sentinel_tests::honest::{HonestServer, Options, Report, Service};
-use sentinel_tests::miner::Family;
 use sentinel_tests::netlab::{Lab, Subnet};
 use sentinel_tests::process::{Placement, Running, lab_program};
 use serde_json::Value;
