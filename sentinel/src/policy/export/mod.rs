@@ -1,5 +1,5 @@
 //! Policies as objects that Kubernetes knows, as far as those can say the same. What they cannot is told:
-//! nothing is left out in silence, and nothing is allowed that was not.
+//! nothing is left out in silence, and least of all where an object allows more than its policy.
 
 mod cilium;
 mod network;

@@ -25,24 +25,24 @@ pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Obj
         losses.whole("left out: a NetworkPolicy cannot select namespaces");
         return None;
     }
-    for (key, rules) in [
-        ("egressDeny", spec.egress_deny.as_ref().map(Vec::len)),
-        ("ingressDeny", spec.ingress_deny.as_ref().map(Vec::len)),
-    ] {
-        if rules.is_some_and(|rules| rules > 0) {
-            losses.whole(format!("{key} cannot be said: a NetworkPolicy only allows"));
-        }
-    }
+    let denied = spec.egress_deny.iter().flatten();
+    let denied = denied.map(|rule| (&rule.to_cidrs, &rule.except, rule.ports.is_none()));
+    let not_to = holes("egressDeny", denied, losses);
+    let denied = spec.ingress_deny.iter().flatten();
+    let denied = denied.map(|rule| (&rule.from_cidrs, &rule.except, rule.ports.is_none()));
+    let not_from = holes("ingressDeny", denied, losses);
     if spec.egress.is_none() && spec.ingress.is_none() {
         losses.whole("left out: nothing of it is about what a NetworkPolicy allows");
         return None;
     }
     let egress = spec.egress.as_ref();
-    let egress =
-        egress.map(|rules| rules.iter().filter_map(|rule| out(rule, losses)).collect::<Vec<_>>());
+    let egress = egress.map(|rules| {
+        rules.iter().filter_map(|rule| out(rule, &not_to, losses)).collect::<Vec<_>>()
+    });
     let ingress = spec.ingress.as_ref();
-    let ingress =
-        ingress.map(|rules| rules.iter().filter_map(|rule| into(rule, losses)).collect::<Vec<_>>());
+    let ingress = ingress.map(|rules| {
+        rules.iter().filter_map(|rule| into(rule, &not_from, losses)).collect::<Vec<_>>()
+    });
     let types = [("Egress", egress.is_some()), ("Ingress", ingress.is_some())];
     let labels = workload.and_then(|workload| workload.pod_selector.as_ref());
     Some(Object {
@@ -63,17 +63,57 @@ pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Obj
     })
 }
 
-fn out(rule: &EgressRule, losses: &mut Losses<'_>) -> Option<NetworkEgress> {
+fn out(
+    rule: &EgressRule,
+    denied: &[Spanned<String>],
+    losses: &mut Losses<'_>,
+) -> Option<NetworkEgress> {
     for name in &rule.to_fqdns {
         losses.at(name, format!("the name {} cannot be said and is left out", name.value));
     }
-    let (to, ports) = sides(&rule.to_cidrs, &rule.except, rule.ports.as_deref(), losses)?;
+    let (to, ports) =
+        sides(&rule.to_cidrs, &joined(&rule.except, denied), rule.ports.as_deref(), losses)?;
     Some(NetworkEgress { to, ports })
 }
 
-fn into(rule: &IngressRule, losses: &mut Losses<'_>) -> Option<NetworkIngress> {
-    let (from, ports) = sides(&rule.from_cidrs, &rule.except, rule.ports.as_deref(), losses)?;
+fn into(
+    rule: &IngressRule,
+    denied: &[Spanned<String>],
+    losses: &mut Losses<'_>,
+) -> Option<NetworkIngress> {
+    let (from, ports) =
+        sides(&rule.from_cidrs, &joined(&rule.except, denied), rule.ports.as_deref(), losses)?;
     Some(NetworkIngress { from, ports })
+}
+
+/// A NetworkPolicy only allows: what is denied on every port becomes an exception of what this policy
+/// allows, and what is denied on some ports is lost.
+fn holes<'a>(
+    key: &str,
+    denied: impl Iterator<Item = (&'a Vec<Spanned<String>>, &'a Vec<Spanned<String>>, bool)>,
+    losses: &mut Losses<'_>,
+) -> Vec<Spanned<String>> {
+    let mut holes = Vec::new();
+    for (cidrs, except, every_port) in denied {
+        let Some(first) = cidrs.first() else { continue };
+        if every_port && except.is_empty() {
+            losses.at(
+                first,
+                format!("{key} is only left out of what this policy allows: another may allow it"),
+            );
+            holes.extend(cidrs.iter().cloned());
+        } else {
+            let what = format!(
+                "{key} with ports or exceptions cannot be said: the object ALLOWS MORE where this policy allows it"
+            );
+            losses.at(first, what);
+        }
+    }
+    holes
+}
+
+fn joined(one: &[Spanned<String>], other: &[Spanned<String>]) -> Vec<Spanned<String>> {
+    one.iter().chain(other).cloned().collect()
 }
 
 /// `None` where nothing is left: a list without an entry would mean everything.

@@ -50,7 +50,7 @@ fn a_network_policy_allows_what_it_can_and_says_what_it_cannot() {
             "podSelector": {"matchLabels": {"app": "web"}},
             "policyTypes": ["Egress"],
             "egress": [
-                {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.66.0.0/16"]}},
+                {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.66.0.0/16", "10.1.0.0/16"]}},
                         {"ipBlock": {"cidr": "192.0.2.0/24"}}],
                  "ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 53},
                            {"protocol": "UDP", "port": 53}, {"protocol": "SCTP", "port": 53},
@@ -61,6 +61,8 @@ fn a_network_policy_allows_what_it_can_and_says_what_it_cannot() {
     });
     assert_eq!(object(&exported), expected, "{}", exported.text);
     let lost = lost(&exported);
+    let some = POD.replace("[10.1.0.0/16]", "[10.1.0.0/16]\n      ports: [{port: 443}]");
+    assert!(self::lost(&run(&some, Target::NetworkPolicy)).contains("ALLOWS MORE"));
     for said in ["mode: audit", "stratum", "egressDeny", "api.example.com", "icmp"] {
         assert!(lost.contains(said), "{said} in\n{lost}");
         assert!(exported.text.contains(said), "{said} in\n{}", exported.text);
