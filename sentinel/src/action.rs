@@ -4,6 +4,7 @@ use sentinel_common::event::Kind;
 use sentinel_common::verdict::Verdict;
 
 use crate::attribution::Socket;
+use crate::audit::Noted;
 use crate::event::Owner;
 use crate::event::line::{Line, MeasureResult, Missing};
 
@@ -40,6 +41,8 @@ pub enum Action {
     },
     /// Open the journal's file anew.
     ReopenJournal,
+    /// Remember what enforcement would have blocked.
+    Audit(Box<Noted>),
     /// Count something.
     Count(Count),
 }

@@ -1,11 +1,15 @@
 //! The command line. Names here are scripted against: keep them.
 
+mod policy;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{ConfigFile, EnforcementMode, FindingAction, LogLevel, STATE_DIR, ScoringFile};
+
+pub use policy::{DiffArgs, ExplainArgs, ExportFormat, LearnArgs, PolicyCommand, Protocol};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,7 +70,7 @@ pub enum Command {
     /// Ask the running agent which connections are open, whose they are, and what it thinks of them
     #[command(after_help = SOCKETS_NOTES)]
     Sockets(StatusArgs),
-    /// Look at policies without putting them in force
+    /// Check, explain, compare, learn and export policies without putting them in force
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Look at feeds of mining pools without putting them in force
@@ -183,24 +187,6 @@ pub struct StatusArgs {
     /// Folder of the agent's socket
     #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     pub state_dir: PathBuf,
-}
-
-/// What to do with policies.
-#[derive(Debug, Subcommand)]
-pub enum PolicyCommand {
-    /// Say everything that is wrong with policies, signatures and configurations; exit code 2 if
-    /// anything is
-    #[command(
-        after_help = "A .toml file holds signatures, a .yaml file is a policy (it has an apiVersion) or a configuration:\nthe policies, signatures and feeds that it names are checked with it.\n\nExample:\n  sentinel policy check egress.yaml pools.toml && kill -HUP $(pidof sentinel)"
-    )]
-    Check {
-        /// Files, or folders of them
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// How to print
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
-    },
 }
 
 /// What to do with feeds.

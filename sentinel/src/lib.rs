@@ -6,6 +6,7 @@
 pub mod action;
 pub mod api;
 pub mod attribution;
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -21,6 +22,7 @@ pub mod export;
 pub mod feed;
 pub mod names;
 pub mod policy;
+pub mod profile;
 pub mod replay;
 pub mod respond;
 pub mod signature;

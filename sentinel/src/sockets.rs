@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::export::printable;
-use crate::status::{StatusError, ask, list, plain, word};
+use crate::status::{StatusError, ask_within, list, plain, word};
 
 /// The agent enters every network namespace and walks `/proc` for the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ type Row = [String; COLUMNS.len()];
 /// # Errors
 /// When no agent answers.
 pub fn fetch(state_dir: &Path) -> Result<Value, StatusError> {
-    ask(state_dir, "/sockets", PATIENCE)
+    ask_within(state_dir, ("GET /sockets", ""), PATIENCE)
 }
 
 /// The connections for people.

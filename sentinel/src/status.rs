@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::SOCKET;
@@ -44,11 +45,29 @@ pub enum StatusError {
 /// # Errors
 /// When no agent answers.
 pub fn fetch(state_dir: &Path) -> Result<Value, StatusError> {
-    ask(state_dir, "/status", PATIENCE)
+    ask(state_dir, ("GET /status", ""))
 }
 
-/// Asks for one of the agent's pages; `patience` is how long it may take.
-pub(crate) fn ask(state_dir: &Path, page: &str, patience: Duration) -> Result<Value, StatusError> {
+/// Asks something else: method and path, and the question's body in JSON.
+///
+/// # Errors
+/// When no agent answers.
+pub fn ask<T: DeserializeOwned>(
+    state_dir: &Path,
+    question: (&str, &str),
+) -> Result<T, StatusError> {
+    ask_within(state_dir, question, PATIENCE)
+}
+
+/// The same of what may take longer.
+///
+/// # Errors
+/// When no agent answers in this time.
+pub fn ask_within<T: DeserializeOwned>(
+    state_dir: &Path,
+    question: (&str, &str),
+    patience: Duration,
+) -> Result<T, StatusError> {
     let path = state_dir.join(SOCKET);
     let mut stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => StatusError::Denied(path.clone()),
@@ -56,13 +75,16 @@ pub(crate) fn ask(state_dir: &Path, page: &str, patience: Duration) -> Result<Va
     })?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
-    write!(stream, "GET {page} HTTP/1.1\r\nHost: sentinel\r\nConnection: close\r\n\r\n")?;
+    let head = format!("{} HTTP/1.1\r\nHost: sentinel\r\nConnection: close\r\n", question.0);
+    let asked = question.1;
+    let kind = "Content-Type: application/json\r\n";
+    write!(stream, "{head}{kind}Content-Length: {}\r\n\r\n{asked}", asked.len())?;
     let mut answer = Vec::new();
     stream.take(ANSWER).read_to_end(&mut answer)?;
     body(&answer).ok_or(StatusError::Foreign)
 }
 
-fn body(answer: &[u8]) -> Option<Value> {
+fn body<T: DeserializeOwned>(answer: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(answer).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?;
@@ -98,6 +120,9 @@ pub fn table(status: &Value) -> String {
     row("problem", word(status, "policy_error"));
     row("signatures", signatures(status));
     row("problem", word(status, "signature_error"));
+    for one in list(status, "audited") {
+        row("audit", audited(one));
+    }
     for one in list(status, "feeds") {
         row("feed", feed(one));
     }
@@ -166,6 +191,24 @@ fn policy(status: &Value) -> String {
     )
 }
 
+fn audited(policy: &Value) -> String {
+    let last = policy.get("last").map_or_else(String::new, |last| {
+        format!(
+            ", last {} {} port {} of {}",
+            word(last, "protocol"),
+            word(last, "address"),
+            word(last, "port"),
+            word(last, "workload"),
+        )
+    });
+    format!(
+        "{} would have cut {} times since {}{last}",
+        word(policy, "policy"),
+        word(policy, "hits"),
+        word(policy, "since"),
+    )
+}
+
 fn feed(feed: &Value) -> String {
     let updated = word(feed, "updated");
     let updated = if updated.is_empty() { updated } else { format!(", updated {updated}") };
@@ -215,6 +258,7 @@ mod tests {
 
     #[test]
     fn only_a_good_answer_is_taken() {
+        let body = body::<Value>;
         assert_eq!(
             body(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"mode\":\"audit\"}").unwrap()["mode"],
             "audit"

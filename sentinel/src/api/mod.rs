@@ -10,16 +10,20 @@ pub use remarks::Remark;
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Attached, Shared};
 pub use sockets::{Connection, Sockets};
-pub use status::{AtStart, LearnedFigures, Outcomes, Status};
+pub use status::{AtStart, Audited, LearnedFigures, Outcomes, Status};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::task::spawn_blocking;
+
+use crate::audit;
+use crate::datapath::ServerName;
 
 /// What anyone who reaches the TCP port may read.
 fn public(shared: Arc<Shared>) -> Router {
@@ -35,6 +39,8 @@ fn private(shared: Arc<Shared>) -> Router {
     let more = Router::new()
         .route("/status", get(status))
         .route("/sockets", get(sockets))
+        .route("/audit", get(audit))
+        .route("/server-names", post(server_names))
         .with_state(Arc::clone(&shared));
     public(shared).merge(more)
 }
@@ -50,6 +56,42 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
         None => "ready\n".into_response(),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
+}
+
+/// What policies under audit would have cut, and what of it is open.
+async fn audit(State(shared): State<Arc<Shared>>) -> Response {
+    let looked = spawn_blocking(move || {
+        let mut report = shared.audits().report();
+        let (set, cap) = shared.audits().policies();
+        let folder = shared.with_datapath(|datapath| datapath.cgroup().to_owned());
+        if let (false, Some(folder)) = (report.policies.is_empty(), folder) {
+            for (policy, cut) in audit::open(&set, cap, &folder) {
+                report.add(&policy, cut);
+            }
+        }
+        report
+    });
+    match looked.await {
+        Ok(report) => Json(report).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Sockets that are asked about at once.
+const SOCKETS: usize = 65_536;
+
+/// Whom TLS handshakes asked for, by the sockets' cookies; those that nobody knows are left out.
+async fn server_names(
+    State(shared): State<Arc<Shared>>,
+    Json(cookies): Json<Vec<u64>>,
+) -> Json<BTreeMap<u64, String>> {
+    let names = cookies.into_iter().take(SOCKETS).filter_map(|cookie| {
+        match shared.with_datapath(|datapath| datapath.server_name(cookie)) {
+            Some(Ok(Some(ServerName::Named(name)))) => Some((cookie, name)),
+            _ => None,
+        }
+    });
+    Json(names.collect())
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode};
 
+use crate::audit::Audits;
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicyImage};
 use crate::event::line::SignatureFigures;
 use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
-use crate::policy::Judge;
+use crate::policy::{Judge, PolicySet};
+use crate::watch::clock;
 
 use super::remarks::{Remark, Remarks};
 use super::status::{AtStart, LearnedFigures};
@@ -76,6 +78,7 @@ pub struct Shared {
     /// Since when connections are open.
     ages: Mutex<Ages>,
     metrics: Metrics,
+    audits: Audits,
 }
 
 impl Shared {
@@ -102,6 +105,7 @@ impl Shared {
             remarks: Mutex::default(),
             ages: Mutex::default(),
             metrics,
+            audits: Audits::default(),
         }
     }
 
@@ -109,6 +113,21 @@ impl Shared {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What enforcement would have blocked.
+    #[must_use]
+    pub const fn audits(&self) -> &Audits {
+        &self.audits
+    }
+
+    /// These policies are in force from this generation on.
+    pub fn audit(&self, set: &Arc<PolicySet>, cap: Mode, generation: u32) {
+        let now = clock::now();
+        let unix = i128::from(now.now) + now.monotonic_to_unix;
+        if self.audits.applied(set, cap, generation, unix) {
+            self.metrics.set_audited(set, cap);
+        }
     }
 
     /// Who says what would become of a connection today.

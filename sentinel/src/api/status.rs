@@ -7,6 +7,7 @@ use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_coun
 use serde::Serialize;
 
 use super::{Attached, Shared};
+use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
 use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
@@ -53,6 +54,8 @@ pub struct Status {
     /// What was wrong with the last signatures, when they were refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature_error: Option<String>,
+    /// What each policy under audit would have blocked.
+    pub audited: Vec<Audited>,
     /// What is attached.
     pub programs: Vec<Attachment>,
     /// What is known of the names that policies allow.
@@ -86,6 +89,31 @@ pub struct AtStart {
     pub not_resumed: usize,
     /// Connections that there was no room to list.
     pub left_out: usize,
+}
+
+/// What a policy under audit would have blocked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    /// Its name.
+    pub policy: String,
+    /// Events.
+    pub hits: u64,
+    /// Since when they are counted, RFC 3339.
+    pub since: String,
+    /// The last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Cut>,
+}
+
+fn audited(shared: &Shared) -> Vec<Audited> {
+    let Report { since, policies } = shared.audits().report();
+    let of = |of: OfPolicy| Audited {
+        policy: of.policy,
+        hits: of.hits,
+        since: since.clone(),
+        last: of.cuts.into_iter().max_by(|one, other| one.last.cmp(&other.last)),
+    };
+    policies.into_iter().map(of).collect()
 }
 
 /// Packets and calls with one outcome.
@@ -126,6 +154,7 @@ impl Status {
             policy_error: about.policy_error,
             signatures: about.signatures,
             signature_error: about.signature_error,
+            audited: audited(shared),
             programs,
             learned: about.learned,
             at_start: about.at_start,

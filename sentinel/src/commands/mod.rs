@@ -2,6 +2,7 @@
 
 mod check;
 mod feed;
+mod policy;
 mod replay;
 mod run;
 
@@ -14,7 +15,7 @@ use clap::error::ErrorKind;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{Cli, Command, FeedCommand, Format, PolicyCommand};
+use crate::cli::{Cli, Command, FeedCommand, Format};
 use crate::status::StatusError;
 use crate::{doctor, sockets, status};
 
@@ -41,7 +42,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sockets(arguments) => {
             tell(sockets::fetch(&arguments.state_dir), arguments.format, sockets::table)
         }
-        Command::Policy(PolicyCommand::Check { files, format }) => check::check(&files, format),
+        Command::Policy(command) => policy::run(command),
         Command::Feed(FeedCommand::Check { files, format }) => feed::check(&files, format),
         Command::Replay(arguments) => replay::replay(&arguments),
     }

@@ -114,10 +114,11 @@ impl Agent {
         metrics.set_feeds(policy.feeds.tally());
         let judge = judge(&policy, numbers.clone(), config.mode);
         let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
+        shared.audit(&policy.set, config.mode, generation);
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
         let (inputs, received) = mpsc::channel(INPUTS);
-        let executor = Executor::start(outputs, metrics, inputs.clone())?;
+        let executor = Executor::start(outputs, metrics, shared.audits().clone(), inputs.clone())?;
         let sets = Sets::default();
         let names = Names {
             signatures: vec![names(number, &signatures.compiled)],

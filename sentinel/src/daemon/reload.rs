@@ -98,6 +98,7 @@ impl Agent {
     ) {
         self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode));
         let PreparedPolicy { modes, set, feeds, warnings } = &prepared;
+        self.shared.audit(set, config.mode, generation);
         self.shared.tell(|about| {
             about.mode = config.mode;
             about.stratum = modes.stratum;

@@ -26,7 +26,7 @@ const RFC3339: &[BorrowedFormatItem<'_>] =
 
 /// Unix time in nanoseconds as RFC 3339 with microseconds, in UTC. A time outside the years that
 /// can be written, which only a broken clock gives, is the epoch.
-pub(super) fn rfc3339(unix_nanoseconds: i128) -> String {
+pub fn rfc3339(unix_nanoseconds: i128) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(unix_nanoseconds);
     let time = time.ok().filter(|time| (0..=9999).contains(&time.year()));
     let text = time.unwrap_or(OffsetDateTime::UNIX_EPOCH).format(RFC3339);
@@ -67,7 +67,9 @@ pub(super) fn text(end: Option<SocketAddr>) -> Option<String> {
     end.map(|end| end.to_string())
 }
 
-pub(super) fn protocol(number: u8) -> String {
+/// `tcp`, `udp`, or the IP protocol's number.
+#[must_use]
+pub fn protocol(number: u8) -> String {
     match number {
         TCP => "tcp".to_owned(),
         UDP => "udp".to_owned(),

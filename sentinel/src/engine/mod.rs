@@ -1,6 +1,7 @@
 //! The one place where state changes: `step(state, clock, input) -> actions`, without I/O, so that
 //! the same inputs at the same times give the same actions.
 
+mod audit;
 mod compose;
 mod limiter;
 mod names;
@@ -16,6 +17,7 @@ use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 pub(crate) use compose::{described, workload_of};
+pub use compose::{protocol, rfc3339};
 pub use names::{Names, PolicyRules, SignatureRule, SignatureSet};
 pub use survey::{Found, LINES, Survey};
 pub use suspicion::Suspect;
@@ -26,7 +28,6 @@ use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
-use compose::rfc3339;
 use limiter::{Closed, Key, Limiter};
 use pending::{Entry, Pending, Stage};
 
@@ -182,6 +183,8 @@ fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &m
         actions.push(Action::Count(Count::NameCollision));
         return;
     }
+    // Before the limiter: what is not written is counted too.
+    audit::hit(&state.names, clock, &event, actions);
     let admitted = state.limiter.admit(Key::of(&event), clock.now);
     if admitted.overflowed {
         actions.push(Action::Count(Count::LimiterOverflow));
@@ -291,6 +294,7 @@ fn finish(state: &State, clock: Clock, entry: Entry, actions: &mut Vec<Action>) 
     if let Err(why) = entry.found.process {
         actions.push(Action::Count(Count::Unattributed(why)));
     }
+    audit::workload(&entry, actions);
     if entry.journal {
         actions.push(Action::Journal(compose::flow(&state.names, clock, &entry)));
     }

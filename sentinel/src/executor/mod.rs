@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::action::{Action, Outcome};
 use crate::attribution::Attribution;
+use crate::audit::{Audits, Noted};
 use crate::engine::{Fact, Input};
 use crate::event::line::Missing;
 use crate::export::metrics::Metrics;
@@ -21,6 +22,7 @@ pub struct Executor {
     writer: Writer,
     workers: Workers,
     metrics: Metrics,
+    audits: Audits,
 }
 
 impl Executor {
@@ -31,10 +33,11 @@ impl Executor {
     pub fn start(
         outputs: Outputs,
         metrics: Metrics,
+        audits: Audits,
         answers: mpsc::Sender<Input>,
     ) -> io::Result<Self> {
         let writer = Writer::start(outputs, metrics.clone())?;
-        Ok(Self { writer, workers: Workers::start(&answers)?, metrics })
+        Ok(Self { writer, workers: Workers::start(&answers)?, metrics, audits })
     }
 
     /// Performs one action without waiting. What cannot even be begun is answered at once.
@@ -49,6 +52,13 @@ impl Executor {
                 if !self.writer.line(line) {
                     self.metrics.lost("journal");
                 }
+                None
+            }
+            Action::Audit(noted) => {
+                if let Noted::Hit(hit) = &*noted {
+                    self.metrics.audited(&hit.policy, &hit.rule, 1);
+                }
+                self.audits.note(*noted);
                 None
             }
             Action::ReopenJournal => {

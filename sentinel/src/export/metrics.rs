@@ -1,6 +1,7 @@
 //! Figures for Prometheus. The kernel's own counters are the truth on packets; what userspace counts
 //! only explains. No label ever holds an address, a process or a name from outside.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
@@ -10,7 +11,7 @@ use prometheus::{
 use sentinel_common::event::Kind;
 use sentinel_common::learn::Lesson;
 use sentinel_common::verdict::{
-    COUNTERS, Loss, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
+    COUNTERS, Loss, Mode, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
 };
 
 use crate::action::{Count, Outcome};
@@ -18,6 +19,7 @@ use crate::decode::DecodeError;
 use crate::event::line::{Measure, Missing, SignatureFigures};
 use crate::event::word::Words;
 use crate::feed::Tally;
+use crate::policy::PolicySet;
 
 const PACKETS: &str = "Packets and calls judged in the kernel, by reason and verdict. Each CPU counts for itself; the sum is read when asked for.";
 const LOSSES: &str = "What was lost, skipped or could not be done, in the kernel or in the agent.";
@@ -34,6 +36,10 @@ const UNATTRIBUTED: &str = "Events whose process could not be described, by why.
 const DECODE_ERRORS: &str =
     "Records of the kernel that could not be read, by what is wrong with them.";
 const COUNTERMEASURES: &str = "What was done beyond the verdict, by what came of it.";
+
+const AUDITED: &str = "Events of what a policy under audit would have blocked, by policy and rule; a socket tells of each destination once.";
+/// Series of policies and rules; what is beyond is one series, `other`.
+const AUDITED_RULES: usize = 2048;
 
 /// Losses of userspace, beside those of the kernel.
 const LOSS_KINDS: [&str; 6] = ["journal", "pending", "limiter", "queue", "survey", "detector"];
@@ -61,6 +67,9 @@ pub struct Metrics {
     name_collisions: IntCounter,
     lessons: IntCounterVec,
     learned: IntGaugeVec,
+    audited: IntCounterVec,
+    /// Policies and rules that have a series of their own.
+    audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
     seen: Arc<Mutex<Vec<u64>>>,
 }
@@ -132,6 +141,8 @@ impl Metrics {
                 let opts = opts("learned_addresses", LEARNED);
                 register(&registry, IntGaugeVec::new(opts, &["kind"])?)?
             },
+            audited: counters(&registry, "policy_audit_hits_total", AUDITED, &["policy", "rule"])?,
+            audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
         };
@@ -259,6 +270,33 @@ impl Metrics {
         }
     }
 
+    /// Counts what a policy under audit would have blocked. `rule` may carry its place behind it, which
+    /// is no label: it changes with every line that is added above.
+    pub fn audited(&self, policy: &str, rule: &str, by: u64) {
+        let rule = rule.split(" (").next().unwrap_or(rule);
+        let rule = if rule == "no rule" { "default" } else { rule };
+        let mut known = self.audited_rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = (policy.to_owned(), rule.to_owned());
+        let labels = if known.contains(&pair) || known.len() < AUDITED_RULES {
+            known.insert(pair);
+            [policy, rule]
+        } else {
+            ["other", "other"]
+        };
+        self.audited.with_label_values(&labels).inc_by(by);
+    }
+
+    /// Has every policy under audit a series for its default and for each denial, from the start.
+    pub fn set_audited(&self, set: &PolicySet, cap: Mode) {
+        for policy in set.policies.iter().filter(|it| it.mode.min(cap) == Mode::Audit) {
+            let name = policy.name.to_string();
+            self.audited(&name, "no rule", 0);
+            for rule in policy.rules.iter().filter(|rule| rule.list.ends_with("Deny")) {
+                self.audited(&name, &rule.to_string(), 0);
+            }
+        }
+    }
+
     /// Takes the kernel's totals over.
     pub fn set_kernel(&self, totals: &[u64]) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -359,6 +397,20 @@ mod tests {
         );
         assert!(text.contains("sentinel_losses_total{kind=\"event\"} 2\n"));
         assert!(text.contains("sentinel_losses_total{kind=\"journal\"} 0\n"));
+    }
+
+    #[test]
+    fn rules_under_audit_have_a_bounded_number_of_series() {
+        let metrics = Metrics::new(0.0).unwrap();
+        for number in 0..AUDITED_RULES + 5 {
+            metrics.audited("web", &format!("egressDeny[{number}] (p.yaml:{number})"), 1);
+        }
+        metrics.audited("web", "egressDeny[1] (p.yaml:9)", 1);
+        let text = metrics.render();
+        let series = "sentinel_policy_audit_hits_total{policy=\"web\",rule=\"egressDeny[1]\"} 2\n";
+        assert!(text.contains(series));
+        let other = "sentinel_policy_audit_hits_total{policy=\"other\",rule=\"other\"} 5\n";
+        assert!(text.contains(other));
     }
 
     #[test]

@@ -45,19 +45,7 @@ impl Binder {
     /// As the kernel takes it, and how many of the policies found no room: those under audit go first.
     #[must_use]
     pub fn binding(&self, set: &PolicySet, bound: &Bound, path: &str) -> (Binding, usize) {
-        let mut places = bound.places.clone();
-        let left_out = places.len().saturating_sub(MAX_POLICIES_PER_WORKLOAD);
-        if left_out > 0 {
-            let is_enforced = |place: &usize| {
-                set.policies.get(*place).map(|policy| policy.mode) == Some(Mode::Enforce)
-            };
-            let (mut enforced, audited): (Vec<_>, Vec<_>) =
-                places.into_iter().partition(is_enforced);
-            enforced.extend(audited);
-            enforced.truncate(MAX_POLICIES_PER_WORKLOAD);
-            enforced.sort_unstable();
-            places = enforced;
-        }
+        let (places, left_out) = bound.kept(set);
         let mut binding = Binding::NONE;
         let on_it = || places.iter().filter_map(|place| set.policies.get(*place));
         let said = on_it().filter(|policy| !policy.selector.is_node());
@@ -145,6 +133,36 @@ impl Bound {
         Self { places }
     }
 
+    /// The policies on a path, by what its folders are called.
+    #[must_use]
+    pub fn of_path(set: &PolicySet, path: &str) -> Self {
+        let mut bound = Self::node(set);
+        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+        for end in ends {
+            let Some(path) = path.get(..end) else { continue };
+            bound = bound.below(set, Subject { path, pod: None });
+        }
+        bound
+    }
+
+    /// Those that there is room for, and how many found none: those under audit go first.
+    #[must_use]
+    pub fn kept(&self, set: &PolicySet) -> (Vec<usize>, usize) {
+        let left_out = self.places.len().saturating_sub(MAX_POLICIES_PER_WORKLOAD);
+        if left_out == 0 {
+            return (self.places.clone(), 0);
+        }
+        let is_enforced = |place: &usize| {
+            set.policies.get(*place).map(|policy| policy.mode) == Some(Mode::Enforce)
+        };
+        let (mut kept, audited): (Vec<_>, Vec<_>) =
+            self.places.iter().copied().partition(is_enforced);
+        kept.extend(audited);
+        kept.truncate(MAX_POLICIES_PER_WORKLOAD);
+        kept.sort_unstable();
+        (kept, left_out)
+    }
+
     /// What they make of a request: the kernel's answer, `name` being what the address was resolved
     /// from.
     #[must_use]
@@ -157,12 +175,13 @@ impl Bound {
         name: Option<&str>,
     ) -> Judged {
         let mut tally = Tally::default();
-        let policies = || self.places.iter().take(MAX_POLICIES_PER_WORKLOAD);
-        for (place, policy) in (0..).zip(policies().filter_map(|place| set.policies.get(*place))) {
+        let (places, _) = self.kept(set);
+        let policies = places.iter().filter_map(|place| set.policies.get(*place));
+        for (place, policy) in (0..).zip(policies) {
             tally.add(place, policy.head(cap), direction, policy.find(request, direction, name));
         }
         let decision = tally.decide(request);
-        let policy = policies().nth(usize::from(decision.place)).copied();
+        let policy = places.get(usize::from(decision.place)).copied();
         let found = policy.and_then(|place| set.policies.get(place));
         let rule = found.map(|policy| decision.rule(policy.find(request, direction, name)));
         Judged { decision, policy, rule: rule.unwrap_or_default() }

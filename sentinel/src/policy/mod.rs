@@ -9,8 +9,11 @@
 //! What several policies on one workload come to stands above [`sentinel_common::policy::Tally::decide`].
 
 mod bind;
+mod compare;
 mod compile;
 mod diagnostic;
+mod explain;
+mod export;
 mod fqdn;
 mod judge;
 mod load;
@@ -26,8 +29,11 @@ mod tests;
 mod trie;
 
 pub use bind::{Binder, Bound, Chooser};
+pub use compare::{Change, Statement, compare};
 pub use compile::compile;
 pub use diagnostic::Diagnostic;
+pub use explain::{Explanation, Opinion};
+pub use export::{ExportError, Exported, Lost, Target, export};
 pub use fqdn::Pattern;
 pub use judge::{ByPolicy, Judge, Judged, Judgement};
 pub use load::{LoadError, Source, load};

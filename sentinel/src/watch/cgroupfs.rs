@@ -80,6 +80,25 @@ impl Tree {
         self.root.join(path.trim_start_matches('/'))
     }
 
+    /// The paths of all folders with this name, sorted.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<String> {
+        let mut folders = vec![String::from("/")];
+        let (mut found, mut visited) = (Vec::new(), 0);
+        while let Some(path) = folders.pop() {
+            visited += 1;
+            if visited > CAPACITY {
+                break;
+            }
+            folders.extend(children(&self.folder(&path), &path));
+            if path.rsplit('/').next() == Some(name) {
+                found.push(path);
+            }
+        }
+        found.sort();
+        found
+    }
+
     fn walk(&mut self) {
         if self.walked.is_some_and(|last| last.elapsed() < BETWEEN_WALKS) {
             return;
@@ -134,6 +153,7 @@ mod tests {
         assert_eq!(tree.relative(&service).as_deref(), path.as_deref());
         assert_eq!(tree.relative(root.path()).as_deref(), Some("/"));
         assert_eq!(tree.id("/system.slice/nginx.service"), Some(id));
+        assert_eq!(tree.named("nginx.service"), ["/system.slice/nginx.service"]);
         assert_eq!(tree.processes("/system.slice/nginx.service"), [12, 13]);
         assert!(tree.processes("/none").is_empty());
     }

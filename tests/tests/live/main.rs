@@ -10,6 +10,7 @@ mod lifecycle;
 mod loss;
 mod names;
 mod older;
+mod operator;
 mod stage;
 mod suspicion;
 #[path = "../trial.rs"]
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     trials.extend(loss::trials());
     trials.extend(names::trials());
     trials.extend(older::trials());
+    trials.extend(operator::trials());
     trials.extend(suspicion::trials());
     trials.extend(workloads::trials());
     // One agent and one laboratory serve most tests; both must be gone before the process ends.

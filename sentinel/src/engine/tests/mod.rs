@@ -1,3 +1,4 @@
+mod audit;
 mod feeds;
 mod survey;
 

@@ -1,0 +1,66 @@
+//! Connections that are open and that the policies under audit would not let be opened again: no event
+//! tells of them, since an open connection is not judged again.
+
+use std::path::Path;
+
+use sentinel_common::flow::Direction;
+use sentinel_common::policy::Request;
+use sentinel_common::verdict::{Mode, Verdict};
+
+use super::Cut;
+use crate::engine::{protocol, rfc3339};
+use crate::event::word::Words as _;
+use crate::policy::{Bound, PolicySet};
+use crate::watch::clock;
+use crate::watch::inventory::{self, Protocols};
+use crate::watch::scope::Scope;
+use sentinel_common::address;
+
+/// The first so many are told.
+const MOST: usize = 1024;
+
+/// Connections that this host opened, within a cgroup2 folder: the policy that would cut each, and what.
+#[must_use]
+pub fn open(set: &PolicySet, cap: Mode, folder: &Path) -> Vec<(String, Cut)> {
+    let mut scope = Scope::new(folder);
+    let now = clock::now();
+    let now = rfc3339(i128::from(now.now) + now.monotonic_to_unix);
+    let mut cuts = Vec::new();
+    for open in inventory::connections(Protocols::All).open {
+        let Some(remote) = open.socket.remote.filter(|_| open.outbound) else { continue };
+        let Some(workload) = scope.maker(&open, None).and_then(|maker| maker.cgroup) else {
+            continue;
+        };
+        let request = Request {
+            remote: address::of(remote.ip()),
+            protocol: open.socket.protocol,
+            port: Some(remote.port()),
+            icmp_type: 0,
+        };
+        let bound = Bound::of_path(set, &workload);
+        let judged = bound.judge(set, cap, Direction::Egress, &request, None);
+        let policy = judged.policy.and_then(|place| set.policies.get(place));
+        let Some(policy) = policy.filter(|_| judged.decision.verdict == Verdict::Audited) else {
+            continue;
+        };
+        if cuts.len() >= MOST {
+            break;
+        }
+        let cut = Cut {
+            workload,
+            direction: Direction::Egress.word().to_owned(),
+            address: remote.ip().to_canonical(),
+            port: remote.port(),
+            protocol: protocol(open.socket.protocol),
+            rule: policy.rule(judged.rule).map_or_else(
+                || format!("no rule ({}:{})", policy.file, policy.line),
+                ToString::to_string,
+            ),
+            hits: 0,
+            first: now.clone(),
+            last: now.clone(),
+        };
+        cuts.push((policy.name.to_string(), cut));
+    }
+    cuts
+}
