@@ -1,5 +1,11 @@
 //! The reader of DNS messages against a well-kept one: same question, same addresses, however the
 //! bytes are cut.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails does so by panicking"
+)]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,10 @@
 //! Whose an address is, and what is kept of it.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails does so by panicking"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

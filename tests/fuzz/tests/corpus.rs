@@ -63,6 +63,11 @@ fn decode() {
 }
 
 #[test]
+fn dns() {
+    holds("dns");
+}
+
+#[test]
 fn every_target_has_a_test_of_its_name() {
     let here = include_str!("corpus.rs");
     for target in TARGETS {
