@@ -88,9 +88,9 @@ pub struct Destination {
 /// What is known of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Connections.
+    /// Connections; one that was open and of which the agent was told counts twice.
     pub count: u64,
-    /// When the first was seen, Unix time in nanoseconds or any text that sorts alike.
+    /// When the first was seen, in a form that sorts by time (RFC 3339, UTC).
     pub first: String,
     /// When the last was seen.
     pub last: String,

@@ -84,11 +84,12 @@ fn side(evidence: &Evidence) -> String {
     // A colon opens a mapping only with a space behind it, but people quote IPv6.
     let text = if text.contains(':') { quoted(&text) } else { text };
     let mut remark = match count {
-        1 => "1 connection".to_owned(),
-        count => format!("{count} connections"),
+        // Open, and not counted: it was there before.
+        0 | 1 => "seen once".to_owned(),
+        count => format!("seen {count} times"),
     };
     if *addresses > 1 {
-        let _ = write!(remark, " to {addresses} addresses");
+        let _ = write!(remark, " at {addresses} addresses");
     }
     let _ = write!(remark, ", {first} to {last}");
     if !called.is_empty() {
@@ -172,7 +173,7 @@ mod tests {
         assert_eq!(text, policies(&profile.clone(), &origin, 8));
         assert!(
             text.contains(
-                "    - 192.0.2.7/32   # 1 connection, T1 to T2; TLS name api.example.comx:y\n"
+                "    - 192.0.2.7/32   # seen once, T1 to T2; TLS name api.example.comx:y\n"
             ),
             "{text}"
         );

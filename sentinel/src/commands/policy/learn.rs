@@ -44,6 +44,12 @@ pub(super) fn learn(arguments: &LearnArgs) -> Result<ExitCode, Refusal> {
     let mut origin = Origin::default();
     look(arguments, &mut profile, &mut origin);
     ask(arguments, &mut profile, &mut origin)?;
+    if profile.in_root > 0 {
+        origin.sentences.push(format!(
+            "{} connections of the root cgroup are not here: a policy on it is on everything.",
+            profile.in_root
+        ));
+    }
     profile.retain(|workload| wanted.is_empty() || wanted.iter().any(|it| is_of(it, workload)));
     if profile.is_empty() {
         let message = "nothing was seen: look longer with --for, or name another --workload; \
@@ -188,12 +194,6 @@ fn ask(arguments: &LearnArgs, profile: &mut Profile, origin: &mut Origin) -> Res
     if nameless > 0 {
         origin.sentences.push(format!(
             "{nameless} destinations of cgroups that are gone and nobody can name are not here."
-        ));
-    }
-    if profile.in_root > 0 {
-        origin.sentences.push(format!(
-            "{} connections of the root cgroup are not here: a policy on it is on everything.",
-            profile.in_root
         ));
     }
     Ok(())
