@@ -143,7 +143,7 @@ fn write(
 ) -> Result<(), DatapathError> {
     let hash = key.hash(pattern.domain().as_bytes());
     let mut entry = map.get(&hash, 0).unwrap_or_default();
-    let flags = u32::from(may.private) * opens::PRIVATE | u32::from(may.local) * opens::LOCAL;
+    let flags = (u32::from(may.private) * opens::PRIVATE) | (u32::from(may.local) * opens::LOCAL);
     let shift = if pattern.is_below() { opens::SUFFIX } else { 0 };
     entry.flags = entry.flags & !(0xff << shift) | flags << shift;
     if pattern.is_below() {

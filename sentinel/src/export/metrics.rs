@@ -31,6 +31,7 @@ const FOLLOWED: &str =
     "Connections whose traffic is sampled for the score of mining that cannot be read.";
 const COLLISIONS: &str = "Names that only shared a hash with a feed's domain: not told of.";
 const LESSONS: &str = "Addresses in answers to questions about policies' names, and answers that taught nothing, by what came of them.";
+const FEED_ENTRIES: &str = "Entries of the feeds in force, by their kind.";
 const LEARNED: &str = "What policies' names are known to lead to: pairs of address and pattern, and addresses shared by patterns.";
 const UNATTRIBUTED: &str = "Events whose process could not be described, by why.";
 const DECODE_ERRORS: &str =
@@ -131,16 +132,10 @@ impl Metrics {
                 "signature_rules",
                 "Rules of the signature set in force.",
             )?,
-            feed_entries: {
-                let opts = opts("feed_entries", "Entries of the feeds in force, by their kind.");
-                register(&registry, IntGaugeVec::new(opts, &["kind"])?)?
-            },
+            feed_entries: kinds(&registry, "feed_entries", FEED_ENTRIES)?,
             name_collisions: plain(&registry, "name_collisions_total", COLLISIONS)?,
             lessons: counters(&registry, "dns_answers_total", LESSONS, &["result"])?,
-            learned: {
-                let opts = opts("learned_addresses", LEARNED);
-                register(&registry, IntGaugeVec::new(opts, &["kind"])?)?
-            },
+            learned: kinds(&registry, "learned_addresses", LEARNED)?,
             audited: counters(&registry, "policy_audit_hits_total", AUDITED, &["policy", "rule"])?,
             audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
@@ -362,6 +357,10 @@ fn counters(
 
 fn plain(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
     register(registry, IntCounter::with_opts(opts(name, help))?)
+}
+
+fn kinds(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGaugeVec> {
+    register(registry, IntGaugeVec::new(opts(name, help), &["kind"])?)
 }
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
