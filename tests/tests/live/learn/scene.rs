@@ -27,7 +27,7 @@ pub struct Scene {
     pub kernel: Kernel,
     pub workload: TestCgroup,
     /// Dropped behind what is in it.
-    pub cgroup: TestCgroup,
+    _cgroup: TestCgroup,
     /// The one resolver that may teach; nobody is there yet.
     pub server: IpAddr,
 }
@@ -44,7 +44,7 @@ pub fn scene(name: &str, number: u8, rules: &[&str]) -> Result<Scene> {
     let server: IpAddr = lab.subnet().v4(host).into();
     kernel.set_policy(&policy(&lab, rules)?)?;
     kernel.set_resolvers(&BTreeSet::from([server]))?;
-    Ok(Scene { lab, kernel, workload, cgroup, server })
+    Ok(Scene { lab, kernel, workload, _cgroup: cgroup, server })
 }
 
 /// A policy that allows the laboratory's own network and these names.
