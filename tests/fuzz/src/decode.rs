@@ -21,6 +21,11 @@ static SETS: LazyLock<Sets> = LazyLock::new(|| {
     sets
 });
 
+/// Compiles what names need.
+pub fn prepare() {
+    LazyLock::force(&SETS);
+}
+
 /// Checks the bytes as they are, and cut or filled up to the length of a record.
 pub fn run(data: &[u8]) {
     check(data);

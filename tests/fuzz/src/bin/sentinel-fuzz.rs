@@ -12,6 +12,7 @@ libfuzzer_sys::fuzz_target!(
     init: {
         let name = std::env::var("SENTINEL_FUZZ_TARGET").unwrap_or_default();
         if let Some(target) = sentinel_fuzz::target(&name) {
+            (target.prepare)();
             TARGET.get_or_init(|| target);
         } else {
             eprintln!("SENTINEL_FUZZ_TARGET={name:?} is no target: run `cargo xtask fuzz`");
