@@ -49,6 +49,10 @@ pub fn run(data: &[u8]) {
     if turns.first().is_some_and(|first| first.len() == NOISE_FIRST as usize) {
         return;
     }
+    // A websocket that is met in mid-stream is known by how a segment begins: likewise.
+    if said.iter().any(|byte| matches!(byte & 0x7f, 1 | 2)) {
+        return;
+    }
     let side = |first: usize| turns.iter().skip(first).step_by(2).map(|turn| turn.len()).sum();
     let longest = usize::max(side(0), side(1));
     let others = [Cut::Random, Cut::Repeated].map(|cut| (cut, converse(&turns, cut, seed)));
