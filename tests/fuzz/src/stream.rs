@@ -62,7 +62,11 @@ pub fn run(data: &[u8]) {
         } else if finest.outcome.reason == Reason::Stratum {
             // The budget is looked at after each chunk, so a direction may be read a chunk further
             // than byte by byte; never less far.
-            assert_eq!(other, finest, "{cut:?}: what the finest cut catches, every cut does");
+            let as_far = other.outcome.reason == Reason::Stratum && other.turn <= finest.turn;
+            assert!(
+                as_far,
+                "{cut:?}: what the finest cut catches, every cut does: {other:?}, {finest:?}"
+            );
         }
     }
 }
