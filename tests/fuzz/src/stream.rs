@@ -40,7 +40,12 @@ pub fn run(data: &[u8]) {
     let Some((seed, said)) = data.split_first_chunk::<4>() else { return };
     let seed = u32::from_le_bytes(*seed);
     let turns: Vec<&[u8]> = said.split(|byte| *byte == TURN).collect();
-    one_side(said, seed);
+    // A websocket that is met in mid-stream is known by how a segment begins, so where one may be met
+    // the cut is a part of what is said, and only panics count.
+    let may_hold_frames = said.iter().any(|byte| matches!(byte & 0x7f, 1 | 2));
+    if !may_hold_frames {
+        one_side(said, seed);
+    }
     let plain = turns.iter().all(|turn| matches!(turn.first(), None | Some(b'{' | b'[' | b' ')));
     let longest_segment = if plain { MAX_PAYLOAD } else { FRAMED };
     let whole = converse(&turns, Cut::Whole(longest_segment), seed);
@@ -49,8 +54,7 @@ pub fn run(data: &[u8]) {
     if turns.first().is_some_and(|first| first.len() == NOISE_FIRST as usize) {
         return;
     }
-    // A websocket that is met in mid-stream is known by how a segment begins: likewise.
-    if said.iter().any(|byte| matches!(byte & 0x7f, 1 | 2)) {
+    if may_hold_frames {
         return;
     }
     let side = |first: usize| turns.iter().skip(first).step_by(2).map(|turn| turn.len()).sum();
