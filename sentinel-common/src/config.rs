@@ -137,13 +137,6 @@ impl Switch {
         self.0 >> 42 & 1 == 1
     }
 
-    /// The same with another mode for mining-pool messages: that of one workload.
-    #[inline(always)]
-    #[must_use]
-    pub const fn with_stratum(self, wire: u8) -> Self {
-        Self(self.0 & !(3 << 34) | (wire as u64 & 3) << 34)
-    }
-
     /// Number of the signature set, 16 bits: a direction read by another one begins to recognise
     /// anew.
     #[inline(always)]

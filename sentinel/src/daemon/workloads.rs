@@ -1,7 +1,7 @@
 //! Which policies are on which cgroup: chosen for all of them with every new set, and for each that
 //! comes later as it comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -186,7 +186,7 @@ pub fn watch(shared: &Arc<Shared>, workloads: &Arc<Workloads>) -> io::Result<Wat
                 thread::sleep(PATIENCE);
                 vec![Change::Lost]
             });
-            let mut changes = std::collections::VecDeque::from(changes);
+            let mut changes = VecDeque::from(changes);
             while let Some(change) = changes.pop_front() {
                 if change == Change::Lost {
                     changes.clear();
@@ -204,11 +204,16 @@ pub fn watch(shared: &Arc<Shared>, workloads: &Arc<Workloads>) -> io::Result<Wat
 /// What is to be done after events were lost: all that is there appears, and the rest is gone.
 fn look_again(events: &mut CgroupEvents, workloads: &Workloads) -> Vec<Change> {
     let mut found = events.restart().unwrap_or_default();
-    let is_there = |path: &String| {
-        found.iter().any(|change| matches!(change, Change::Appeared(there, _) if there == path))
-    };
+    let there: HashSet<&str> = found
+        .iter()
+        .filter_map(|change| match change {
+            Change::Appeared(path, _) => Some(path.as_str()),
+            Change::Vanished(_) | Change::Lost => None,
+        })
+        .collect();
+    let known = &workloads.state().cgroups;
     let gone: Vec<String> =
-        workloads.state().cgroups.keys().filter(|path| !is_there(path)).cloned().collect();
+        known.keys().filter(|path| !there.contains(path.as_str())).cloned().collect();
     found.extend(gone.into_iter().map(Change::Vanished));
     found
 }

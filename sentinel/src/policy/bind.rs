@@ -133,16 +133,10 @@ impl Bound {
         Self { places }
     }
 
-    /// The policies on a path, by what its folders are called.
+    /// The policies on a path, by what its folders are called; whoever asks of many keeps a [`Chooser`].
     #[must_use]
     pub fn of_path(set: &PolicySet, path: &str) -> Self {
-        let mut bound = Self::node(set);
-        let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-        for end in ends {
-            let Some(path) = path.get(..end) else { continue };
-            bound = bound.below(set, Subject { path, pod: None });
-        }
-        bound
+        Chooser::default().choose(set, path).clone()
     }
 
     /// Those that there is room for, and how many found none: those under audit go first.

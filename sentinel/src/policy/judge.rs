@@ -112,12 +112,18 @@ impl Judge for ByPolicy {
 
     fn refusal(&self, cgroup: Option<&str>, open: &Request, way: Direction) -> Option<Judgement> {
         let said = self.ask(cgroup, self.cap, way, open);
+        if said.verdict != Verdict::Blocked {
+            return None;
+        }
         // An address may have been allowed by a name, which only the kernel's table knows.
-        let bound = self.bound(cgroup);
-        let named = bound.places.iter().filter_map(|place| self.set.policies.get(*place));
-        let by_name = named.into_iter().any(|policy| !policy.names.is_empty());
-        let is_sure = said.reason == Reason::Denied || way == Direction::Ingress || !by_name;
-        (said.verdict == Verdict::Blocked && is_sure).then_some(said)
+        let by_name = || {
+            let bound = self.bound(cgroup);
+            let mut policies =
+                bound.places.iter().filter_map(|place| self.set.policies.get(*place));
+            policies.any(|policy| !policy.names.is_empty())
+        };
+        let is_sure = said.reason == Reason::Denied || way == Direction::Ingress || !by_name();
+        is_sure.then_some(said)
     }
 
     fn pool_name(&self, name: &str) -> Option<String> {

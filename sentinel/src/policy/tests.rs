@@ -155,6 +155,16 @@ fn policies_on_one_workload_add_up_and_audit_changes_nothing() {
 }
 
 #[test]
+fn what_is_on_the_root_is_on_all_in_it() {
+    let text = policy("name: root", "workload: {cgroup: /}, mode: enforce, egress: []");
+    let set = compile(&sources(&text)).unwrap();
+    assert!(Bound::node(&set).places.is_empty());
+    for path in ["/", "/a", "/a/b.service"] {
+        assert_eq!(Bound::of_path(&set, path).places, [0], "{path}");
+    }
+}
+
+#[test]
 fn an_empty_list_allows_nothing_and_an_absent_one_says_nothing() {
     let set = compile(&sources(&policy("name: shut", "mode: enforce, egress: []"))).unwrap();
     assert_eq!(ask(&set, "192.0.2.1", TCP, 1), (Verdict::Blocked, "shut -".into()));
