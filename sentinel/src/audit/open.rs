@@ -8,9 +8,9 @@ use sentinel_common::policy::Request;
 use sentinel_common::verdict::{Mode, Verdict};
 
 use super::Cut;
-use crate::engine::{protocol, rfc3339};
+use crate::engine::protocol;
 use crate::event::word::Words as _;
-use crate::policy::{Bound, PolicySet};
+use crate::policy::{Chooser, PolicySet};
 use crate::watch::clock;
 use crate::watch::inventory::{self, Protocols};
 use crate::watch::scope::Scope;
@@ -23,8 +23,8 @@ const MOST: usize = 1024;
 #[must_use]
 pub fn open(set: &PolicySet, cap: Mode, folder: &Path) -> Vec<(String, Cut)> {
     let mut scope = Scope::new(folder);
-    let now = clock::now();
-    let now = rfc3339(i128::from(now.now) + now.monotonic_to_unix);
+    let mut chooser = Chooser::default();
+    let now = clock::now().rfc3339();
     let mut cuts = Vec::new();
     for open in inventory::connections(Protocols::All).open {
         let Some(remote) = open.socket.remote.filter(|_| open.outbound) else { continue };
@@ -37,8 +37,8 @@ pub fn open(set: &PolicySet, cap: Mode, folder: &Path) -> Vec<(String, Cut)> {
             port: Some(remote.port()),
             icmp_type: 0,
         };
-        let bound = Bound::of_path(set, &workload);
-        let judged = bound.judge(set, cap, Direction::Egress, &request, None);
+        let judged =
+            chooser.choose(set, &workload).judge(set, cap, Direction::Egress, &request, None);
         let policy = judged.policy.and_then(|place| set.policies.get(place));
         let Some(policy) = policy.filter(|_| judged.decision.verdict == Verdict::Audited) else {
             continue;
@@ -52,10 +52,7 @@ pub fn open(set: &PolicySet, cap: Mode, folder: &Path) -> Vec<(String, Cut)> {
             address: remote.ip().to_canonical(),
             port: remote.port(),
             protocol: protocol(open.socket.protocol),
-            rule: policy.rule(judged.rule).map_or_else(
-                || format!("no rule ({}:{})", policy.file, policy.line),
-                ToString::to_string,
-            ),
+            rule: policy.rule(judged.rule).map_or_else(|| policy.no_rule(), ToString::to_string),
             hits: 0,
             first: now.clone(),
             last: now.clone(),

@@ -162,7 +162,7 @@ fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
 /// What the numbers of policies stand for.
 pub(super) fn policy_rules(set: &PolicySet, numbers: &[u16]) -> BTreeMap<u16, PolicyRules> {
     let named = set.policies.iter().zip(numbers).map(|(policy, number)| {
-        let default = format!("no rule ({}:{})", policy.file, policy.line);
+        let default = policy.no_rule();
         let rules = policy.rules.iter().map(ToString::to_string).collect();
         (*number, PolicyRules { policy: policy.name.to_string(), default, rules })
     });

@@ -126,6 +126,12 @@ impl Policy {
         named.fold(found, |found, (_, rules)| found.or(rules.find(request)))
     }
 
+    /// What an event names where none of its rules speaks.
+    #[must_use]
+    pub fn no_rule(&self) -> String {
+        format!("no rule ({}:{})", self.file, self.line)
+    }
+
     /// The rule with this number.
     #[must_use]
     pub fn rule(&self, number: u16) -> Option<&RuleSource> {
