@@ -189,7 +189,8 @@ pub extern "C" fn stratum_of(ctx: *mut __sk_buff) -> u32 {
 fn rules_of(slot: u8, direction: Direction, policy: u16, head: PolicyHead, config: &Config) -> u64 {
     let by_name = u64::from(head.names >> direction as u8 & 1);
     let side = u64::from(config.learning.side & 1);
-    u64::from(Scope::new(slot, direction, policy).0) | by_name * learn::BY_NAME | side * learn::SIDE
+    let scope = u64::from(Scope::new(slot, direction, policy).0);
+    scope | (by_name * learn::BY_NAME) | (side * learn::SIDE)
 }
 
 /// What a policy says of the names that led to an address, beside what it says of the address. Without

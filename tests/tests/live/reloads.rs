@@ -52,7 +52,7 @@ fn every_packet() -> Result<()> {
     ];
     let mut kernel = Kernel::load()?;
     kernel.attach(Some(group.path()))?;
-    kernel.set_policy(&sets[0])?;
+    kernel.set_policy(sets.first().context("no set")?)?;
     let sniffer = Sniffer::start(&lab)?;
     let (seen, stop) = (Seen::default(), AtomicBool::new(false));
     cgroup::join(group.path())?;
@@ -71,8 +71,10 @@ fn every_packet() -> Result<()> {
                 })
             })
             .collect();
-        let reloaded = (1..=RELOADS as usize)
-            .try_for_each(|number| kernel.set_policy(&sets[number % 2]).map(drop));
+        let [first, second] = &sets;
+        let reloaded = (1..=RELOADS).try_for_each(|number| {
+            kernel.set_policy(if number % 2 == 0 { first } else { second }).map(drop)
+        });
         stop.store(true, Ordering::Release);
         for caller in callers {
             caller.join().map_err(|_| anyhow::anyhow!("a caller panicked"))??;

@@ -6,7 +6,7 @@ use sentinel_common::address::Address;
 use sentinel_common::flow::Direction;
 use sentinel_common::limits::MAX_PORT_RANGES;
 use sentinel_common::policy::{Request, TCP, UDP};
-use sentinel_common::verdict::{Mode, Reason, Verdict};
+use sentinel_common::verdict::{Mode, Verdict};
 use time::OffsetDateTime;
 
 use super::{Bound, PolicySet, Source, Subject, check, load};
