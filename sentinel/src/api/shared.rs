@@ -13,6 +13,7 @@ use crate::feed::{Feed, FeedSet};
 use crate::policy::{Judge, PolicySet};
 use crate::watch::clock;
 
+use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
 use super::status::{AtStart, LearnedFigures};
 use crate::watch::ages::Ages;
@@ -34,6 +35,8 @@ pub struct About {
     pub prefixes: usize,
     /// Policy files.
     pub policies: Vec<String>,
+    /// What they come to, one by one.
+    pub in_force: Vec<InForce>,
     /// What was wrong with the last policy, when it was refused.
     pub policy_error: Option<String>,
     /// What a mining pool's name or address leads to.

@@ -19,7 +19,7 @@ use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
 use super::{learning, sampler, survey};
-use crate::api::{About, Servers, Shared, Status};
+use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::config::Config;
 use crate::datapath::Datapath;
 use crate::engine::{Input, Names, State, step};
@@ -229,6 +229,7 @@ fn about(
         egress: policy.modes.egress,
         prefixes: policy.set.prefixes(),
         policies: policy_names(config),
+        in_force: in_force(&policy.set, config.mode),
         policy_error: None,
         names: policy.modes.names,
         feeds: policy.feeds.feeds().to_vec(),
