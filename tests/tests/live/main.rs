@@ -11,6 +11,7 @@ mod loss;
 mod names;
 mod older;
 mod operator;
+mod pods;
 mod stage;
 mod suspicion;
 #[path = "../trial.rs"]
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     trials.extend(names::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
+    trials.extend(pods::trials());
     trials.extend(suspicion::trials());
     trials.extend(workloads::trials());
     if std::env::var_os("SENTINEL_VM").is_some() {
