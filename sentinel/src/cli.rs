@@ -152,6 +152,7 @@ impl RunArgs {
             builtin_feed: self.no_builtin_feed.then_some(false),
             signatures: self.signatures.clone(),
             builtin_signatures: None,
+            cri: None,
             cgroup: self.cgroup.clone(),
             listen: self.listen,
             events: self.events.clone(),

@@ -148,6 +148,9 @@ pub fn table(status: &Value) -> String {
             ),
         );
     }
+    for one in list(status, "runtimes") {
+        row("runtime", runtime(one));
+    }
     row("at start", at_start(status));
     for packets in list(status, "packets") {
         row(
@@ -189,6 +192,17 @@ fn at_start(status: &Value) -> String {
         word(found, "not_allowed"),
         word(found, "resumed"),
     )
+}
+
+/// One that is not there, and that nobody asked for, is no news.
+fn runtime(one: &Value) -> String {
+    let (socket, error) = (word(one, "socket"), word(one, "error"));
+    let told = format!("{} pods, {} containers", word(one, "pods"), word(one, "containers"));
+    match word(one, "state").as_str() {
+        "answers" => format!("{} ({socket}): {told}", word(one, "runtime")),
+        "absent" if error.is_empty() => String::new(),
+        _ => format!("{socket} does not answer, {told} at last: {error}"),
+    }
 }
 
 fn policy(status: &Value) -> String {

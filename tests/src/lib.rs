@@ -8,6 +8,7 @@ pub mod agent;
 pub mod bench;
 pub mod cgroup;
 pub mod cli;
+pub mod containerd;
 pub mod demo;
 pub mod detect;
 pub mod errno;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode};
 
+use crate::attribution::pods::Directory;
 use crate::audit::Audits;
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicyImage};
 use crate::event::line::SignatureFigures;
@@ -15,7 +16,7 @@ use crate::watch::clock;
 
 use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
-use super::status::{AtStart, LearnedFigures};
+use super::status::{AtStart, LearnedFigures, RuntimeFigures};
 use crate::watch::ages::Ages;
 
 /// What the agent says of itself.
@@ -49,6 +50,8 @@ pub struct About {
     pub signature_error: Option<String>,
     /// What is known of policies' names; `None` while there are none.
     pub learned: Option<LearnedFigures>,
+    /// The container runtimes that are asked.
+    pub runtimes: Vec<RuntimeFigures>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
 }
@@ -82,6 +85,7 @@ pub struct Shared {
     ages: Mutex<Ages>,
     metrics: Metrics,
     audits: Audits,
+    pods: Directory,
 }
 
 impl Shared {
@@ -92,6 +96,7 @@ impl Shared {
         about: About,
         judge: Arc<dyn Judge>,
         metrics: Metrics,
+        pods: Directory,
     ) -> Self {
         let attached = Attached {
             programs: datapath.attachments(),
@@ -109,6 +114,7 @@ impl Shared {
             ages: Mutex::default(),
             metrics,
             audits: Audits::default(),
+            pods,
         }
     }
 
@@ -122,6 +128,12 @@ impl Shared {
     #[must_use]
     pub const fn audits(&self) -> &Audits {
         &self.audits
+    }
+
+    /// Which containers and pods there are.
+    #[must_use]
+    pub const fn pods(&self) -> &Directory {
+        &self.pods
     }
 
     /// These policies are in force from this generation on.

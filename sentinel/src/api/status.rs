@@ -63,6 +63,8 @@ pub struct Status {
     /// What is known of the names that policies allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learned: Option<LearnedFigures>,
+    /// The container runtimes that are asked which pods there are.
+    pub runtimes: Vec<RuntimeFigures>,
     /// What was open at the start, once it has been looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_start: Option<AtStart>,
@@ -160,11 +162,31 @@ impl Status {
             audited: audited(shared),
             programs,
             learned: about.learned,
+            runtimes: about.runtimes,
             at_start: about.at_start,
             packets: packets(&totals),
             losses: losses(&totals),
         }
     }
+}
+
+/// A container runtime that is asked which pods there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RuntimeFigures {
+    /// Its socket.
+    pub socket: String,
+    /// `answers`, `fails` (what it told last still counts) or `absent`.
+    pub state: &'static str,
+    /// Its name and version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Pods that are there.
+    pub pods: usize,
+    /// Containers that are there.
+    pub containers: usize,
+    /// Why it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What is known of the names that policies allow.

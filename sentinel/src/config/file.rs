@@ -42,6 +42,9 @@ pub struct ConfigFile {
     pub signatures: Vec<PathBuf>,
     /// `false` leaves the built-in dialects out.
     pub builtin_signatures: Option<bool>,
+    /// Sockets of the container runtimes that are asked which pods there are. Absent: those that are
+    /// found at the usual places; an empty list: none.
+    pub cri: Option<Vec<PathBuf>>,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
     /// Address and port for `/metrics`.
@@ -149,7 +152,7 @@ impl ConfigFile {
         let mut file = Self::parse(&text, path)?;
         let base = path.parent().unwrap_or(Path::new(""));
         let paths = file.policies.iter_mut().chain(&mut file.feeds).chain(&mut file.signatures);
-        for path in paths.chain(&mut file.state_dir) {
+        for path in paths.chain(file.cri.iter_mut().flatten()).chain(&mut file.state_dir) {
             *path = base.join(&path);
         }
         file.events =
@@ -215,6 +218,7 @@ mod tests {
                     policies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\n\
                     resolvers: [10.96.0.10, 'fd00::a']\ndiscoverResolvers: false\n\
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
+                    cri: [/run/x.sock]\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let text = format!(
             "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, watchFor: 2m, weights: {{cpu: 3}}}}\n"
@@ -227,6 +231,8 @@ mod tests {
         let fast = parse("encryptedMining: {interval: 500ms, watchFor: 15s}\n").unwrap();
         assert_eq!(fast.encrypted_mining.interval.map(|time| time.as_millis()), Some(500));
         assert!((scoring.settings.weights.of(TermName::Cpu) - 3.0).abs() < 1e-9);
+        assert_eq!(file.cri, Some(vec!["/run/x.sock".into()]));
+        assert_eq!(parse("cri: []\n").unwrap().cri, Some(Vec::new()));
         assert_eq!(file.resolvers.len(), 2);
         assert_eq!(file.discover_resolvers, Some(false));
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));

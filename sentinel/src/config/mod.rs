@@ -42,6 +42,8 @@ pub struct Config {
     pub builtin_signatures: bool,
     /// The file that these settings are from, if any.
     pub file: Option<PathBuf>,
+    /// Container runtimes' sockets; `None` is those that are found.
+    pub cri: Option<Vec<PathBuf>>,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -82,6 +84,7 @@ impl Config {
                 .or(file.builtin_signatures)
                 .unwrap_or(true),
             file: None,
+            cri: file.cri,
             cgroup: typed.cgroup.or(file.cgroup),
             listen: typed.listen.or(file.listen),
             events: typed.events.or(file.events),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod announce;
+mod identity;
 mod learning;
 mod meter;
 mod prepare;

@@ -44,7 +44,7 @@ impl Agent {
     fn settle(&mut self, config: Config) {
         if !same_wiring(&self.config, &config) {
             tracing::warn!(
-                "cgroup, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
+                "cgroup, cri, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
         // The thread lives as long as the agent.
@@ -97,7 +97,8 @@ impl Agent {
         numbers: Vec<u16>,
         generation: u32,
     ) {
-        self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode));
+        let pods = self.shared.pods().clone();
+        self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode, pods));
         let PreparedPolicy { modes, set, feeds, warnings } = &prepared;
         self.shared.audit(set, config.mode, generation);
         self.shared.tell(|about| {

@@ -6,19 +6,7 @@ use std::fmt;
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use super::model::LabelSelector;
-
-/// A pod as Kubernetes tells of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pod {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its namespace's labels.
-    pub namespace_labels: BTreeMap<String, String>,
-}
+pub use crate::attribution::pods::Pod;
 
 /// What a policy can tell workloads apart by.
 #[derive(Clone, Copy, Debug, Default)]

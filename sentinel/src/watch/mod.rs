@@ -5,6 +5,7 @@ pub mod ages;
 pub mod cgroup_events;
 pub mod cgroupfs;
 pub mod clock;
+pub mod cri;
 pub mod facts;
 pub mod files;
 pub mod holders;

@@ -12,6 +12,7 @@ mod mining_modes;
 mod names;
 mod older;
 mod operator;
+mod pods;
 mod reloads;
 mod stage;
 mod suspicion;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     trials.extend(names::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
+    trials.extend(pods::trials());
     trials.extend(reloads::trials());
     trials.extend(suspicion::trials());
     trials.extend(workloads::trials());

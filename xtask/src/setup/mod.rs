@@ -8,6 +8,7 @@ use anyhow::Result;
 
 pub(crate) use apt::explain;
 pub(crate) use toolchain::Toolchain;
+use tools::container_tools;
 pub(crate) use tools::{fuzz_tools, guest_tools};
 
 use crate::cli::{Purpose, Setup};
@@ -18,6 +19,7 @@ pub(crate) fn verb(args: &Setup) -> Result<()> {
     for_run()?;
     if args.purpose == Purpose::Test {
         guest_tools()?;
+        container_tools()?;
         vm::fetch_all()?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The tools that make and boot a guest.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -35,6 +36,28 @@ pub(crate) fn guest_tools() -> Result<()> {
         );
     }
     apt::install(&packages, &format!("{} (to boot guests)", packages.join(", ")), "20 s")
+}
+
+/// What runs containers for the tests, and the Debian package that has it.
+const CONTAINERS: [(&str, &str); 3] =
+    [("containerd", "containerd"), ("runc", "runc"), ("busybox", "busybox-static")];
+/// Where the plugins that give pods their network are.
+const PLUGINS: (&str, &str) = ("/usr/lib/cni/ptp", "containernetworking-plugins");
+
+/// Makes sure that tests can run pods; without, those tests are skipped by name.
+pub(crate) fn container_tools() -> Result<()> {
+    let missing = CONTAINERS.iter().filter(|(tool, _)| !is_there(tool));
+    let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if !Path::new(PLUGINS.0).exists() {
+        packages.push(PLUGINS.1);
+    }
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !apt::is_here() {
+        bail!("tests of pods need {}: install them", packages.join(", "));
+    }
+    apt::install(&packages, &format!("{} (to run pods)", packages.join(", ")), "30 s")
 }
 
 /// Makes sure that libFuzzer, which is C++, can be built.
