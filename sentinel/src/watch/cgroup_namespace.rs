@@ -48,7 +48,8 @@ fn enter(ours: &Path, others: impl Iterator<Item = PathBuf>) -> Result<(), ViewE
         .filter_map(|path| File::open(path).ok())
         .find(|file| file.metadata().is_ok_and(|metadata| metadata.ino() == INITIAL))
         .ok_or(ViewError::NoHost)?;
-    Ok(move_into_link_name_space(initial.as_fd(), Some(LinkNameSpaceType::ControlGroup))?)
+    let entered = move_into_link_name_space(initial.as_fd(), Some(LinkNameSpaceType::ControlGroup));
+    Ok(entered.map_err(io::Error::from)?)
 }
 
 #[cfg(test)]
