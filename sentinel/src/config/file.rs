@@ -15,6 +15,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 
 /// Settings as typed; all are optional. Flags of the command line take the same form.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ConfigFile {
     /// `audit` or `enforce`.
@@ -49,6 +50,7 @@ pub struct ConfigFile {
     pub cgroup: Option<PathBuf>,
     /// Address and port for `/metrics`.
     #[serde(deserialize_with = "address")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub listen: Option<SocketAddr>,
     /// File for events, or `-`.
     pub events: Option<PathBuf>,
@@ -60,6 +62,7 @@ pub struct ConfigFile {
 
 /// Whether anything is dropped at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EnforcementMode {
     /// Report only
@@ -70,6 +73,7 @@ pub enum EnforcementMode {
 
 /// What becomes of a finding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FindingAction {
     /// Cut it (under --mode enforce)
@@ -95,6 +99,7 @@ impl FindingAction {
 
 /// How much is told on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// What failed

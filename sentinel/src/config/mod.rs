@@ -1,5 +1,7 @@
 //! What was typed, in a file and on the command line, to what is true.
 
+#[cfg(test)]
+mod documented;
 mod file;
 mod scoring;
 

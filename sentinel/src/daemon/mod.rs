@@ -28,6 +28,7 @@ use crate::api::ServeError;
 use crate::config::{Config, ConfigError};
 use crate::datapath::{self, DatapathError, OpenError, Options};
 use crate::export::writer::Outputs;
+use crate::watch::cgroup_namespace;
 use crate::watch::files::Files;
 
 /// How long at most nobody looks at the clock.
@@ -80,6 +81,10 @@ pub fn run(
     config: Config,
     reload: impl Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), RunError> {
+    // Before there are other threads, which would keep the view they have.
+    if let Err(error) = cgroup_namespace::enter_hosts() {
+        tracing::warn!("workloads will be misnamed or not found: {error}");
+    }
     // Read first: a mistake in a policy is told before anything is attached.
     let prepared = prepare(&config)?;
     let outputs =

@@ -3,6 +3,7 @@
 
 pub mod ages;
 pub mod cgroup_events;
+pub mod cgroup_namespace;
 pub mod cgroupfs;
 pub mod clock;
 pub mod cri;

@@ -9,7 +9,7 @@ use anyhow::Result;
 pub(crate) use apt::explain;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
-pub(crate) use tools::{fuzz_tools, guest_tools};
+pub(crate) use tools::{fuzz_tools, guest_tools, image_tools, node_tools};
 
 use crate::cli::{Purpose, Setup};
 use crate::vm;

@@ -71,6 +71,27 @@ pub(crate) fn fuzz_tools() -> Result<()> {
     apt::install(&["g++"], "g++ (to build libFuzzer)", "20 s")
 }
 
+/// Makes sure that the image can be built.
+pub(crate) fn image_tools() -> Result<()> {
+    with_packages(&["buildah"], &["buildah"], "the image")
+}
+
+/// Makes sure that the image can be run as a node's runtime would.
+pub(crate) fn node_tools() -> Result<()> {
+    let packages = ["containerd", "runc", "iproute2"];
+    with_packages(&["containerd", "ctr", "runc", "ip"], &packages, "a container runtime")
+}
+
+fn with_packages(tools: &[&str], packages: &[&str], what: &str) -> Result<()> {
+    if tools.iter().all(|tool| process::find(tool).is_some()) {
+        return Ok(());
+    }
+    if !apt::is_here() {
+        bail!("{what} needs {}: install what is missing", tools.join(", "));
+    }
+    apt::install(packages, &format!("{} (for {what})", packages.join(", ")), "20 s")
+}
+
 fn is_there(tool: &str) -> bool {
     match (tool, process::find(tool)) {
         (_, None) => false,
