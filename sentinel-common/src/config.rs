@@ -7,7 +7,7 @@ use crate::verdict::Mode;
 pub struct Modes {
     /// A destination that no policy allows: the strictest mode of all policies, `Off` without any.
     pub egress: Mode,
-    /// A mining-pool message.
+    /// A mining-pool message: the strictest mode of all workloads, since what nobody looks at is not read.
     pub stratum: Mode,
     /// A name or an address that a feed gives to mining pools.
     pub names: Mode,
@@ -84,28 +84,35 @@ impl Switch {
     #[inline(always)]
     #[must_use]
     pub const fn egress(self) -> Mode {
-        mode((self.0 >> 32) as u8 & 3)
+        Mode::or_strictest((self.0 >> 32) as u8 & 3)
     }
 
-    /// Whether payload is read.
+    /// Whether payload is read, and what a mining-pool message leads to where no workload says.
     #[inline(always)]
     #[must_use]
     pub const fn stratum(self) -> Mode {
-        mode((self.0 >> 34) as u8 & 3)
+        Mode::or_strictest((self.0 >> 34) as u8 & 3)
+    }
+
+    /// The same with another mode for mining: that of the workload at hand.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_stratum(self, mode: Mode) -> Self {
+        Self(self.0 & !(3 << 34) | (mode as u64) << 34)
     }
 
     /// Whether names are looked up.
     #[inline(always)]
     #[must_use]
     pub const fn names(self) -> Mode {
-        mode((self.0 >> 36) as u8 & 3)
+        Mode::or_strictest((self.0 >> 36) as u8 & 3)
     }
 
     /// Whether a coin's peer-to-peer protocol is told of.
     #[inline(always)]
     #[must_use]
     pub const fn peer_to_peer(self) -> Mode {
-        mode((self.0 >> 38) as u8 & 3)
+        Mode::or_strictest((self.0 >> 38) as u8 & 3)
     }
 
     /// Slot of the policies, 0 or 1.
@@ -159,17 +166,6 @@ impl Switch {
     #[must_use]
     pub const fn signature_slot(self) -> u32 {
         self.signatures() & 1
-    }
-}
-
-/// A mode from its wire value. An unknown one can only come from a writer of another version, and
-/// then the strictest is the safe reading.
-#[inline(always)]
-const fn mode(wire: u8) -> Mode {
-    match wire {
-        0 => Mode::Off,
-        1 => Mode::Audit,
-        _ => Mode::Enforce,
     }
 }
 

@@ -56,6 +56,18 @@ wire_enum! {
 }
 
 impl Mode {
+    /// A mode from its wire value. An unknown one can only come from a writer of another version, and
+    /// then the strictest is the safe reading.
+    #[inline(always)]
+    #[must_use]
+    pub const fn or_strictest(wire: u8) -> Self {
+        match wire {
+            0 => Self::Off,
+            1 => Self::Audit,
+            _ => Self::Enforce,
+        }
+    }
+
     /// The verdict on a finding under this mode.
     #[inline(always)]
     #[must_use]

@@ -16,6 +16,13 @@
     target_arch = "bpf",
     allow(clippy::indexing_slicing, reason = "an index that can be out of range does not load")
 )]
+#![cfg_attr(
+    target_arch = "bpf",
+    allow(
+        clippy::needless_borrows_for_generic_args,
+        reason = "a key that is given away is copied once more onto a stack of 512 bytes"
+    )
+)]
 // One locked addition, in `context.rs`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

@@ -13,6 +13,8 @@ use crate::api::SOCKET;
 
 /// The agent answers at once or hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Policies that the table lists.
+const POLICIES: usize = 20;
 /// Largest answer that is read, bytes: that on the open connections.
 const ANSWER: u64 = 128 * 1024 * 1024;
 
@@ -117,6 +119,13 @@ pub fn table(status: &Value) -> String {
     );
     row("mode", modes(status));
     row("policy", policy(status));
+    let policies = list(status, "in_force");
+    for one in policies.iter().take(POLICIES) {
+        row("", in_force(one));
+    }
+    if policies.len() > POLICIES {
+        row("", format!("and {} more: --format json lists all", policies.len() - POLICIES));
+    }
     row("problem", word(status, "policy_error"));
     row("signatures", signatures(status));
     row("problem", word(status, "signature_error"));
@@ -126,6 +135,7 @@ pub fn table(status: &Value) -> String {
     for one in list(status, "feeds") {
         row("feed", feed(one));
     }
+    row("names", learned(status));
     row("cgroup", word(status, "cgroup"));
     for program in list(status, "programs") {
         row(
@@ -203,6 +213,39 @@ fn policy(status: &Value) -> String {
         word(status, "generation"),
         word(status, "prefixes")
     )
+}
+
+fn in_force(policy: &Value) -> String {
+    let said = [
+        ("stratum", "stratum"),
+        ("unknown_workloads", "unknown workloads"),
+        ("expires", "expires"),
+    ];
+    let said = said.iter().filter_map(|(key, name)| {
+        let word = word(policy, key);
+        (!word.is_empty()).then(|| format!(", {name} {word}"))
+    });
+    format!(
+        "{} on {}: {}{} ({})",
+        word(policy, "policy"),
+        word(policy, "workload"),
+        word(policy, "mode"),
+        said.collect::<String>(),
+        word(policy, "place"),
+    )
+}
+
+/// Empty while no policy has names.
+fn learned(status: &Value) -> String {
+    let Some(learned) = status.get("learned") else { return String::new() };
+    let words = |key| list(learned, key).iter().map(plain).collect::<Vec<_>>().join(", ");
+    let resolvers = words("resolvers");
+    let resolvers = if resolvers.is_empty() { "nobody".to_owned() } else { resolvers };
+    let shared = match word(learned, "shared_count").as_str() {
+        "" | "0" => String::new(),
+        count => format!("; {count} addresses are of more than one name ({})", words("shared")),
+    };
+    format!("{} addresses learned, {resolvers} believed{shared}", word(learned, "pairs"))
 }
 
 fn audited(policy: &Value) -> String {
@@ -288,6 +331,22 @@ mod tests {
             "domains": 200, "addresses": 1, "prefixes": 0});
         let text = table(&serde_json::json!({"feeds": [feed]}));
         let row = "feed         pools (built-in): 200 domains, 1 addresses, 0 prefixes, updated 2026-11-23\n";
+        assert!(text.contains(row), "{text}");
+    }
+
+    #[test]
+    fn policies_and_names_have_a_line_each() {
+        let policy = serde_json::json!({"policy": "shop/web", "workload": "unit web.service", "mode": "enforce",
+            "stratum": "audit", "unknown_workloads": "closed", "place": "web.yaml:4"});
+        let learned = serde_json::json!({"pairs": 3, "resolvers": ["10.0.0.53"], "shared_count": 1,
+            "shared": ["192.0.2.7"]});
+        let status =
+            serde_json::json!({"in_force": vec![policy; POLICIES + 2], "learned": learned});
+        let text = table(&status);
+        let row = "shop/web on unit web.service: enforce, stratum audit, unknown workloads closed (web.yaml:4)\n";
+        assert_eq!(text.matches(row).count(), POLICIES, "{text}");
+        assert!(text.contains("and 2 more: --format json lists all\n"), "{text}");
+        let row = "names        3 addresses learned, 10.0.0.53 believed; 1 addresses are of more than one name (192.0.2.7)\n";
         assert!(text.contains(row), "{text}");
     }
 

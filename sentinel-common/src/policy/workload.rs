@@ -53,6 +53,13 @@ impl Binding {
         reserved: 0,
         policies: [0; MAX_POLICIES_PER_WORKLOAD],
     };
+
+    /// What a mining-pool message of the workload leads to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn stratum(&self) -> Mode {
+        Mode::or_strictest(self.stratum)
+    }
 }
 
 /// What is to be known of a policy before its rules are asked.
@@ -74,11 +81,7 @@ impl PolicyHead {
     #[inline(always)]
     #[must_use]
     pub const fn mode(self) -> Mode {
-        match self.mode {
-            0 => Mode::Off,
-            1 => Mode::Audit,
-            _ => Mode::Enforce,
-        }
+        Mode::or_strictest(self.mode)
     }
 
     /// Whether what no rule allows is denied.

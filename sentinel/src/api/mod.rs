@@ -1,11 +1,13 @@
 //! HTTP: everything on a unix socket that only root opens; on TCP what a scraper and a probe need.
 
+mod in_force;
 mod remarks;
 mod serve;
 mod shared;
 mod sockets;
 mod status;
 
+pub use in_force::{InForce, in_force};
 pub use remarks::Remark;
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Attached, Shared};

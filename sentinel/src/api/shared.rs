@@ -14,6 +14,7 @@ use crate::feed::{Feed, FeedSet};
 use crate::policy::{Judge, PolicySet};
 use crate::watch::clock;
 
+use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
 use super::status::{AtStart, LearnedFigures, RuntimeFigures};
 use crate::watch::ages::Ages;
@@ -35,6 +36,8 @@ pub struct About {
     pub prefixes: usize,
     /// Policy files.
     pub policies: Vec<String>,
+    /// What they come to, one by one.
+    pub in_force: Vec<InForce>,
     /// What was wrong with the last policy, when it was refused.
     pub policy_error: Option<String>,
     /// What a mining pool's name or address leads to.

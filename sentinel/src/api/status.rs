@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_counter};
 use serde::Serialize;
 
-use super::{Attached, Shared};
+use super::{Attached, InForce, Shared};
 use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
 use crate::event::line::SignatureFigures;
@@ -46,6 +46,8 @@ pub struct Status {
     pub policies: Vec<String>,
     /// Prefixes in the allowlist.
     pub prefixes: usize,
+    /// The policies in force, one by one.
+    pub in_force: Vec<InForce>,
     /// What was wrong with the last policy, when it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_error: Option<String>,
@@ -153,6 +155,7 @@ impl Status {
             generation,
             policies: about.policies,
             prefixes: about.prefixes,
+            in_force: about.in_force,
             policy_error: about.policy_error,
             signatures: about.signatures,
             signature_error: about.signature_error,

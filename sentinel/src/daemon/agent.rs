@@ -19,7 +19,7 @@ use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
 use super::{identity, learning, sampler, survey};
-use crate::api::{About, Servers, Shared, Status};
+use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
 use crate::datapath::Datapath;
@@ -235,6 +235,7 @@ fn about(
         egress: policy.modes.egress,
         prefixes: policy.set.prefixes(),
         policies: policy_names(config),
+        in_force: in_force(&policy.set, config.mode),
         policy_error: None,
         names: policy.modes.names,
         feeds: policy.feeds.feeds().to_vec(),

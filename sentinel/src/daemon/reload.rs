@@ -15,6 +15,7 @@ use super::prepare::{
     prepare_policy,
 };
 use super::{recheck, workloads};
+use crate::api::in_force;
 use crate::config::Config;
 use crate::datapath::DatapathError;
 use crate::engine::Input;
@@ -107,6 +108,7 @@ impl Agent {
             about.egress = modes.egress;
             about.prefixes = set.prefixes();
             about.policies = policy_names(config);
+            about.in_force = in_force(set, config.mode);
             about.policy_error = None;
             about.names = modes.names;
             about.feeds = feeds.feeds().to_vec();

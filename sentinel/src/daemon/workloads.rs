@@ -253,7 +253,16 @@ fn is_of_container(change: &Change) -> bool {
 
 /// What is to be done after events were lost: all that is there appears, and the rest is gone.
 fn look_again(events: &mut CgroupEvents, workloads: &Workloads) -> Vec<Change> {
-    let mut found = events.restart().unwrap_or_default();
+    let mut found = match events.restart() {
+        Ok(found) => found,
+        Err(error) => {
+            // What is known still holds; nothing says that it is gone.
+            tracing::warn!(
+                "events of cgroups were lost and the tree cannot be read again: {error}"
+            );
+            return Vec::new();
+        }
+    };
     let there: HashSet<&str> = found
         .iter()
         .filter_map(|change| match change {

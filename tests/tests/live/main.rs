@@ -8,10 +8,12 @@ mod honest;
 mod learn;
 mod lifecycle;
 mod loss;
+mod mining_modes;
 mod names;
 mod older;
 mod operator;
 mod pods;
+mod reloads;
 mod stage;
 mod suspicion;
 #[path = "../trial.rs"]
@@ -25,7 +27,7 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 15] = [
+const IN_GUESTS: [&str; 17] = [
     "allowlist/enforce",
     "catch/loopback_too",
     "catch/outside",
@@ -35,8 +37,10 @@ const IN_GUESTS: [&str; 15] = [
     "learn/answers",
     "lifecycle/from_audit_to_enforce",
     "loss/",
+    "mining_modes/a_stricter",
     "names/block/dns/bytes",
     "older/stratum-v1/the_next_share",
+    "reloads/",
     "workloads/a_new_one",
     "workloads/an_unknown_one",
     "workloads/callers",
@@ -62,10 +66,12 @@ fn main() -> ExitCode {
     trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
+    trials.extend(mining_modes::trials());
     trials.extend(names::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
     trials.extend(pods::trials());
+    trials.extend(reloads::trials());
     trials.extend(suspicion::trials());
     trials.extend(workloads::trials());
     if std::env::var_os("SENTINEL_VM").is_some() {
