@@ -5,6 +5,7 @@ mod audit;
 mod compose;
 mod limiter;
 mod names;
+mod naming;
 mod pending;
 mod survey;
 mod suspicion;
@@ -30,6 +31,7 @@ use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
 use limiter::{Closed, Key, Limiter};
+use naming::{finish, named, tell};
 use pending::{Entry, Pending, Stage};
 
 /// Events that may wait for an answer at a time.
@@ -298,41 +300,6 @@ fn destruction(entry: &Entry) -> Action {
         socket: socket(&entry.event),
         pid: found.or(told.filter(|_| !reused)),
         cgroup: entry.found.cgroup.clone(),
-    }
-}
-
-/// To the journal, unless a runtime may still tell which pod it was: an event can be faster than the
-/// news of the container that it is of.
-fn finish(state: &mut State, clock: Clock, mut entry: Entry, actions: &mut Vec<Action>) {
-    if entry.journal && !entry.unnamed && is_awaited(&state.pods, &entry) {
-        entry.unnamed = true;
-        entry.deadline = clock.now.saturating_add(WAIT_POD);
-        state.pending.insert(entry);
-    } else {
-        tell(state, clock, entry, actions);
-    }
-}
-
-fn is_awaited(pods: &Pods, entry: &Entry) -> bool {
-    entry.found.cgroup.as_deref().is_some_and(|path| pods.awaits(path))
-}
-
-/// The runtimes have told of pods: what waited for them goes on.
-fn named(state: &mut State, clock: Clock, pods: Arc<Pods>, actions: &mut Vec<Action>) {
-    let ready = state.pending.extract(|entry| entry.unnamed && !is_awaited(&pods, entry));
-    state.pods = pods;
-    for entry in ready {
-        tell(state, clock, entry, actions);
-    }
-}
-
-fn tell(state: &State, clock: Clock, entry: Entry, actions: &mut Vec<Action>) {
-    if let Err(why) = entry.found.process {
-        actions.push(Action::Count(Count::Unattributed(why)));
-    }
-    audit::workload(&entry, actions);
-    if entry.journal {
-        actions.push(Action::Journal(compose::flow(&state.names, &state.pods, clock, &entry)));
     }
 }
 

@@ -105,18 +105,20 @@ impl Play {
         Ok((pod, id))
     }
 
-    /// What a container's attempt to reach a host of the peer's comes to, in the system's words.
-    /// Nobody listens there.
-    fn attempt(&mut self, container: &str, host: u8) -> Result<String> {
-        let target = format!("http://{}:{PORT}/", self.lab.subnet().v4(host));
-        let command = ["/bin/busybox", "wget", "-T", "3", "-q", "-O", "-", &target];
-        Ok(self.cri.exec(container, &command)?.stderr)
+    /// A miner-like session from within a container.
+    fn mine(&mut self, container: &str, target: &str) -> Result<Report> {
+        let done = self.cri.exec(container, &["/bin/sentinel-lab", "miner", target])?;
+        let said = || format!("code {}: {}{}", done.code, done.stdout, done.stderr);
+        serde_json::from_str(done.stdout.trim()).with_context(said)
     }
 
+    /// Whether a container may not even try to reach a host of the peer's. Nobody listens there.
     fn is_denied(&mut self, container: &str, host: u8) -> Result<bool> {
-        let said = self.attempt(container, host)?;
-        ensure!(said.contains("not permitted") || said.contains("refused"), "wget says: {said}");
-        Ok(said.contains("not permitted"))
+        let target = format!("{}:{PORT}", self.lab.subnet().v4(host));
+        let report = self.mine(container, &target)?;
+        let errno = report.errno.as_deref();
+        ensure!(matches!(errno, Some("EPERM" | "ECONNREFUSED")), "{report:?}");
+        Ok(errno == Some("EPERM"))
     }
 
     /// Asks the agent, as a person would.
@@ -213,18 +215,15 @@ fn named_bound_and_gone() -> Result<()> {
     let listen = SocketAddr::new(subnet.v4(PEER).into(), 0);
     let pool = play.lab.in_peer(|| Pool::start(&[listen], Manner::of(Dialect::StratumV1)))?;
     let target = pool.addresses().first().context("the pool has no address")?.to_string();
-    let mined = play.cri.exec(&store, &["/bin/sentinel-lab", "miner", &target])?;
-    let report: Report = serde_json::from_str(mined.stdout.trim())
-        .with_context(|| format!("{}{}", mined.stdout, mined.stderr))?;
+    let report = play.mine(&store, &target)?;
     ensure!(!report.succeeded() && pool.record().requests() == 0, "it mined: {report:?}");
     let record = play.agent.record(SOON, |record| says(record, "kind", "stratum"))?;
     ensure!(says(&record, "verdict", "blocked"), "{record}");
     names(&record, "db-2", "store", &store)?;
 
     // A third pod holds a connection open, which is listed by its name.
-    let (host, port) = target.split_once(':').context("no port")?;
-    let call = format!("/bin/busybox sleep 600 | /bin/busybox nc {host} {port}");
-    let (third, _) = play.pod("web", 3, "caller", &["/bin/busybox", "sh", "-c", &call])?;
+    let call = ["/bin/sentinel-lab", "miner", &target, "--no-opening", "--hold-ms", "600000"];
+    let (third, _) = play.pod("web", 3, "caller", &call)?;
     eventually("the connection is listed by its pod", || {
         Ok(play.ask("sockets")?.contains(&format!("shop/web-3/caller ({IMAGE})")))
     })?;

@@ -130,7 +130,8 @@ fn error(name: &'static str, status: &Status) -> CriError {
     match status.code() {
         Code::Unimplemented => CriError::Unknown(name),
         Code::NotFound => CriError::Gone(name),
-        Code::DeadlineExceeded => CriError::Timeout(name),
+        // The second is what tonic makes of its own deadline.
+        Code::DeadlineExceeded | Code::Cancelled => CriError::Timeout(name),
         _ => CriError::Failed(name, status.message().to_owned()),
     }
 }
