@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::honest::{self, HonestServer, Service};
 use crate::pool::{Manner, Pool};
 use crate::transcript::Dialect;
-use crate::{cgroup, miner};
+use crate::{bypass, cgroup, miner};
 
 /// Act as one party of sentinel's network laboratory. Nothing here mines.
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ enum Action {
     Miner(miner::Options),
     /// Talk to an honest server and report how it went as JSON.
     Honest(honest::Options),
+    /// Try one way past an allowlist and report what the kernel said as JSON.
+    Bypass(bypass::Options),
     /// Be a pool until stdin ends, then report what was received as JSON.
     Pool(PoolOptions),
     /// Be an honest server until stdin ends.
@@ -91,6 +93,7 @@ impl Lab {
         match self.action {
             Action::Miner(options) => print(&miner::run(&options)?),
             Action::Honest(options) => print(&honest::run(&options)),
+            Action::Bypass(options) => print(&bypass::run(&options)?),
             Action::Pool(options) => {
                 let pool = Pool::start(&options.listen, options.manner())?;
                 until_stdin_ends()?;
@@ -109,6 +112,7 @@ impl Action {
         match self {
             Action::Miner(_) => c"lab-miner",
             Action::Honest(_) => c"lab-honest",
+            Action::Bypass(_) => c"lab-bypass",
             Action::Pool(_) => c"lab-pool",
             Action::Serve(_) => c"lab-serve",
         }

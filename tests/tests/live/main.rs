@@ -2,6 +2,7 @@
 //! independent packet capture on the peer's side that says what got out.
 
 mod allowlist;
+mod bypass;
 mod catch;
 mod feed;
 mod honest;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
+    trials.extend(bypass::trials());
     trials.extend(feed::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
+    bypass::strike();
     conclusion.exit_code()
 }
 
