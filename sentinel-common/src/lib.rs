@@ -24,3 +24,4 @@ pub mod stream;
 #[cfg(feature = "user")]
 mod user;
 pub mod verdict;
+pub mod wire;

@@ -39,6 +39,8 @@ pub const MAX_PREFIXES: usize = 131_072;
 pub const MAX_FEED_DOMAINS: usize = 131_072;
 /// Addresses that feeds may hold, all together; and prefixes, likewise.
 pub const MAX_FEED_ADDRESSES: usize = 1_048_576;
+/// Wires of workloads that are judged at the host's end.
+pub const MAX_WIRES: usize = 16_384;
 /// Sockets whose owner is remembered between `connect(2)` and the first byte.
 pub const OWNER_SLOTS: usize = 65_536;
 /// Flows whose state a replay may hold at a time.

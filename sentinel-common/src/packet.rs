@@ -11,6 +11,9 @@ const SCTP: u8 = 132;
 const UDP_LITE: u8 = 136;
 const DCCP: u8 = 33;
 
+/// Bytes of an IPv4 header with all the options it has room for.
+const MAX_IPV4_HEADER: u32 = 60;
+
 /// TCP's SYN bit (RFC 9293 section 3.1).
 pub const SYN: u8 = 0x02;
 /// TCP's ACK bit.
@@ -71,6 +74,13 @@ impl Packet {
     #[must_use]
     pub const fn payload_len(&self) -> u32 {
         self.end.saturating_sub(self.payload)
+    }
+
+    /// Whether anything stands between the IP header and the transport's that may change its way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_more_headers(&self) -> bool {
+        !matches!(self.transport, 20 | 40)
     }
 
     /// Whether this packet opens a TCP connection (SYN, as yet unanswered).
@@ -231,6 +241,61 @@ fn parse_v6(source: &impl Source, header: [u32; 5]) -> Option<Packet> {
         }
     }
     None
+}
+
+/// Whether a packet says by which hops it wants to go: the destination in its header is then not where
+/// it ends, or not where its sender said. A function of its own: told by [`parse`], it would double the
+/// states of every program in the eyes of the verifier. A packet that cannot be read is not its matter.
+#[inline(always)]
+pub fn is_rerouted(source: &impl Source) -> bool {
+    let Some([first, length_next, ..]) = source.words::<5>(0) else {
+        return false;
+    };
+    let [version_ihl, ..] = first.to_ne_bytes();
+    match version_ihl >> 4 {
+        4 => may_have_source_route(source, u32::from(version_ihl & 15) * 4),
+        6 => has_routing_header(source, length_next.to_ne_bytes()[2]),
+        _ => false,
+    }
+}
+
+/// Whether the options may contain a loose or a strict source route (RFC 791 section 3.1): any byte that
+/// could begin one counts. Nearly no packet has options.
+#[inline(always)]
+fn may_have_source_route(source: &impl Source, end: u32) -> bool {
+    let mut offset = 20;
+    while offset < end && offset < MAX_IPV4_HEADER {
+        let Some([word]) = source.words::<1>(offset) else {
+            return false;
+        };
+        if word.to_ne_bytes().iter().any(|byte| matches!(byte, 131 | 137)) {
+            return true;
+        }
+        offset += 4;
+    }
+    false
+}
+
+/// Whether the chain of extension headers, as far as it is walked, has a routing header of any type.
+#[inline(always)]
+fn has_routing_header(source: &impl Source, first: u8) -> bool {
+    let (mut next, mut offset) = (first, 40);
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        let units = match next {
+            43 => return true,
+            0 | 60 | 135 => 8,
+            51 => 4,
+            // The fragment header; behind it the chain goes on in a first fragment only.
+            44 => 0,
+            _ => return false,
+        };
+        let Some([following, length]) = source.bytes::<2>(offset) else {
+            return false;
+        };
+        next = following;
+        offset += 8 + u32::from(length) * units;
+    }
+    false
 }
 
 #[inline(always)]

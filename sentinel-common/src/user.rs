@@ -33,5 +33,6 @@ pod!(
     crate::names::NameSlot,
     crate::policy::PrefixKey,
     crate::policy::PrefixRules,
+    crate::wire::Wire,
     Signatures,
 );

@@ -99,6 +99,12 @@ wire_enum! {
         NoiseHandshake = 13 => "noise_handshake",
         /// A flow that cannot be read behaves like a miner's: a score, no proof.
         EncryptedMining = 14 => "encrypted_mining",
+        /// The packet says by which hops it wants to go: where it ends cannot be judged.
+        SourceRoute = 15 => "source_route",
+        /// Neither IP nor ARP.
+        NotIp = 16 => "not_ip",
+        /// A raw socket, where none may be made.
+        RawSocket = 17 => "raw_socket",
     }
 }
 

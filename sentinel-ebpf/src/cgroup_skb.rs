@@ -15,7 +15,7 @@ use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
-use crate::destination::{judge_feed, judge_packet};
+use crate::destination::{judge_feed, judge_packet, judge_route};
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
 use crate::payload::{gate, read_payload, way};
@@ -58,6 +58,13 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(packet) = parse(&skb) else {
         return unreadable(switch);
     };
+    if matches!(direction, Direction::Egress)
+        && !matches!(switch.egress(), Mode::Off)
+        && packet.has_more_headers()
+        && judge_route(skb.0, packet.brief().0) == Verdict::Blocked as u32
+    {
+        return DROP;
+    }
     if needs_judgement(switch, skb, &packet, direction)
         && judge_packet(skb.0, packet.brief().0) == Verdict::Blocked as u32
     {

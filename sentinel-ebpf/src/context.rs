@@ -29,8 +29,7 @@ const HEADERS_END: u32 = 0x7ff;
 pub struct Skb(pub *mut __sk_buff);
 
 impl Skb {
-    /// The state of the packet's flow, straight from the context's socket: the helper refuses
-    /// request and time-wait sockets itself, which saves the call that [`Skb::socket`] makes.
+    /// The state of the packet's flow; the helper refuses request and time-wait sockets itself.
     #[inline(always)]
     pub fn flow(self) -> Option<&'static mut Flow> {
         // SAFETY: the context is the program's argument, and `sk` is tested.
@@ -53,8 +52,7 @@ impl Skb {
     /// The full socket behind the packet; none for request and time-wait sockets.
     #[inline(always)]
     pub fn socket(self) -> Option<Socket> {
-        // SAFETY: the context is the program's argument; `sk` is tested before the helper, and the
-        // helper's answer before anyone uses it.
+        // SAFETY: as in `flow`; the helper's answer is tested before anyone uses it.
         unsafe {
             let sk = (*self.0).__bindgen_anon_2.sk;
             if sk.is_null() {
@@ -69,6 +67,28 @@ impl Skb {
     pub fn cookie(self) -> u64 {
         // SAFETY: takes the context of this program type.
         unsafe { generated::bpf_get_socket_cookie(self.0.cast()) }
+    }
+
+    #[inline(always)]
+    pub fn interface(self) -> u32 {
+        // SAFETY: the context is the program's argument.
+        unsafe { (*self.0).ifindex }
+    }
+
+    /// State of the TCP socket with these ends (a `bpf_sock_tuple`) in a network namespace; 0 is none.
+    #[inline(always)]
+    pub fn tcp_state<const N: usize>(self, ends: &mut [u8; N], netns: u64) -> u32 {
+        let tuple = ends.as_mut_ptr().cast();
+        // SAFETY: the length is that of the tuple; a socket that was found is given back.
+        unsafe {
+            let socket = generated::bpf_skc_lookup_tcp(self.0.cast(), tuple, N as u32, netns, 0);
+            if socket.is_null() {
+                return 0;
+            }
+            let state = (*socket).state;
+            generated::bpf_sk_release(socket.cast());
+            state
+        }
     }
 
     #[inline(always)]
@@ -93,15 +113,15 @@ impl Skb {
         // the lower bound of a register that was compared with 0.
         let len = (len.wrapping_sub(1) & (CHUNK as u64 - 1)) + 1;
         // SAFETY: `len` is within the buffer.
-        let failed = unsafe {
-            generated::bpf_skb_load_bytes(
-                self.0.cast(),
-                offset as u32,
-                buffer.as_mut_ptr().cast(),
-                len as u32,
-            )
-        };
-        if failed == 0 { Some(len as usize) } else { None }
+        let loaded = unsafe { self.fill(offset as u32, buffer.as_mut_ptr(), len as u32) };
+        if loaded { Some(len as usize) } else { None }
+    }
+
+    /// The caller has room for `len` bytes at `to`; all are written or it is not `true`.
+    #[inline(always)]
+    unsafe fn fill(self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: the caller's room.
+        unsafe { generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0 }
     }
 
     /// Loads a piece of at most `PIECE` bytes to its place in a name; both numbers are masked.
@@ -109,19 +129,14 @@ impl Skb {
     pub fn name_piece(self, offset: u32, len: u32, name: &mut [u8; NAME_ROOM], at: u32) -> bool {
         let len = (len.wrapping_sub(1) & (PIECE - 1)) + 1;
         // SAFETY: `at` is below 256 and a piece 64 at most: together within the room of 320.
-        unsafe {
-            let to = name.as_mut_ptr().add(at as usize & 255);
-            generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0
-        }
+        unsafe { self.fill(offset, name.as_mut_ptr().add(at as usize & 255), len) }
     }
 
     /// Copies bytes of the packet to where they are wanted; leaves it as it is if they are missing.
     #[inline(always)]
     pub fn load_into<const N: usize>(self, offset: u32, to: &mut [u8; N]) {
-        // SAFETY: the helper writes at most `N` bytes.
-        unsafe {
-            generated::bpf_skb_load_bytes(self.0.cast(), offset, to.as_mut_ptr().cast(), N as u32);
-        }
+        // SAFETY: the room has `N` bytes.
+        unsafe { self.fill(offset, to.as_mut_ptr(), N as u32) };
     }
 
     /// Bytes from the IP header to the packet's end.
@@ -138,18 +153,13 @@ impl Skb {
         // SAFETY: the helper fills all of the value or fails, and then it is not read; any bytes are
         // a value of a plain type.
         unsafe {
-            let to = value.as_mut_ptr().cast();
-            if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, size_of::<T>() as u32) == 0
-            {
-                Some(value.assume_init())
-            } else {
-                None
-            }
+            let loaded = self.fill(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32);
+            if loaded { Some(value.assume_init()) } else { None }
         }
     }
 
-    /// Header bytes: in place where they are linear, which they are but for test runs before 6.13
-    /// (`data_end` is 0 there) and odd senders; those go through the helper.
+    /// Header bytes: in place where they are linear; the helper finds them for test runs before 6.13
+    /// (`data_end` is 0 there) and odd senders.
     #[inline(always)]
     pub fn header<T: Plain>(self, offset: u32) -> Option<T> {
         if offset > HEADERS_END {
@@ -182,8 +192,7 @@ impl Chunk {
         Self(MaybeUninit::uninit())
     }
 
-    /// The room, with every byte zero: a helper's variable length initialises nothing in the eyes
-    /// of the verifier.
+    /// The room, with every byte zero: to the verifier a helper's variable length writes nothing.
     #[inline(always)]
     pub fn zeroed(&mut self) -> &mut [u8; CHUNK] {
         let words = self.0.as_mut_ptr().cast::<u64>();
@@ -244,8 +253,7 @@ impl Socket {
         }
     }
 
-    /// Whether this is a socket of the kernel's own TCP. A raw one may name TCP as its protocol too,
-    /// and then writes what segments it likes.
+    /// Whether this is a socket of the kernel's own TCP: a raw one may name TCP as its protocol too.
     #[inline(always)]
     pub fn is_tcp(self) -> bool {
         // SAFETY: a full socket, checked when it was made.
@@ -256,21 +264,19 @@ impl Socket {
 /// A map's value, if there is one, to be changed in place.
 #[inline(always)]
 pub fn value<T>(slot: Option<*mut T>) -> Option<&'static mut T> {
-    // SAFETY: a pointer that a map of `T` has just given out, whose value outlives the program (RCU);
-    // what several CPUs write at once is integers and bytes, of which any mixture is a value.
+    // SAFETY: a map of `T` has just given it out, its value outlives the program (RCU), and what several
+    // CPUs write at once is integers and bytes, of which any mixture is a value.
     unsafe { slot.and_then(|slot| slot.as_mut()) }
 }
 
-/// A number in a map as it is now: other functions change it, which the compiler does not see, since
-/// they find their way to it on their own.
+/// A number in a map as it is now: other functions change it behind the compiler's back.
 #[inline(always)]
 pub fn look(number: &u32) -> u32 {
     // SAFETY: a reference is valid for reading.
     unsafe { core::ptr::from_ref(number).read_volatile() }
 }
 
-/// Reads a `sock_addr` context. `v6` tells which fields the hook may read; `::ffff:a.b.c.d`, which
-/// comes through the IPv6 hooks, is in the form of its IPv4 address already.
+/// Reads a `sock_addr` context. `v6` tells which fields the hook may read.
 #[inline(always)]
 pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
     let ctx: *mut bpf_sock_addr = ctx.sock_addr;
@@ -291,11 +297,11 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
     }
 }
 
-/// Cookie of the socket a `sock_create` program is asked about.
+/// Cookie and type of the socket a `sock_create` program is asked about.
 #[inline(always)]
-pub fn created_cookie(ctx: &SockContext) -> u64 {
-    // SAFETY: takes the context of this program type.
-    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) }
+pub fn created(ctx: &SockContext) -> (u64, u32) {
+    // SAFETY: takes the context of this program type, which is a socket.
+    unsafe { (generated::bpf_get_socket_cookie(ctx.as_ptr()), (*ctx.sock).type_) }
 }
 
 /// The calling task, where `current` is the caller.
@@ -337,8 +343,8 @@ pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     value
 }
 
-/// Adds one to a per-CPU counter of outcomes. Plain load and store, because this is on the path of
-/// every packet: a softirq that interrupts a program on the same CPU between the two loses one.
+/// Adds one to a per-CPU counter of outcomes. Plain load and store, on the path of every packet: a
+/// softirq that interrupts a program on the same CPU between the two loses one.
 #[inline(always)]
 pub fn increment(slot: *mut u64) {
     // SAFETY: a value of a per-CPU array of `u64`.
@@ -348,8 +354,7 @@ pub fn increment(slot: *mut u64) {
 /// Adds one to a per-CPU counter of losses: exact, a locked addition (5 ns) on a path that is rare.
 #[inline(always)]
 pub fn increment_exactly(slot: *mut u64) {
-    // SAFETY: a value of a per-CPU array of `u64`. The compiler knows no atomic addition for BPF;
-    // the kernel does, since 3.18.
+    // SAFETY: a value of a per-CPU array of `u64`. The compiler knows no atomic addition for BPF.
     unsafe {
         core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) slot, in(reg) 1_u64, options(nostack));
     }
@@ -362,8 +367,7 @@ pub fn now() -> u64 {
     unsafe { generated::bpf_ktime_get_ns() }
 }
 
-/// A reserved event, written in place. Every byte is zero before the fields are set: the record
-/// goes to userspace whole.
+/// A reserved event, written in place, every byte zero: the record goes to userspace whole.
 #[inline(always)]
 pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
     zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
@@ -390,11 +394,7 @@ pub fn excerpt(skb: Skb, payload: u32, len: u32, event: &mut Event) {
     let len = if len > EXCERPT as u32 { EXCERPT as u32 } else { len };
     let len = (u64::from(len).wrapping_sub(1) & (EXCERPT as u64 - 1)) + 1;
     // SAFETY: `len` is within the excerpt.
-    let failed = unsafe {
-        let to = event.excerpt.as_mut_ptr().cast();
-        generated::bpf_skb_load_bytes(skb.0.cast(), payload, to, len as u32)
-    };
-    if failed == 0 {
+    if unsafe { skb.fill(payload, event.excerpt.as_mut_ptr(), len as u32) } {
         event.excerpt_len = len as u16;
     }
 }

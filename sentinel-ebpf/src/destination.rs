@@ -9,7 +9,7 @@ use sentinel_common::event::Kind;
 use sentinel_common::feed;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect;
-use sentinel_common::packet::Brief;
+use sentinel_common::packet::{Brief, is_rerouted};
 use sentinel_common::policy::{Decision, KEY_BITS, PrefixKey, Request, decide, needs_lookup};
 use sentinel_common::verdict::{Loss, Mode, Reason, Verdict};
 
@@ -69,6 +69,31 @@ pub extern "C" fn judge_feed(ctx: *mut __sk_buff, brief: u64) -> u32 {
     decision.verdict as u32
 }
 
+/// Judges an outgoing packet with more headers than usual, given its [`Brief`]: where it names its own
+/// hops nobody can say where it ends, and a connection may be given some when it stands. Returns a
+/// [`Verdict`]. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn judge_route(ctx: *mut __sk_buff, brief: u64) -> u32 {
+    let skb = Skb(ctx);
+    let Some(config) = CONFIG.get(0) else {
+        return Verdict::Allowed as u32;
+    };
+    if !is_rerouted(&skb) {
+        return Verdict::Allowed as u32;
+    }
+    let switch = config.switch();
+    let verdict = switch.egress().verdict();
+    let decision = Decision { verdict, reason: Reason::SourceRoute, rule: 0 };
+    count(decision.reason, decision.verdict);
+    if let Some(socket) = skb.socket() {
+        let mut destination = [0; 16];
+        skb.destination(&mut destination);
+        deny(skb, switch, socket, Brief(brief), &destination, decision);
+    }
+    verdict as u32
+}
+
 /// Judges an outgoing packet, given its [`Brief`]; returns a [`Verdict`]. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -124,7 +149,7 @@ fn deny(
 
 /// Never 0, which stands for "none told yet".
 #[inline(always)]
-fn destination_sum(brief: Brief, destination: &Address) -> u32 {
+pub fn destination_sum(brief: Brief, destination: &Address) -> u32 {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *destination;
     let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(u32::from_ne_bytes);
     let mut sum = brief.0 as u32;

@@ -8,13 +8,14 @@ use sentinel_common::address::Address;
 use sentinel_common::config::{Config, OwnerSlot};
 use sentinel_common::flow::Flow;
 use sentinel_common::limits::{
-    MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES,
-    SIGNATURE_SLOTS,
+    MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, MAX_WIRES, OWNER_SLOTS, REPLAY_FLOWS,
+    RING_BYTES, SIGNATURE_SLOTS,
 };
 use sentinel_common::names::{NAME_SLOTS, NameSlot};
 use sentinel_common::policy::{PrefixKey, PrefixRules};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
+use sentinel_common::wire::Wire;
 
 /// `BPF_F_NO_PREALLOC`: an LPM trie has no other way (kernel/bpf/lpm_trie.c).
 const NO_PREALLOC: u32 = 1;
@@ -80,6 +81,11 @@ pub static FEED_PREFIXES: LpmTrie<Address, u32> =
 /// reads the name a connection's TLS handshake asked for. Never full: an older socket's is overwritten.
 #[map]
 pub static NAMES: Array<NameSlot> = Array::with_max_entries(NAME_SLOTS as u32, 0);
+
+/// Wires of workloads, by the index of the host's end. Userspace writes, the kernel notes what it told
+/// of; full (`E2BIG`), a wire is not judged and its workload says so.
+#[map]
+pub static WIRES: HashMap<u32, Wire> = HashMap::with_max_entries(MAX_WIRES as u32, NO_PREALLOC);
 
 /// Outcomes and losses, the truth for the metrics. Written by every program, read by userspace.
 /// Never full: one slot for each.

@@ -48,6 +48,14 @@ impl Agent {
     /// # Errors
     /// When it does not start or is not ready in time; its log is in the message.
     pub fn start(cgroup: &TestCgroup, extra: &[&str]) -> Result<Self> {
+        Self::start_from(Placement::default(), cgroup, extra)
+    }
+
+    /// The same from a place of its own, such as another network namespace.
+    ///
+    /// # Errors
+    /// As for [`Agent::start`].
+    pub fn start_from(place: Placement<'_>, cgroup: &TestCgroup, extra: &[&str]) -> Result<Self> {
         let name = format!("sentinel-test-{}-{}", std::process::id(), fastrand());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).context("no folder for the agent's files")?;
@@ -56,7 +64,7 @@ impl Agent {
         command.arg(folder.join("journal.jsonl")).arg("--state-dir").arg(&folder);
         command.args(["--listen", "127.0.0.1:0"]).args(extra);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut running = Placement::default().spawn(command)?;
+        let mut running = place.spawn(command)?;
         let log = Arc::new(Mutex::new(String::new()));
         let (ready, is_ready) = mpsc::channel();
         if let Some(stderr) = running.child().stderr.take() {

@@ -11,6 +11,7 @@ use crate::event::line::SignatureFigures;
 use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
 use crate::policy::Judge;
+use crate::watch::wires::Coverage;
 
 use super::status::AtStart;
 
@@ -46,6 +47,8 @@ pub struct About {
     pub signature_error: Option<String>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
+    /// How far workloads are judged.
+    pub coverage: Vec<Coverage>,
 }
 
 /// The parts of the agent that more than one task looks at.

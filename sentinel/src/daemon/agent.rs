@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::RunError;
 use super::prepare::{Prepared, PreparedPolicy, figures, names};
 use super::reader::{Records, read};
-use super::{sampler, survey};
+use super::{sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::{Datapath, PolicySet};
@@ -71,6 +71,8 @@ pub struct Agent {
     servers: Servers,
     /// Ends the sampler when it is dropped.
     sampler: std::sync::mpsc::Sender<()>,
+    /// Ends the look at workloads' wires, likewise.
+    wires: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -108,6 +110,7 @@ impl Agent {
             signatures: figures(number, &signatures),
             signature_error: None,
             at_start: None,
+            coverage: Vec::new(),
         };
         metrics.set_signatures(&about.signatures);
         let set = about.signatures.clone();
@@ -134,6 +137,7 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
+        let wires = wires::start(&shared)?;
         survey::start(&shared, &inputs)?;
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
@@ -153,6 +157,7 @@ impl Agent {
             engine,
             servers,
             sampler,
+            wires,
         })
     }
 
@@ -178,7 +183,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop(self.sampler);
+        drop((self.sampler, self.wires));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -272,6 +277,7 @@ pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
     let Config { cgroup, listen, events, state_dir, log_level, .. } = now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
+        && before.refuse_raw == now.refuse_raw
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
         && (&before.state_dir, &before.log_level) == (state_dir, log_level)

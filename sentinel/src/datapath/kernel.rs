@@ -23,8 +23,8 @@ use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
 use super::{
-    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, ServerName, attach, feeds,
-    object, offsets, platform, sockets,
+    Attachment, Datapath, DatapathError, OpenError, PolicySet, Ring, ServerName, WireEnd, attach,
+    feeds, object, offsets, platform, sockets, wires::Wires,
 };
 use crate::feed::FeedSet;
 
@@ -36,6 +36,7 @@ pub struct Kernel {
     ebpf: Ebpf,
     cgroup: PathBuf,
     attachments: Vec<Attachment>,
+    wires: Wires,
     config: Config,
     /// Prefixes in each slot of the trie, to be removed before the slot is written again.
     resident: [Vec<Key<PrefixKey>>; 2],
@@ -63,6 +64,7 @@ impl Kernel {
             ebpf,
             cgroup: PathBuf::new(),
             attachments: Vec::new(),
+            wires: Wires::default(),
             config,
             resident: [Vec::new(), Vec::new()],
             feeds: Arc::default(),
@@ -103,6 +105,11 @@ impl Kernel {
         }
         let now = self.switch();
         self.switch_to(now).map_err(|error| OpenError::refused("the configuration", &error))
+    }
+
+    /// Whether raw sockets are refused where an allowlist is enforced, from the next switch on.
+    pub const fn refuse_raw(&mut self, refuse: bool) {
+        self.config.refuse_raw = refuse as u32;
     }
 
     /// Takes the ring out, to be read by one task.
@@ -313,6 +320,10 @@ impl Datapath for Kernel {
         sockets::server_name(map, cookie)
     }
 
+    fn set_wires(&mut self, wires: &[WireEnd]) -> Result<Vec<(u32, DatapathError)>, DatapathError> {
+        self.wires.set(&mut self.ebpf, wires)
+    }
+
     fn counters(&self) -> Result<Vec<u64>, DatapathError> {
         let map = self.ebpf.map("COUNTS").ok_or_else(|| DatapathError::absent("COUNTS"))?;
         let map: PerCpuArray<_, u64> = PerCpuArray::try_from(map)
@@ -328,7 +339,9 @@ impl Datapath for Kernel {
     }
 
     fn attachments(&self) -> Vec<Attachment> {
-        self.attachments.clone()
+        let mut attachments = self.attachments.clone();
+        attachments.extend(self.wires.attachment());
+        attachments
     }
 
     fn cgroup(&self) -> &Path {

@@ -14,6 +14,7 @@ pub mod platform;
 mod replay;
 mod ring;
 mod sockets;
+mod wires;
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,18 @@ pub trait Datapath: Send {
     /// When the kernel refuses to read the map.
     fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError>;
 
+    /// Judges what comes out of these wires at the host's end, and at no others; returns those that
+    /// could not be, by the interface's index.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program altogether.
+    fn set_wires(
+        &mut self,
+        _wires: &[WireEnd],
+    ) -> Result<Vec<(u32, DatapathError)>, DatapathError> {
+        Ok(Vec::new())
+    }
+
     /// Totals over all CPUs, in the slots of [`sentinel_common::verdict::outcome_counter`] and
     /// [`sentinel_common::verdict::loss_counter`].
     ///
@@ -91,6 +104,19 @@ pub enum ServerName {
     Named(String),
     /// It named nobody.
     Nobody,
+}
+
+/// The host's end of a workload's wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireEnd {
+    /// The interface's index in the agent's network namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// The number that the agent's network namespace gives to the workload's.
+    pub namespace: u32,
+    /// Id of a cgroup at the other end; 0 when nobody is there yet.
+    pub cgroup: u64,
 }
 
 /// A policy as the kernel takes it.
@@ -119,6 +145,8 @@ pub struct Attachment {
 pub struct Options {
     /// The cgroup2 directory to attach to; `None` is the root of the hierarchy.
     pub cgroup: Option<PathBuf>,
+    /// Whether raw sockets are refused where an allowlist is enforced.
+    pub refuse_raw: bool,
 }
 
 /// Loads every program and attaches it. Nothing is blocked before [`Datapath::set_policy`].
@@ -127,6 +155,7 @@ pub struct Options {
 /// When this host cannot run the programs: the sentence says what is missing and the mend.
 pub fn open(options: &Options) -> Result<(Box<dyn Datapath>, Ring), OpenError> {
     let mut kernel = Kernel::load()?;
+    kernel.refuse_raw(options.refuse_raw);
     kernel.attach(options.cgroup.as_deref())?;
     let ring = kernel.ring()?;
     Ok((Box::new(kernel), ring))

@@ -116,7 +116,7 @@ const fn never(way: Way) -> Way {
 }
 
 /// Every way.
-pub const WAYS: [Way; 49] = [
+pub const WAYS: [Way; 50] = [
     way("tcp_connect", BOTH, stream::connect),
     way("tcp_connect_mapped", V4, stream::connect_mapped),
     way("tcp_fast_open", BOTH, stream::fast_open),
@@ -157,6 +157,7 @@ pub const WAYS: [Way; 49] = [
     never(way("loose_source_route", V4, routing::loose)),
     never(way("strict_source_route", V4, routing::strict)),
     never(way("segment_routing_header", V6, routing::segments)),
+    never(way("segment_routing_header_later", V6, routing::segments_later)),
     way("hop_by_hop_options", V6, routing::hop_by_hop),
     way("destination_options", V6, routing::destination),
     wire("packet_raw", BOTH, link::raw),

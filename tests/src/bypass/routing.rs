@@ -3,37 +3,54 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
-use super::Aim;
 use super::bytes::{self, DESTINATION, HOP_BY_HOP};
+use super::{Aim, stream};
 use crate::sys;
 
 /// Source routes (RFC 791).
 const LOOSE: u8 = 131;
 const STRICT: u8 = 137;
 
-/// The call names `other`, the first hop of the route is the target: that is what goes on the wire.
-fn source_route(aim: &Aim, kind: u8) -> io::Result<()> {
-    let mut options = vec![kind, 7, 4];
-    options.extend_from_slice(&bytes::octets(aim.target.ip()));
-    options.push(0);
-    with_option(aim, libc::IPPROTO_IP, libc::IP_OPTIONS, &options, &bytes::sockaddr(aim.other))
+/// An option with the target as its one hop.
+fn source_route(aim: &Aim, kind: u8) -> Vec<u8> {
+    let mut option = vec![kind, 7, 4];
+    option.extend_from_slice(&bytes::octets(aim.target.ip()));
+    option.push(0);
+    option
 }
 
-pub(super) fn loose(aim: &Aim) -> io::Result<()> {
-    source_route(aim, LOOSE)
-}
-
-pub(super) fn strict(aim: &Aim) -> io::Result<()> {
-    source_route(aim, STRICT)
-}
-
-/// Likewise with a segment routing header (RFC 8754), for which the kernel asks no privilege.
-pub(super) fn segments(aim: &Aim) -> io::Result<()> {
+/// A segment routing header (RFC 8754), for which the kernel asks no privilege: the target, then
+/// wherever the call says.
+fn segment_route(aim: &Aim) -> Vec<u8> {
     let mut header = vec![0, 4, 4, 1, 1, 0, 0, 0];
     header.extend_from_slice(&[0; 16]);
     header.extend_from_slice(&bytes::octets(aim.target.ip()));
+    header
+}
+
+/// The call names `other`, the first hop of the route is the target: that is what goes on the wire.
+pub(super) fn loose(aim: &Aim) -> io::Result<()> {
     let to = bytes::sockaddr(aim.other);
-    with_option(aim, libc::IPPROTO_IPV6, libc::IPV6_RTHDR, &header, &to)
+    with_option(aim, libc::IPPROTO_IP, libc::IP_OPTIONS, &source_route(aim, LOOSE), &to)
+}
+
+pub(super) fn strict(aim: &Aim) -> io::Result<()> {
+    let to = bytes::sockaddr(aim.other);
+    with_option(aim, libc::IPPROTO_IP, libc::IP_OPTIONS, &source_route(aim, STRICT), &to)
+}
+
+pub(super) fn segments(aim: &Aim) -> io::Result<()> {
+    let to = bytes::sockaddr(aim.other);
+    with_option(aim, libc::IPPROTO_IPV6, libc::IPV6_RTHDR, &segment_route(aim), &to)
+}
+
+/// A connection to `other` that is given a route when it stands.
+pub(super) fn segments_later(aim: &Aim) -> io::Result<()> {
+    let socket = stream::tcp(aim)?;
+    stream::reach(&socket, aim, &bytes::sockaddr(aim.other))?;
+    let route = segment_route(aim);
+    sys::set_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RTHDR, &route)?;
+    stream::says(&socket, aim)
 }
 
 /// Eight bytes of padding.

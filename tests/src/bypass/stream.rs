@@ -12,12 +12,12 @@ use crate::sys;
 /// Enough for several segments and, where the device takes them, one large packet.
 const LARGE: usize = 20_000;
 
-fn tcp(aim: &Aim) -> io::Result<OwnedFd> {
+pub(super) fn tcp(aim: &Aim) -> io::Result<OwnedFd> {
     aim.socket(libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0)
 }
 
 /// Connects, as long as the aim waits.
-fn reach(socket: &OwnedFd, aim: &Aim, to: &[u8]) -> io::Result<()> {
+pub(super) fn reach(socket: &OwnedFd, aim: &Aim, to: &[u8]) -> io::Result<()> {
     match sys::connect(socket.as_fd(), to) {
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => writable(socket, aim),
         other => other,
@@ -34,7 +34,7 @@ fn writable(socket: &OwnedFd, aim: &Aim) -> io::Result<()> {
     Ok(rustix::net::sockopt::socket_error(socket)??)
 }
 
-fn says(socket: &OwnedFd, aim: &Aim) -> io::Result<()> {
+pub(super) fn says(socket: &OwnedFd, aim: &Aim) -> io::Result<()> {
     sys::send(socket.as_fd(), &aim.marker, libc::MSG_NOSIGNAL, &[]).map(drop)
 }
 

@@ -46,7 +46,7 @@ fn closed(way: Way, family: Family) -> Result<Completion> {
     let guarded = held(&place::GUARDED, Place::guarded)?;
     let place = place::of(&guarded)?;
     let denied = place.attempt(&way, family, BAD)?;
-    if way.layer == Layer::Wire && !place.has_backstop() && denied.leaked() {
+    if way.layer == Layer::Wire && !place.has_backstop && denied.leaked() {
         return Ok(Completion::ignored_with("gets out: no program at the host's end of the wire"));
     }
     ensure!(!denied.leaked(), "it got out to the denied address: {denied:?}\n{}", place.log());

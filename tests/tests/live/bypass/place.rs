@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
-use sentinel_tests::agent::Agent;
+use sentinel_tests::agent::{Agent, sentinel_program};
 use sentinel_tests::bypass::{Family, Options, Report, TUNNEL_NETWORK, Way, Witness};
 use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::netlab::{Lab, NODE_HOST, NODE_INTERFACE, Subnet};
-use sentinel_tests::process::{Placement, lab_program};
+use sentinel_tests::process::{Placement, Running, lab_program};
 use sentinel_tests::sniffer::{Capture, Sniffer};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::stage::WITHIN;
@@ -38,6 +39,10 @@ pub struct Place {
     _listener: TcpListener,
     /// The agent watches its policy's file.
     files: TempDir,
+    /// Whether frames are judged at the host's end of the wire.
+    pub has_backstop: bool,
+    /// Keeps somebody in the workload's namespace, so that it is known whose it is.
+    resident: Option<Running>,
     /// Dropped last.
     cgroup: TestCgroup,
 }
@@ -100,19 +105,26 @@ pub fn policy(subnet: Subnet) -> String {
 impl Place {
     /// Nobody judges here.
     pub fn bare() -> Result<Self> {
-        Self::build("sentinel-bare", 20)
+        let lab = Lab::with_host("sentinel-bare", Subnet::numbered(20))?;
+        Self::build("sentinel-bare", lab)
     }
 
     /// An agent enforces an allowlist.
     pub fn guarded() -> Result<Self> {
-        let mut place = Self::build("sentinel-guarded", 21)?;
+        let lab = Lab::with_host("sentinel-guarded", Subnet::numbered(21))?;
+        let mut place = Self::build("sentinel-guarded", lab)?;
+        let mut command = Command::new(lab_program()?);
+        command.args(["serve", "log", "127.0.0.1:0"]).stdin(Stdio::piped());
+        let placement = Placement::default().cgroup(&place.workload).netns(place.lab.node());
+        place.resident = Some(placement.spawn(command)?);
         place.guard()?;
         Ok(place)
     }
 
     /// A place that is to be guarded later.
     pub fn waiting(subnet: u8) -> Result<Self> {
-        Self::build("sentinel-waiting", subnet)
+        let lab = Lab::with_subnet("sentinel-waiting", Subnet::numbered(subnet))?;
+        Self::build("sentinel-waiting", lab)
     }
 
     /// Puts the allowlist in force.
@@ -121,12 +133,17 @@ impl Place {
         fs::write(&file, policy(self.lab.subnet()))?;
         let path = file.to_str().context("the policy's path is not UTF-8")?;
         let arguments = ["--mode", "enforce", "--policy", path];
-        self.agent = Some(Agent::start(&self.cgroup, &arguments)?);
+        let mut placement = Placement::default();
+        if let Some(host) = self.lab.host() {
+            placement = placement.netns(host);
+        }
+        let agent = Agent::start_from(placement, &self.cgroup, &arguments)?;
+        self.has_backstop = covers(&agent)?;
+        self.agent = Some(agent);
         Ok(())
     }
 
-    fn build(name: &str, subnet: u8) -> Result<Self> {
-        let lab = Lab::with_subnet(name, Subnet::numbered(subnet))?;
+    fn build(name: &str, lab: Lab) -> Result<Self> {
         lab.in_node(|| {
             // What some ways need: to forward, and to ping without a privilege.
             fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
@@ -138,12 +155,16 @@ impl Place {
         let cgroup = TestCgroup::unique(name)?;
         let workload = cgroup.child("workload")?;
         let files = TempDir::new()?;
-        Ok(Self { agent: None, lab, workload, _listener: listener, files, cgroup })
-    }
-
-    /// Whether frames are judged at the host's end of the wire.
-    pub fn has_backstop(&self) -> bool {
-        false
+        Ok(Self {
+            agent: None,
+            lab,
+            workload,
+            _listener: listener,
+            files,
+            has_backstop: false,
+            resident: None,
+            cgroup,
+        })
     }
 
     /// What the agent said.
@@ -185,6 +206,18 @@ impl Place {
             ..seen(&sniffer.finish()?, target.ip(), &marker, Some(way.witness))
         })
     }
+}
+
+/// Whether all workloads are judged at the end of their wire, as `sentinel status` has it.
+fn covers(agent: &Agent) -> Result<bool> {
+    let output = Command::new(sentinel_program()?)
+        .args(["status", "--format", "json", "--state-dir"])
+        .arg(agent.folder())
+        .output()?;
+    let status: Value = serde_json::from_slice(&output.stdout)?;
+    let rooms = status.pointer("/coverage").and_then(Value::as_array).context("no coverage")?;
+    let full = |room: &Value| room.pointer("/backstop") == Some(&"full".into());
+    Ok(!rooms.is_empty() && rooms.iter().all(full))
 }
 
 /// What went to this address, and where the marker went.
