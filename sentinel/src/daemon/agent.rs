@@ -123,11 +123,8 @@ impl Agent {
         let (inputs, received) = mpsc::channel(INPUTS);
         let executor = Executor::start(outputs, metrics, inputs.clone())?;
         let sets = Sets::default();
-        let names = Names {
-            signatures: vec![names(number, &signatures.compiled)],
-            egress: policy.egress,
-            feeds: policy.feeds,
-        };
+        let known = vec![names(number, &signatures.compiled)];
+        let names = Names { signatures: known, egress: policy.egress, feeds: policy.feeds };
         sets.push(number, signatures.compiled);
         inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
         inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();

@@ -26,7 +26,7 @@ const SOON: Duration = Duration::from_millis(800);
 type Case = fn() -> Result<Completion>;
 
 pub fn trials() -> Vec<Trial> {
-    let cases: [(&str, Case); 10] = [
+    let cases: [(&str, Case); 11] = [
         ("a_socket_made_inside_is_judged_outside", made_inside),
         ("a_socket_made_outside_comes_in", made_outside),
         ("a_cgroup_made_later_is_judged", made_later),
@@ -37,6 +37,7 @@ pub fn trials() -> Vec<Trial> {
         ("a_reset_of_the_kernels", reset),
         ("an_unreachable_of_the_kernels", unreachable),
         ("a_server_answers_anybody", server),
+        ("raw_sockets_can_be_refused", raw_refused),
     ];
     let root = rustix::process::geteuid().is_root();
     let trial = |(name, case): (&str, Case)| {
@@ -189,6 +190,20 @@ fn older(kind: Older) -> Result<Completion> {
 fn raw() -> Result<OwnedFd> {
     let protocol = std::num::NonZeroU32::new(EXPERIMENT).map(Protocol::from_raw);
     Ok(rustix::net::socket(AddressFamily::INET, SocketType::RAW, protocol)?)
+}
+
+/// By the setting; whoever is not judged makes them as before.
+fn raw_refused() -> Result<Completion> {
+    let mut place = Place::waiting(26)?;
+    let before = place.inside(raw)?;
+    place.guard_with("mode: enforce\nrawSockets: refuse\n")?;
+    let refused = place.inside(raw).err().context("a raw socket was made")?;
+    let errno = refused.downcast_ref::<rustix::io::Errno>();
+    ensure!(errno == Some(&rustix::io::Errno::PERM), "{refused:#}");
+    place.inside(datagram)?;
+    place.lab.in_node(raw)?;
+    drop(before);
+    Ok(Completion::Completed)
 }
 
 const KERNELS: &str = "the kernel answers by a socket of its own, which no cgroup hook sees";

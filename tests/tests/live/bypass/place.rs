@@ -129,10 +129,18 @@ impl Place {
 
     /// Puts the allowlist in force.
     pub fn guard(&mut self) -> Result<()> {
+        self.guard_with("mode: enforce\n")
+    }
+
+    /// The same under this configuration.
+    pub fn guard_with(&mut self, configuration: &str) -> Result<()> {
+        let config = self.files.path().join("config.yaml");
+        fs::write(&config, configuration)?;
+        let config = config.to_str().context("the configuration's path is not UTF-8")?;
         let file = self.files.path().join("policy.yaml");
         fs::write(&file, policy(self.lab.subnet()))?;
         let path = file.to_str().context("the policy's path is not UTF-8")?;
-        let arguments = ["--mode", "enforce", "--policy", path];
+        let arguments = ["--config", config, "--policy", path];
         let mut placement = Placement::default();
         if let Some(host) = self.lab.host() {
             placement = placement.netns(host);
