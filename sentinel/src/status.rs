@@ -139,6 +139,9 @@ pub fn table(status: &Value) -> String {
         );
     }
     row("at start", at_start(status));
+    for one in list(status, "coverage") {
+        row("coverage", coverage(one));
+    }
     for packets in list(status, "packets") {
         row(
             "packets",
@@ -189,6 +192,13 @@ fn policy(status: &Value) -> String {
         word(status, "generation"),
         word(status, "prefixes")
     )
+}
+
+fn coverage(room: &Value) -> String {
+    let workloads: Vec<String> = list(room, "workloads").iter().map(plain).collect();
+    let why = word(room, "why");
+    let why = if why.is_empty() { why } else { format!(" ({why})") };
+    format!("{}{why}: {}", word(room, "backstop"), workloads.join(", "))
 }
 
 fn audited(policy: &Value) -> String {

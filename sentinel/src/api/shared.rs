@@ -12,6 +12,7 @@ use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
 use crate::policy::{Judge, PolicySet};
 use crate::watch::clock;
+use crate::watch::wires::Coverage;
 
 use super::remarks::{Remark, Remarks};
 use super::status::{AtStart, LearnedFigures};
@@ -48,6 +49,8 @@ pub struct About {
     pub learned: Option<LearnedFigures>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
+    /// How far workloads are judged.
+    pub coverage: Vec<Coverage>,
 }
 
 /// What is attached, where, and what is in force: kept here, so that whoever asks need not wait for

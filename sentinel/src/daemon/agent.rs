@@ -18,7 +18,7 @@ use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{learning, sampler, survey};
+use super::{learning, sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status};
 use crate::config::Config;
 use crate::datapath::Datapath;
@@ -81,6 +81,8 @@ pub struct Agent {
     pub(super) learning: std::sync::mpsc::Sender<Sources>,
     /// Ends the watch over cgroups when it is dropped.
     watcher: workloads::Watcher,
+    /// Ends the look at workloads' wires, likewise.
+    wires: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -134,6 +136,7 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
+        let wires = wires::start(&shared)?;
         survey::start(&shared, &inputs)?;
         workloads::prepare_next(&shared);
         let scoring = &config.encrypted_mining;
@@ -158,6 +161,7 @@ impl Agent {
             sampler,
             learning,
             watcher,
+            wires,
         })
     }
 
@@ -190,7 +194,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop((self.sampler, self.learning, self.watcher));
+        drop((self.sampler, self.learning, self.watcher, self.wires));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -236,6 +240,7 @@ fn about(
         signature_error: None,
         learned: None,
         at_start: None,
+        coverage: Vec::new(),
     }
 }
 
@@ -308,6 +313,7 @@ pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
     let Config { cgroup, listen, events, state_dir, log_level, .. } = now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
+        && before.refuse_raw == now.refuse_raw
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
         && (&before.state_dir, &before.log_level) == (state_dir, log_level)
