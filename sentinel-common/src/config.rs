@@ -2,6 +2,9 @@
 
 use crate::verdict::Mode;
 
+/// `SOCK_RAW` (include/linux/net.h).
+const SOCK_RAW: u32 = 3;
+
 /// What each kind of finding leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modes {
@@ -184,8 +187,8 @@ pub struct Config {
     pub cgroup: u64,
     /// 1 while a feed holds prefixes: a trie is dear to ask, and mostly empty.
     pub feed_prefixes: u32,
-    /// Keeps what follows aligned; zero.
-    pub reserved: u32,
+    /// 1 to refuse raw sockets to whoever is judged by an allowlist that is enforced.
+    pub refuse_raw: u32,
     /// Where kernel structures keep what the probes read.
     pub offsets: Offsets,
     /// The secret of the names' hashes.
@@ -200,6 +203,15 @@ impl Config {
     #[must_use]
     pub const fn switch(&self) -> Switch {
         Switch(self.switch)
+    }
+
+    /// Whether a socket of this type (`SOCK_RAW` and so on, include/linux/net.h) may not be made.
+    #[inline(always)]
+    #[must_use]
+    pub const fn refuses(&self, socket_type: u32) -> bool {
+        socket_type == SOCK_RAW
+            && self.refuse_raw != 0
+            && matches!(self.switch().egress(), Mode::Enforce)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::context::{self, Skb};
 use crate::learn::{self, match_names};
 use crate::maps::{CONFIG, POLICIES, PREFIXES, WORKLOADS};
 
+/// A request that no rule is asked about.
+const ANYWHERE: Request = Request { remote: [0xff; 16], protocol: 0xff, port: None, icmp_type: 0 };
+
 /// What speaks against a packet or a call, or for it.
 #[derive(Clone, Copy)]
 pub struct Finding {
@@ -95,6 +98,11 @@ pub fn judge(subject: u64, is_unknown: bool, direction: Direction, request: &Req
     } else {
         Tally::default().decide(request).pack(0, 0)
     };
+    unpack(word)
+}
+
+#[inline(always)]
+fn unpack(word: u64) -> Finding {
     Finding {
         verdict: Verdict::from_wire((word >> 40) as u8).unwrap_or(Verdict::Blocked),
         reason: Reason::from_wire((word >> 32) as u8).unwrap_or(Reason::NotAllowlisted),
@@ -181,6 +189,47 @@ pub extern "C" fn stratum_of(ctx: *mut __sk_buff) -> u32 {
         (None, None) => switch.stratum(),
     };
     mode as u32
+}
+
+/// Decides on an outgoing packet that may end anywhere.
+#[inline(always)]
+pub fn judge_anywhere(subject: u64, is_unknown: bool) -> Finding {
+    unpack(deny_anywhere(subject, u64::from(is_unknown)))
+}
+
+/// Decides on a packet of a known cgroup, or of the node's where it is 0, that may end anywhere; bit 0 of
+/// `way` says whether it is of another cgroup beneath. Returns a [`Decision`]'s word. Global: see
+/// `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn deny_anywhere(cgroup: u64, way: u64) -> u64 {
+    let Some(config) = CONFIG.get(0) else {
+        return 0;
+    };
+    let slot = config.switch().policy_slot();
+    let Some(table) = POLICIES.get(u32::from(slot)) else {
+        return 0;
+    };
+    let binding = binding(slot, cgroup).unwrap_or(&table.node);
+    if way & 1 != 0 && binding.flags & Binding::CLOSED_BELOW != 0 {
+        return Decision::UNKNOWN_WORKLOAD.pack(0, 0);
+    }
+    let mut tally = Tally::default();
+    for place in 0..MAX_POLICIES_PER_WORKLOAD {
+        if place >= usize::from(binding.count) {
+            break;
+        }
+        let head = table.heads[usize::from(binding.policies[place]) & (MAX_POLICIES - 1)];
+        let found = head.on_anywhere(Direction::Egress);
+        tally.add(place as u32, head, Direction::Egress, found);
+    }
+    let mut decision = tally.decide(&ANYWHERE);
+    if matches!(decision.verdict, Verdict::Allowed) || decision.place == Decision::NOBODY {
+        return Decision { verdict: Verdict::Allowed, ..decision }.pack(0, 0);
+    }
+    decision.reason = Reason::SourceRoute;
+    let place = usize::from(decision.place) & (MAX_POLICIES_PER_WORKLOAD - 1);
+    decision.pack(binding.policies[place], 0)
 }
 
 /// Which rules of a policy are asked: a [`Scope`], [`learn::BY_NAME`] where there are some on names, and

@@ -144,6 +144,7 @@ impl RunArgs {
             stratum: self.stratum,
             names: self.names,
             peer_to_peer: self.peer_to_peer,
+            raw_sockets: None,
             encrypted_mining: ScoringFile { mode: self.encrypted_mining, ..ScoringFile::default() },
             policies: self.policies.clone(),
             resolvers: Vec::new(),

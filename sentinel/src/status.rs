@@ -152,6 +152,9 @@ pub fn table(status: &Value) -> String {
         row("runtime", runtime(one));
     }
     row("at start", at_start(status));
+    for one in list(status, "coverage") {
+        row("coverage", coverage(one));
+    }
     for packets in list(status, "packets") {
         row(
             "packets",
@@ -246,6 +249,13 @@ fn learned(status: &Value) -> String {
         count => format!("; {count} addresses are of more than one name ({})", words("shared")),
     };
     format!("{} addresses learned, {resolvers} believed{shared}", word(learned, "pairs"))
+}
+
+fn coverage(room: &Value) -> String {
+    let workloads: Vec<String> = list(room, "workloads").iter().map(plain).collect();
+    let why = word(room, "why");
+    let why = if why.is_empty() { why } else { format!(" ({why})") };
+    format!("{}{why}: {}", word(room, "backstop"), workloads.join(", "))
 }
 
 fn audited(policy: &Value) -> String {

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod bench;
+pub mod bypass;
 pub mod cgroup;
 pub mod cli;
 pub mod containerd;

@@ -1,5 +1,6 @@
 //! Who a policy is about.
 
+use super::Match;
 use crate::address::Address;
 use crate::flow::Direction;
 use crate::limits::{MAX_POLICIES, MAX_POLICIES_PER_WORKLOAD};
@@ -82,6 +83,15 @@ impl PolicyHead {
     #[must_use]
     pub const fn mode(self) -> Mode {
         Mode::or_strictest(self.mode)
+    }
+
+    /// What the policy says of a packet that may end anywhere: where it has a word on this direction, none
+    /// of its rules can be asked.
+    #[inline(always)]
+    #[must_use]
+    pub const fn on_anywhere(self, direction: Direction) -> Match {
+        let speaks = self.isolates | self.prefixes | self.names;
+        Match::deny((speaks >> direction as u8 & 1) as u16)
     }
 
     /// Whether what no rule allows is denied.

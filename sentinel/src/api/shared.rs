@@ -13,6 +13,7 @@ use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
 use crate::policy::{Judge, PolicySet};
 use crate::watch::clock;
+use crate::watch::wires::Coverage;
 
 use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
@@ -54,6 +55,8 @@ pub struct About {
     pub runtimes: Vec<RuntimeFigures>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
+    /// How far workloads are judged.
+    pub coverage: Vec<Coverage>,
 }
 
 /// What is attached, where, and what is in force: kept here, so that whoever asks need not wait for

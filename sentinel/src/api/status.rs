@@ -11,6 +11,7 @@ use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
 use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
+use crate::watch::wires::Coverage;
 
 /// The agent at a glance.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +69,8 @@ pub struct Status {
     /// What was open at the start, once it has been looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_start: Option<AtStart>,
+    /// How far workloads are judged, by network namespace.
+    pub coverage: Vec<Coverage>,
     /// Packets and calls, by reason and verdict; pairs that never happened are left out.
     pub packets: Vec<Outcomes>,
     /// Kernel losses by kind; those that never happened are left out.
@@ -164,6 +167,7 @@ impl Status {
             learned: about.learned,
             runtimes: about.runtimes,
             at_start: about.at_start,
+            coverage: about.coverage,
             packets: packets(&totals),
             losses: losses(&totals),
         }

@@ -26,6 +26,8 @@ pub struct ConfigFile {
     pub names: Option<FindingAction>,
     /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
     pub peer_to_peer: Option<FindingAction>,
+    /// `allow` or `refuse`: raw sockets, where an allowlist is enforced.
+    pub raw_sockets: Option<RawSockets>,
     /// Connections that behave like a miner's and cannot be read.
     #[serde(deserialize_with = "scoring::consistent")]
     pub encrypted_mining: ScoringFile,
@@ -69,6 +71,17 @@ pub enum EnforcementMode {
     Audit,
     /// Report and block
     Enforce,
+}
+
+/// What becomes of a raw socket where an allowlist is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RawSockets {
+    /// Its packets are judged like all others
+    Allow,
+    /// It cannot be made
+    Refuse,
 }
 
 /// What becomes of a finding.
@@ -219,7 +232,7 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\n\
+        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\nrawSockets: refuse\n\
                     policies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\n\
                     resolvers: [10.96.0.10, 'fd00::a']\ndiscoverResolvers: false\n\
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
@@ -243,6 +256,7 @@ mod tests {
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
         assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
         assert_eq!(file.builtin_signatures, Some(false));
+        assert_eq!(file.raw_sockets, Some(RawSockets::Refuse));
         assert_eq!(file.listen, "[::1]:0".parse().ok());
         assert_eq!(file.log_level, Some(LogLevel::Debug));
         assert_eq!((file.feeds, file.builtin_feed), (vec!["f.txt".into()], Some(false)));

@@ -8,7 +8,7 @@ mod scoring;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel};
+pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel, RawSockets};
 pub use scoring::{Scoring, ScoringFile};
 use sentinel_common::verdict::Mode;
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub names: Mode,
     /// What a coin's peer-to-peer protocol leads to.
     pub peer_to_peer: Mode,
+    /// Whether raw sockets are refused where an allowlist is enforced.
+    pub refuse_raw: bool,
     /// What a connection that behaves like a miner's and cannot be read leads to.
     pub encrypted_mining: Scoring,
     /// Policy files and folders of them.
@@ -74,6 +76,7 @@ impl Config {
             stratum: typed.stratum.or(file.stratum).map(FindingAction::mode),
             names: typed.names.or(file.names).unwrap_or_default().mode(),
             peer_to_peer: typed.peer_to_peer.or(file.peer_to_peer).unwrap_or_default().mode(),
+            refuse_raw: typed.raw_sockets.or(file.raw_sockets) == Some(RawSockets::Refuse),
             encrypted_mining: Scoring::new(typed.encrypted_mining.mode, &file.encrypted_mining),
             policies,
             resolvers: file.resolvers,

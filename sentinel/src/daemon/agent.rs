@@ -18,7 +18,7 @@ use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, sampler, survey};
+use super::{identity, learning, sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
@@ -84,6 +84,8 @@ pub struct Agent {
     watcher: workloads::Watcher,
     /// Ends the questions to runtimes when it is dropped.
     identity: identity::Watch,
+    /// Ends the look at workloads' wires, likewise.
+    wires: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -138,6 +140,7 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
+        let wires = wires::start(&shared)?;
         survey::start(&shared, &inputs)?;
         workloads::prepare_next(&shared);
         let scoring = &config.encrypted_mining;
@@ -164,6 +167,7 @@ impl Agent {
             learning,
             watcher,
             identity,
+            wires,
         })
     }
 
@@ -196,7 +200,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop((self.sampler, self.learning, self.watcher, self.identity));
+        drop((self.sampler, self.learning, self.watcher, self.identity, self.wires));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -244,6 +248,7 @@ fn about(
         learned: None,
         runtimes: Vec::new(),
         at_start: None,
+        coverage: Vec::new(),
     }
 }
 
@@ -322,6 +327,7 @@ pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
     let Config { cgroup, cri, listen, events, state_dir, log_level, .. } = now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
+        && before.refuse_raw == now.refuse_raw
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
         && before.cri == *cri

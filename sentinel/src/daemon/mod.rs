@@ -11,6 +11,7 @@ mod recheck;
 mod reload;
 mod sampler;
 mod survey;
+mod wires;
 mod workloads;
 
 use std::io;
@@ -102,7 +103,10 @@ pub fn run(
     let done = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let mut files = Files::new(paths_of(&config));
-        let (datapath, records) = datapath::open(&Options { cgroup: config.cgroup.clone() })?;
+        let (datapath, records) = datapath::open(&Options {
+            cgroup: config.cgroup.clone(),
+            refuse_raw: config.refuse_raw,
+        })?;
         let parts = Parts { datapath, records, config, prepared, outputs };
         let mut agent = Agent::start(parts).await?;
         announce::ready(&agent);

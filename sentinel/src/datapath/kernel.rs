@@ -24,8 +24,8 @@ use sentinel_common::verdict::COUNTERS;
 use super::names::Names;
 use super::policies::Resident;
 use super::{
-    Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, attach, feeds,
-    learning, object, offsets, platform, sockets,
+    Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, WireEnd, attach,
+    feeds, learning, object, offsets, platform, sockets, wires::Wires,
 };
 use crate::feed::FeedSet;
 use crate::names::Swept;
@@ -38,6 +38,7 @@ pub struct Kernel {
     pub(super) ebpf: Ebpf,
     cgroup: PathBuf,
     attachments: Vec<Attachment>,
+    wires: Wires,
     pub(super) config: Config,
     /// What each slot of the policies holds.
     resident: [Resident; 2],
@@ -68,6 +69,7 @@ impl Kernel {
             ebpf,
             cgroup: PathBuf::new(),
             attachments: Vec::new(),
+            wires: Wires::default(),
             config,
             resident: Default::default(),
             feeds: Arc::default(),
@@ -109,6 +111,11 @@ impl Kernel {
         }
         let now = self.switch();
         self.switch_to(now).map_err(|error| OpenError::refused("the configuration", &error))
+    }
+
+    /// Whether raw sockets are refused where an allowlist is enforced, from the next switch on.
+    pub const fn refuse_raw(&mut self, refuse: bool) {
+        self.config.refuse_raw = refuse as u32;
     }
 
     /// Takes the ring out, to be read by one task.
@@ -323,6 +330,10 @@ impl Datapath for Kernel {
         sockets::server_name(map, cookie)
     }
 
+    fn set_wires(&mut self, wires: &[WireEnd]) -> Result<Vec<(u32, DatapathError)>, DatapathError> {
+        self.wires.set(&mut self.ebpf, wires)
+    }
+
     fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
         self.trust(servers)
     }
@@ -350,7 +361,9 @@ impl Datapath for Kernel {
     }
 
     fn attachments(&self) -> Vec<Attachment> {
-        self.attachments.clone()
+        let mut attachments = self.attachments.clone();
+        attachments.extend(self.wires.attachment());
+        attachments
     }
 
     fn cgroup(&self) -> &Path {

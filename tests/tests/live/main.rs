@@ -2,6 +2,7 @@
 //! independent packet capture on the peer's side that says what got out.
 
 mod allowlist;
+mod bypass;
 mod catch;
 mod feed;
 mod honest;
@@ -27,8 +28,21 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 17] = [
+const IN_GUESTS: [&str; 30] = [
     "allowlist/enforce",
+    "bypass/hop_by_hop",
+    "bypass/loose_source_route",
+    "bypass/mptcp",
+    "bypass/owner/an_unreachable",
+    "bypass/owner/a_server",
+    "bypass/owner/raw_sockets",
+    "bypass/packet_",
+    "bypass/segment_routing",
+    "bypass/tcp_connect",
+    "bypass/tun_",
+    "bypass/udp_lite",
+    "bypass/vxlan",
+    "bypass/xdp",
     "catch/loopback_too",
     "catch/outside",
     "catch/stratum-v1/",
@@ -62,6 +76,7 @@ fn main() -> ExitCode {
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
+    trials.extend(bypass::trials());
     trials.extend(feed::trials());
     trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
@@ -85,5 +100,6 @@ fn main() -> ExitCode {
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
+    bypass::strike();
     conclusion.exit_code()
 }
