@@ -147,8 +147,10 @@ impl Play {
 
     fn end(self) -> Result<()> {
         let Self { cri, containerd, agent, .. } = self;
+        // The agent first: containerd takes the cgroup with it that the agent is attached to.
+        let ended = agent.stop()?;
         drop((cri, containerd));
-        ensure!(agent.stop()?.success(), "the agent did not end well");
+        ensure!(ended.success(), "the agent did not end well");
         Ok(())
     }
 }
