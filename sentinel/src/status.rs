@@ -96,80 +96,77 @@ fn body<T: DeserializeOwned>(answer: &[u8]) -> Option<T> {
 /// The status for people.
 #[must_use]
 pub fn table(status: &Value) -> String {
-    let mut text = String::new();
-    let mut row = |name: &str, value: String| {
+    let mut rows = Rows(String::new());
+    settings(status, &mut rows);
+    attached(status, &mut rows);
+    counted(status, &mut rows);
+    rows.0
+}
+
+struct Rows(String);
+
+impl Rows {
+    /// Nothing to say is no row.
+    fn add(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{name:<12} {value}");
+            let _ = writeln!(self.0, "{name:<12} {value}");
         }
-    };
+    }
+
+    fn each(&mut self, name: &str, ones: &[Value], words: impl Fn(&Value) -> String) {
+        for one in ones {
+            self.add(name, &words(one));
+        }
+    }
+}
+
+/// What is in force.
+fn settings(status: &Value, rows: &mut Rows) {
     let ready = match status.get("not_ready") {
         Some(why) => format!("no: {}", plain(why)),
         None => "yes".to_owned(),
     };
-    row("ready", ready);
-    row(
-        "version",
-        format!(
-            "{}, pid {}, since {}",
-            word(status, "version"),
-            word(status, "pid"),
-            word(status, "started")
-        ),
-    );
-    row("mode", modes(status));
-    row("policy", policy(status));
+    rows.add("ready", &ready);
+    let [version, pid, started] = ["version", "pid", "started"].map(|key| word(status, key));
+    rows.add("version", &format!("{version}, pid {pid}, since {started}"));
+    rows.add("mode", &modes(status));
+    rows.add("policy", &policy(status));
     let policies = list(status, "in_force");
-    for one in policies.iter().take(POLICIES) {
-        row("", in_force(one));
+    let (first, rest) = policies.split_at(policies.len().min(POLICIES));
+    rows.each("", first, in_force);
+    if !rest.is_empty() {
+        rows.add("", &format!("and {} more: --format json lists all", rest.len()));
     }
-    if policies.len() > POLICIES {
-        row("", format!("and {} more: --format json lists all", policies.len() - POLICIES));
-    }
-    row("problem", word(status, "policy_error"));
-    row("signatures", signatures(status));
-    row("problem", word(status, "signature_error"));
-    for one in list(status, "audited") {
-        row("audit", audited(one));
-    }
-    for one in list(status, "feeds") {
-        row("feed", feed(one));
-    }
-    row("names", learned(status));
-    row("cgroup", word(status, "cgroup"));
-    for program in list(status, "programs") {
-        row(
-            "program",
-            format!(
-                "{} on {} {}",
-                word(program, "program"),
-                word(program, "target"),
-                word(program, "note")
-            ),
-        );
-    }
-    for one in list(status, "runtimes") {
-        row("runtime", runtime(one));
-    }
-    row("at start", at_start(status));
-    for one in list(status, "coverage") {
-        row("coverage", coverage(one));
-    }
-    for packets in list(status, "packets") {
-        row(
-            "packets",
-            format!(
-                "{} {} ({})",
-                word(packets, "count"),
-                word(packets, "verdict"),
-                word(packets, "reason")
-            ),
-        );
-    }
+    rows.add("problem", &word(status, "policy_error"));
+    rows.add("signatures", &signatures(status));
+    rows.add("problem", &word(status, "signature_error"));
+    rows.each("audit", list(status, "audited"), audited);
+    rows.each("feed", list(status, "feeds"), feed);
+    rows.add("names", &learned(status));
+}
+
+/// Where it counts, and whom it knows.
+fn attached(status: &Value, rows: &mut Rows) {
+    rows.add("cgroup", &word(status, "cgroup"));
+    rows.each("program", list(status, "programs"), |program| {
+        let [name, target, note] = ["program", "target", "note"].map(|key| word(program, key));
+        format!("{name} on {target} {note}")
+    });
+    rows.each("runtime", list(status, "runtimes"), runtime);
+    rows.each("coverage", list(status, "coverage"), coverage);
+}
+
+/// What was seen.
+fn counted(status: &Value, rows: &mut Rows) {
+    rows.add("at start", &at_start(status));
+    rows.each("packets", list(status, "packets"), |packets| {
+        let [count, verdict, reason] = ["count", "verdict", "reason"].map(|key| word(packets, key));
+        format!("{count} {verdict} ({reason})")
+    });
     for (kind, count) in status.get("losses").and_then(Value::as_object).into_iter().flatten() {
-        row("lost", format!("{} ({kind})", plain(count)));
+        rows.add("lost", &format!("{} ({kind})", plain(count)));
     }
-    text
 }
 
 fn modes(status: &Value) -> String {

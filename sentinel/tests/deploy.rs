@@ -1,4 +1,5 @@
 //! What is under `deploy/` fits the agent: its flags, its settings, its capabilities.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,10 +40,10 @@ fn settings() -> Config {
 
 /// The configuration file that a command line names.
 fn config_of<'a>(line: impl IntoIterator<Item = &'a str>) -> PathBuf {
-    let Command::Run(arguments) = Cli::try_parse_from(line).unwrap().command else {
-        panic!("not run")
-    };
-    arguments.config.unwrap()
+    match Cli::try_parse_from(line).unwrap().command {
+        Command::Run(arguments) => arguments.config.unwrap(),
+        other => unreachable!("{other:?} is not run"),
+    }
 }
 
 #[test]

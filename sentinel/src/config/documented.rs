@@ -23,11 +23,12 @@ enum Worth {
 use Worth::{Default as D, Example as E, Set};
 
 /// The keys in the order in which a reader wants them.
-const KEYS: [Key; 17] = [
+const KEYS: [Key; 19] = [
     Key("mode", "audit", D),
     Key("stratum", "block", E("what the policies say, else block")),
     Key("names", "alert", D),
     Key("peerToPeer", "alert", D),
+    Key("rawSockets", "allow", D),
     Key("encryptedMining", "", D),
     Key("policies", "[policies]", Set),
     Key("resolvers", "[10.96.0.10]", E("none")),
@@ -36,6 +37,7 @@ const KEYS: [Key; 17] = [
     Key("builtinFeed", "true", D),
     Key("signatures", "[signatures]", E("none")),
     Key("builtinSignatures", "true", D),
+    Key("cri", "[/run/containerd/containerd.sock]", E("those at the usual places")),
     Key("cgroup", "/sys/fs/cgroup/system.slice", E("the whole host")),
     Key("listen", "127.0.0.1:9640", E("not served")),
     Key("events", "/var/log/sentinel/events.json", E("standard output")),
@@ -54,8 +56,8 @@ const ENCRYPTED_MINING: [Key; 5] = [
 const HEAD: &str = "\
 ## Settings of `sentinel run --config FILE`. Every key may be left out; a flag of the command line wins
 ## over its key. Paths are taken from this file's folder. A change is taken up within seconds, but for
-## `cgroup`, `listen`, `events`, `stateDir` and `logLevel`, which need a restart; a mistake leaves what
-## was before in force. Lines that begin with one # are settings to uncomment.
+## `cgroup`, `cri`, `rawSockets`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which
+## need a restart; a mistake leaves what was before in force. Lines that begin with one # are settings to uncomment.
 ";
 
 fn schema() -> Value {
@@ -142,6 +144,7 @@ fn what_is_written_is_understood_and_its_defaults_are_the_defaults() {
     written.encrypted_mining.settings.weights = without.encrypted_mining.settings.weights.clone();
     (written.policies, written.resolvers) = Default::default();
     (written.feeds, written.signatures) = Default::default();
-    (written.cgroup, written.listen, written.events) = (None, None, None);
+    (written.cgroup, written.cri) = (None, None);
+    (written.listen, written.events) = (None, None);
     assert_eq!(written, without);
 }

@@ -30,8 +30,10 @@ const PORT: u16 = 7001;
 const SOON: Duration = Duration::from_secs(30);
 const NAMESPACE: &str = "shop";
 
+type Test = fn() -> Result<()>;
+
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<()>); 2] = [
+    let tests: [(&str, Test); 2] = [
         ("pods/named_bound_and_gone", named_bound_and_gone),
         ("pods/a_runtime_that_hangs_or_restarts_is_heard_again", heard_again),
     ];
