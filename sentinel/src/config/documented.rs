@@ -54,7 +54,7 @@ const ENCRYPTED_MINING: [Key; 5] = [
 const HEAD: &str = "\
 ## Settings of `sentinel run --config FILE`. Every key may be left out; a flag of the command line wins
 ## over its key. Paths are taken from this file's folder. A change is taken up within seconds, but for
-## `cgroup`, `listen`, `events`, `stateDir` and `logLevel`, which need a restart; a mistake leaves what
+## `cgroup`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which need a restart; a mistake leaves what
 ## was before in force. Lines that begin with one # are settings to uncomment.
 ";
 

@@ -69,7 +69,7 @@ pub(super) fn start(archive: &Path) -> Result<()> {
     if !told.contains("\"ended\":\"cut\"") {
         bail!(
             "the miner was not cut: the agent's words are in {}",
-            node.folder.join("err").display()
+            project::log("node-agent")?.display()
         );
     }
     Ok(())
@@ -179,8 +179,8 @@ impl Node {
         }
         command.args([image::NAME, &self.name]);
         command.args(["/usr/bin/sentinel", "run", "--config", "/etc/sentinel/sentinel.yaml"]);
-        command.stdout(fs::File::create(self.folder.join("out"))?);
-        command.stderr(fs::File::create(self.folder.join("err"))?);
+        command.stdout(fs::File::create(project::log("node-events")?)?);
+        command.stderr(fs::File::create(project::log("node-agent")?)?);
         self.children.push(command.spawn().context("cannot start ctr")?);
         Ok(())
     }
@@ -217,6 +217,11 @@ impl Drop for Node {
         });
         if gone.is_err() {
             term::say(format!("{} is left behind", self.cgroup.display()));
+        }
+        // Below a mount that outlived its container are the host's own folders.
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        if mounts.contains(&self.name) || fs::remove_dir_all(&self.folder).is_err() {
+            term::say(format!("{} is left behind", self.folder.display()));
         }
     }
 }
