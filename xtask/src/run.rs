@@ -17,7 +17,8 @@ pub(crate) fn verb(args: &Run) -> Result<()> {
     build::release(toolchain, &["-p", "sentinel", "--bin", "sentinel"])?;
     let sentinel = project::release("sentinel");
     if args.demo {
-        build::release(toolchain, &["-p", "sentinel-tests", "--bin", "sentinel-demo"])?;
+        let programs = ["-p", "sentinel-tests", "--bin", "sentinel-demo", "--bin", "sentinel-lab"];
+        build::release(toolchain, &programs)?;
         let mut demo_args = vec!["--sentinel".to_owned(), sentinel.display().to_string()];
         demo_args.extend(args.args.iter().cloned());
         return process::become_program(root::command(

@@ -111,7 +111,8 @@ pub fn read_on(
     None
 }
 
-/// Reads a whole stream that arrives in these pieces, with a silent peer.
+/// Reads a whole stream that arrives in these pieces, with a silent peer. Behind bytes that end the
+/// reading nothing is read, in the same piece or in another.
 pub fn read_all<'a>(
     signatures: &Signatures,
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -119,6 +120,9 @@ pub fn read_all<'a>(
     let mut reader = opening();
     let mut before = 0;
     for piece in pieces {
+        if reader.is_stopped() {
+            break;
+        }
         if let Some(found) = read_on(&mut reader, signatures, 0, piece) {
             return Some(Found { bytes: before + found.bytes, ..found });
         }
