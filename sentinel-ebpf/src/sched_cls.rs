@@ -157,7 +157,7 @@ pub extern "C" fn judge_frame(ctx: *mut __sk_buff, brief: u64, known: u32) -> u6
     let sum = destination_sum(brief, &destination) ^ (found.reason as u32) << 1;
     let is_news = u64::from(wire.told != sum);
     wire.told = sum;
-    u64::from(found.rule) << 32 | is_news * NEWS | found.reason as u64
+    (u64::from(found.rule) << 32) | (is_news * NEWS) | found.reason as u64
 }
 
 /// Decides by the policies on those at a wire's other end: nobody can say which of them a frame is of, so
