@@ -44,6 +44,8 @@ pub struct ConfigFile {
     pub builtin_signatures: Option<bool>,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
+    /// Folder on a bpffs for what is to stay in force when the agent goes; without one all goes with it.
+    pub pin: Option<PathBuf>,
     /// Address and port for `/metrics`.
     #[serde(deserialize_with = "address")]
     pub listen: Option<SocketAddr>,

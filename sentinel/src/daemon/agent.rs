@@ -305,12 +305,12 @@ pub(super) fn policy_names(config: &Config) -> Vec<String> {
 
 /// Whether all that only counts at the start is as it was.
 pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
-    let Config { cgroup, listen, events, state_dir, log_level, .. } = now;
+    let Config { cgroup, pin, listen, events, state_dir, log_level, .. } = now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
-        && (&before.state_dir, &before.log_level) == (state_dir, log_level)
+        && (&before.state_dir, &before.log_level, &before.pin) == (state_dir, log_level, pin)
 }
 
 pub(super) fn warn(warnings: &[String]) {

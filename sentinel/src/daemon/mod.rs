@@ -96,7 +96,8 @@ pub fn run(
     let done = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let mut files = Files::new(paths_of(&config));
-        let (datapath, records) = datapath::open(&Options { cgroup: config.cgroup.clone() })?;
+        let (datapath, records) =
+            datapath::open(&Options { cgroup: config.cgroup.clone(), pin: config.pin.clone() })?;
         let parts = Parts { datapath, records, config, prepared, outputs };
         let mut agent = Agent::start(parts).await?;
         announce::ready(&agent);

@@ -43,7 +43,7 @@ impl Agent {
     fn settle(&mut self, config: Config) {
         if !same_wiring(&self.config, &config) {
             tracing::warn!(
-                "cgroup, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
+                "cgroup, pin, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
         // The thread lives as long as the agent.

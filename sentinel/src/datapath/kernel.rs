@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
 use super::names::Names;
+use super::pin::{Pinned, Pins};
 use super::policies::Resident;
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, attach, feeds,
@@ -36,17 +37,24 @@ const SLOW: Duration = Duration::from_secs(1);
 /// The programs in this kernel. Dropping it detaches them.
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
-    cgroup: PathBuf,
+    pub(super) cgroup: PathBuf,
     attachments: Vec<Attachment>,
     pub(super) config: Config,
     /// What each slot of the policies holds.
-    resident: [Resident; 2],
+    pub(super) resident: [Resident; 2],
     /// What the maps of the feeds hold.
     feeds: Arc<FeedSet>,
     /// They hold parts of two sets: a refusal could not be undone.
     torn: bool,
+    /// They hold what another agent wrote.
+    pub(super) inherits_feeds: bool,
     /// What the maps of names hold.
     pub(super) names: Names,
+    /// Links that outlive this process, and whether they have yet to be given its programs.
+    pub(super) links: Vec<OwnedFd>,
+    pub(super) awaits_links: bool,
+    /// Last, for the lock: the next agent finds everything let go.
+    pub(super) pins: Option<Pins>,
 }
 
 impl Kernel {
@@ -55,8 +63,12 @@ impl Kernel {
     /// # Errors
     /// When the host cannot run the programs.
     pub fn load() -> Result<Self, OpenError> {
+        Self::create(None)
+    }
+
+    pub(super) fn create(pins: Option<Pins>) -> Result<Self, OpenError> {
         platform::check()?;
-        let ebpf = object::create()?;
+        let ebpf = object::create(pins.as_ref())?;
         let config = Config {
             abi_version: ABI_VERSION,
             offsets: offsets::find(),
@@ -72,8 +84,15 @@ impl Kernel {
             resident: Default::default(),
             feeds: Arc::default(),
             torn: false,
+            inherits_feeds: false,
             names: Names::default(),
+            links: Vec::new(),
+            awaits_links: false,
+            pins,
         };
+        if kernel.adopt()? {
+            return Ok(kernel);
+        }
         let off = Switch::new(0, Modes::OFF, Policies::default(), 0);
         kernel
             .switch_to(off)
@@ -92,7 +111,11 @@ impl Kernel {
             return Err(OpenError::NotACgroup { path, root });
         }
         self.watch_only(&path, &root)?;
-        self.attachments = attach::attach_all(&mut self.ebpf, &path)?;
+        self.attachments = if self.pins.is_some() {
+            self.load_hooks(&path)?
+        } else {
+            attach::attach_all(&mut self.ebpf, &path)?
+        };
         self.cgroup = path;
         Ok(())
     }
@@ -196,6 +219,12 @@ impl Kernel {
 
     /// Makes the feeds' maps hold this set, and goes back where the kernel refuses a part of it.
     fn turn_feeds(&mut self, new: &Arc<FeedSet>) -> Result<usize, DatapathError> {
+        if std::mem::take(&mut self.inherits_feeds) {
+            self.torn = true;
+            let touched = self.replace_unknown_feeds(new)?;
+            (self.feeds, self.torn) = (Arc::clone(new), false);
+            return Ok(touched);
+        }
         if self.torn {
             feeds::clear(&mut self.ebpf)?;
             (self.feeds, self.torn) = (Arc::default(), false);
@@ -271,6 +300,7 @@ impl Datapath for Kernel {
         let PolicyImage { modes, by_workload, on_ingress, .. } = **policy;
         let policies = Policies { slot, by_workload, on_ingress };
         self.switch_to(Switch::new(generation, modes, policies, now.signatures()))?;
+        self.put_links().map_err(|error| DatapathError::Links(Box::new(error)))?;
         self.look_only_for(&policy.patterns)?;
         if begun.elapsed() > SLOW {
             tracing::info!("{touched} entries of policies written in {:.1?}", begun.elapsed());
@@ -302,7 +332,7 @@ impl Datapath for Kernel {
 
     fn set_feeds(&mut self, new: &Arc<FeedSet>) -> Result<(), DatapathError> {
         let begun = Instant::now();
-        let had = !self.feeds.networks().is_empty() || self.torn;
+        let had = !self.feeds.networks().is_empty() || self.torn || self.inherits_feeds;
         self.ask_for_prefixes(had || !new.networks().is_empty())?;
         let touched = self.turn_feeds(new);
         let has = !self.feeds.networks().is_empty() || self.torn;
@@ -351,6 +381,10 @@ impl Datapath for Kernel {
 
     fn attachments(&self) -> Vec<Attachment> {
         self.attachments.clone()
+    }
+
+    fn pinned(&self) -> Option<Pinned> {
+        self.pins.as_ref().map(Pins::pinned)
     }
 
     fn cgroup(&self) -> &Path {
