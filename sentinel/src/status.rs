@@ -138,6 +138,7 @@ pub fn table(status: &Value) -> String {
             ),
         );
     }
+    row("pinned", pinned(status));
     row("at start", at_start(status));
     for packets in list(status, "packets") {
         row(
@@ -165,6 +166,15 @@ fn modes(status: &Value) -> String {
         word(status, "names"),
         word(status, "encrypted_mining")
     )
+}
+
+/// Empty where everything goes with the agent.
+fn pinned(status: &Value) -> String {
+    let Some(pinned) = status.get("pinned") else { return String::new() };
+    let since = pinned.get("since").and_then(Value::as_u64).unwrap_or_default();
+    let since = rfc3339(i128::from(since) * 1_000_000_000);
+    let whose = if word(pinned, "taken_over") == "true" { ", taken over" } else { "" };
+    format!("in {} since {since}{whose}: stays when the agent goes", word(pinned, "folder"))
 }
 
 /// Empty until it has been looked at.

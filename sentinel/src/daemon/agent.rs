@@ -112,6 +112,7 @@ impl Agent {
         let set = about.signatures.clone();
         metrics.set_generation(generation);
         metrics.set_feeds(policy.feeds.tally());
+        let taken_over = datapath.pinned().is_some_and(|pinned| pinned.taken_over);
         let judge = judge(&policy, numbers.clone(), config.mode);
         let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
         shared.audit(&policy.set, config.mode, generation);
@@ -123,6 +124,7 @@ impl Agent {
         let names = Names {
             signatures: vec![names(number, &signatures.compiled)],
             policies: Arc::new(policy_rules(&policy.set, &numbers)),
+            since: if taken_over { generation } else { 0 },
             feeds: Arc::clone(&policy.feeds),
         };
         sets.push(number, signatures.compiled);
