@@ -2,12 +2,15 @@
 
 use crate::verdict::Mode;
 
+/// `SOCK_RAW` (include/linux/net.h).
+const SOCK_RAW: u32 = 3;
+
 /// What each kind of finding leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Modes {
     /// A destination that no policy allows: the strictest mode of all policies, `Off` without any.
     pub egress: Mode,
-    /// A mining-pool message.
+    /// A mining-pool message: the strictest mode of all workloads, since what nobody looks at is not read.
     pub stratum: Mode,
     /// A name or an address that a feed gives to mining pools.
     pub names: Mode,
@@ -84,28 +87,35 @@ impl Switch {
     #[inline(always)]
     #[must_use]
     pub const fn egress(self) -> Mode {
-        mode((self.0 >> 32) as u8 & 3)
+        Mode::or_strictest((self.0 >> 32) as u8 & 3)
     }
 
-    /// Whether payload is read.
+    /// Whether payload is read, and what a mining-pool message leads to where no workload says.
     #[inline(always)]
     #[must_use]
     pub const fn stratum(self) -> Mode {
-        mode((self.0 >> 34) as u8 & 3)
+        Mode::or_strictest((self.0 >> 34) as u8 & 3)
+    }
+
+    /// The same with another mode for mining: that of the workload at hand.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_stratum(self, mode: Mode) -> Self {
+        Self(self.0 & !(3 << 34) | (mode as u64) << 34)
     }
 
     /// Whether names are looked up.
     #[inline(always)]
     #[must_use]
     pub const fn names(self) -> Mode {
-        mode((self.0 >> 36) as u8 & 3)
+        Mode::or_strictest((self.0 >> 36) as u8 & 3)
     }
 
     /// Whether a coin's peer-to-peer protocol is told of.
     #[inline(always)]
     #[must_use]
     pub const fn peer_to_peer(self) -> Mode {
-        mode((self.0 >> 38) as u8 & 3)
+        Mode::or_strictest((self.0 >> 38) as u8 & 3)
     }
 
     /// Slot of the policies, 0 or 1.
@@ -162,17 +172,6 @@ impl Switch {
     }
 }
 
-/// A mode from its wire value. An unknown one can only come from a writer of another version, and
-/// then the strictest is the safe reading.
-#[inline(always)]
-const fn mode(wire: u8) -> Mode {
-    match wire {
-        0 => Mode::Off,
-        1 => Mode::Audit,
-        _ => Mode::Enforce,
-    }
-}
-
 /// The one value of the map `CONFIG`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,8 +187,8 @@ pub struct Config {
     pub cgroup: u64,
     /// 1 while a feed holds prefixes: a trie is dear to ask, and mostly empty.
     pub feed_prefixes: u32,
-    /// Keeps what follows aligned; zero.
-    pub reserved: u32,
+    /// 1 to refuse raw sockets to whoever is judged by an allowlist that is enforced.
+    pub refuse_raw: u32,
     /// Where kernel structures keep what the probes read.
     pub offsets: Offsets,
     /// The secret of the names' hashes.
@@ -204,6 +203,15 @@ impl Config {
     #[must_use]
     pub const fn switch(&self) -> Switch {
         Switch(self.switch)
+    }
+
+    /// Whether a socket of this type (`SOCK_RAW` and so on, include/linux/net.h) may not be made.
+    #[inline(always)]
+    #[must_use]
+    pub const fn refuses(&self, socket_type: u32) -> bool {
+        socket_type == SOCK_RAW
+            && self.refuse_raw != 0
+            && matches!(self.switch().egress(), Mode::Enforce)
     }
 }
 

@@ -54,6 +54,8 @@ wire_enum! {
         Tracepoint = 7 => "tracepoint",
         /// BPF_PROG_TEST_RUN by `sentinel replay`
         Replay = 8 => "replay",
+        /// Traffic control, where a workload's wire enters the host
+        Wire = 9 => "wire",
     }
 }
 

@@ -26,3 +26,4 @@ pub mod stream;
 #[cfg(feature = "user")]
 mod user;
 pub mod verdict;
+pub mod wire;

@@ -47,6 +47,10 @@ pub const MAX_CGROUP_DEPTH: usize = 16;
 pub const MAX_FEED_DOMAINS: usize = 131_072;
 /// Addresses that feeds may hold, all together; and prefixes, likewise.
 pub const MAX_FEED_ADDRESSES: usize = 1_048_576;
+/// Wires of workloads that are judged at the host's end.
+pub const MAX_WIRES: usize = 16_384;
+/// Cgroups at the other end of a wire whose policies are asked about what comes out of it.
+pub const MAX_WIRE_CGROUPS: usize = 8;
 /// Sockets whose owner is remembered between `connect(2)` and the first byte.
 pub const OWNER_SLOTS: usize = 65_536;
 /// Peers of datagrams that are remembered, so that what they answer is known for a reply.

@@ -7,6 +7,14 @@ use crate::policy::{ICMP, ICMPV6, Request, SCTP, TCP, UDP, UDP_LITE};
 /// `IPPROTO_DCCP`: ports stand where UDP has them, as they do for SCTP and UDP-Lite.
 const DCCP: u8 = 33;
 
+/// EtherTypes (include/uapi/linux/if_ether.h).
+pub const IPV4: u16 = 0x0800;
+/// Likewise.
+pub const IPV6: u16 = 0x86dd;
+
+/// Bytes of an IPv4 header with all the options it has room for.
+const MAX_IPV4_HEADER: u32 = 60;
+
 /// TCP's SYN bit (RFC 9293 section 3.1).
 pub const SYN: u8 = 0x02;
 /// TCP's ACK bit.
@@ -145,6 +153,15 @@ impl Brief {
         (self.0 >> 16) as u16
     }
 
+    /// Whether anything stands between the IP header and the transport's, given the EtherType: it may
+    /// change the packet's way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_more_headers(self, ethertype: u16) -> bool {
+        let bare = if ethertype == IPV6 { 40 } else { 20 };
+        self.0 >> 48 & 0x7fff != bare
+    }
+
     /// Offset of the transport header, where the ports stand, if there are ports to know.
     #[inline(always)]
     #[must_use]
@@ -251,6 +268,61 @@ fn parse_v6(source: &impl Source, header: [u32; 5]) -> Option<Packet> {
         }
     }
     None
+}
+
+/// Whether a packet says by which hops it wants to go: the destination in its header is then not where
+/// it ends, or not where its sender said. A function of its own: told by [`parse`], it would double the
+/// states of every program in the eyes of the verifier. A packet that cannot be read is not its matter.
+#[inline(always)]
+pub fn is_rerouted(source: &impl Source) -> bool {
+    let Some([first, length_next, ..]) = source.words::<5>(0) else {
+        return false;
+    };
+    let [version_ihl, ..] = first.to_ne_bytes();
+    match version_ihl >> 4 {
+        4 => may_have_source_route(source, u32::from(version_ihl & 15) * 4),
+        6 => has_routing_header(source, length_next.to_ne_bytes()[2]),
+        _ => false,
+    }
+}
+
+/// Whether the options may contain a loose or a strict source route (RFC 791 section 3.1): any byte that
+/// could begin one counts. Nearly no packet has options.
+#[inline(always)]
+fn may_have_source_route(source: &impl Source, end: u32) -> bool {
+    let mut offset = 20;
+    while offset < end && offset < MAX_IPV4_HEADER {
+        let Some([word]) = source.words::<1>(offset) else {
+            return false;
+        };
+        if word.to_ne_bytes().iter().any(|byte| matches!(byte, 131 | 137)) {
+            return true;
+        }
+        offset += 4;
+    }
+    false
+}
+
+/// Whether the chain of extension headers, as far as it is walked, has a routing header of any type.
+#[inline(always)]
+fn has_routing_header(source: &impl Source, first: u8) -> bool {
+    let (mut next, mut offset) = (first, 40);
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        let units = match next {
+            43 => return true,
+            0 | 60 | 135 => 8,
+            51 => 4,
+            // The fragment header; behind it the chain goes on in a first fragment only.
+            44 => 0,
+            _ => return false,
+        };
+        let Some([following, length]) = source.bytes::<2>(offset) else {
+            return false;
+        };
+        next = following;
+        offset += 8 + u32::from(length) * units;
+    }
+    false
 }
 
 #[inline(always)]

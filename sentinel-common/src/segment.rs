@@ -90,6 +90,13 @@ pub mod outcome {
     pub const STOP: u32 = 0xfffe;
     /// Nothing yet.
     pub const NONE: u32 = 0xffff;
+
+    /// Whether it is the number of a rule: a mining-pool message is complete.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_signature(found: u32) -> bool {
+        found < NAMES
+    }
 }
 
 /// What the next bytes are.

@@ -40,5 +40,6 @@ pod!(
     crate::policy::PrefixKey,
     crate::policy::PrefixRules,
     crate::policy::WorkloadKey,
+    crate::wire::Wire,
     Signatures,
 );

@@ -56,6 +56,18 @@ wire_enum! {
 }
 
 impl Mode {
+    /// A mode from its wire value. An unknown one can only come from a writer of another version, and
+    /// then the strictest is the safe reading.
+    #[inline(always)]
+    #[must_use]
+    pub const fn or_strictest(wire: u8) -> Self {
+        match wire {
+            0 => Self::Off,
+            1 => Self::Audit,
+            _ => Self::Enforce,
+        }
+    }
+
     /// The verdict on a finding under this mode.
     #[inline(always)]
     #[must_use]
@@ -105,8 +117,12 @@ wire_enum! {
         Denied = 15 => "denied",
         /// The workload's cgroup is new, and may reach nothing before policies are chosen for it.
         UnknownWorkload = 16 => "unknown_workload",
-        /// Headers that let a packet end elsewhere than its destination says (a source route).
+        /// The packet says by which hops it wants to go: where it ends cannot be judged.
         SourceRoute = 17 => "source_route",
+        /// Neither IP nor ARP.
+        NotIp = 18 => "not_ip",
+        /// A raw socket, where none may be made.
+        RawSocket = 19 => "raw_socket",
     }
 }
 

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use sentinel_common::address::from_v4;
-use sentinel_common::packet::{addresses, parse};
+use sentinel_common::packet::{IPV4, IPV6, addresses, is_rerouted, parse};
 use sentinel_common::policy::{ICMPV6, TCP, UDP};
 
 /// TCP from 40000 to 3333 with `options` bytes of options and four bytes of payload.
@@ -132,6 +132,44 @@ fn protocols_with_and_without_ports() {
     assert_eq!(parse(&v6(ICMPV6, &[135, 0, 0, 0]).as_slice()).unwrap().icmp_type, 135);
     assert_eq!(parse(&v6(ICMPV6, &[]).as_slice()), None);
     assert_eq!(parse(&v4(1, 0, 0, &[8, 0, 0, 0]).as_slice()).unwrap().icmp_type, 8);
+}
+
+#[test]
+fn a_packet_with_a_route_of_its_own_is_known() {
+    let with = |options: &[u8]| {
+        let mut packet = v4(TCP, options.len(), 0, &tcp(0));
+        packet[20..20 + options.len()].copy_from_slice(options);
+        let brief = parse(&packet.as_slice()).unwrap().brief();
+        assert_eq!(brief.has_more_headers(IPV4), !options.is_empty(), "{options:?}");
+        is_rerouted(&packet.as_slice())
+    };
+    for (options, expected) in [
+        (&[131, 7, 4, 192, 0, 2, 1, 0][..], true),
+        (&[137, 7, 4, 192, 0, 2, 1, 0], true),
+        (&[1, 1, 1, 131, 3, 4, 0, 0], true),
+        // Router alert, padding.
+        (&[148, 4, 0, 0], false),
+        (&[1; 40], false),
+        // As long as an IPv6 header.
+        (&[131, 7, 4, 192, 0, 2, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], true),
+        (&[], false),
+        // Whatever may be one is taken for one.
+        (&[7, 7, 4, 0, 0, 0, 131, 0], true),
+    ] {
+        assert_eq!(with(options), expected, "{options:?}");
+    }
+    let routing = |chain: &[u8], first: u8| {
+        let packet = v6(first, &[chain, tcp(0).as_slice()].concat());
+        assert!(parse(&packet.as_slice()).unwrap().brief().has_more_headers(IPV6));
+        assert_eq!(parse(&packet.as_slice()).unwrap().ports, Some((40000, 3333)));
+        is_rerouted(&packet.as_slice())
+    };
+    let header = |next: u8, kind: u8| [&[next, 2, kind, 1], [0; 20].as_slice()].concat();
+    assert!(routing(&header(TCP, 4), 43) && routing(&header(TCP, 0), 43), "of any type");
+    assert!(!routing(&header(TCP, 4), 60), "options");
+    assert!(routing(&[header(43, 0), header(TCP, 4)].concat(), 0), "behind options");
+    assert!(routing(&[&[43, 9, 0, 1, 0, 0, 0, 1], header(TCP, 4).as_slice()].concat(), 44));
+    assert!(!is_rerouted(&[0x60_u8; 20].as_slice()), "cut short");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use sentinel_common::stream::is_in_message;
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
-use crate::destination::{called, judge_feed, judge_packet};
+use crate::destination::{called, judge_feed, judge_packet, judge_route};
 use crate::dns::read_names;
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
@@ -139,6 +139,12 @@ pub extern "C" fn consider(
     let (direction, flags) = (direction_of(way), (way >> FLAGS) as u8);
     let protocol = Brief(brief).protocol();
     let opens = opens_connection(protocol, flags);
+    if is_egress_judged(switch, direction)
+        && Brief(brief).has_more_headers(skb.link().1)
+        && judge_route(ctx, brief) == Verdict::Blocked as u32
+    {
+        return DROP as u32;
+    }
     let is_answer = is_answer(switch, skb, brief, direction);
     if needs_judgement(switch, skb, opens, direction)
         && !is_answer
@@ -204,6 +210,12 @@ fn unreadable(switch: Switch, skb: Skb, direction: Direction) -> i32 {
         return PASS;
     }
     outcome(judge_packet(skb.0, Brief::UNREADABLE.0, direction as u64) as u8)
+}
+
+/// Whether a packet goes out where some policy is about what does.
+#[inline(always)]
+fn is_egress_judged(switch: Switch, direction: Direction) -> bool {
+    matches!(direction, Direction::Egress) && judges(switch, direction)
 }
 
 /// Whether policies are about what goes this way.

@@ -23,52 +23,68 @@ use crate::sock_addr::Destination;
 
 /// `SOCK_STREAM` (include/linux/net.h).
 const SOCK_STREAM: u32 = 1;
-/// Headers further into a packet are not read (8 extension headers rarely fill 400).
-const HEADERS_END: u32 = 0x7ff;
 
 /// A packet in a `cgroup_skb` program.
 #[derive(Clone, Copy)]
 pub struct Skb(pub *mut __sk_buff);
 
 impl Skb {
+    /// The packet's socket, whole or not.
+    #[inline(always)]
+    fn any_socket(self) -> Option<Socket> {
+        // SAFETY: the context is the program's argument.
+        let sk = unsafe { (*self.0).__bindgen_anon_2.sk };
+        if sk.is_null() { None } else { Some(Socket(sk)) }
+    }
+
     /// The state of the packet's flow: the helper refuses request and time-wait sockets itself.
     #[inline(always)]
     pub fn flow(self) -> Option<&'static mut Flow> {
-        // SAFETY: the context is the program's argument, and `sk` is tested.
-        unsafe {
-            let sk = (*self.0).__bindgen_anon_2.sk;
-            if sk.is_null() { None } else { Socket(sk).flow() }
-        }
+        self.any_socket()?.flow()
     }
 
     /// The TCP state of the packet's socket, if it is one of the kernel's own TCP; likewise.
     #[inline(always)]
     pub fn tcp(self) -> Option<&'static bpf_tcp_sock> {
-        // SAFETY: as in `flow`; null is none.
-        unsafe {
-            let sk = (*self.0).__bindgen_anon_2.sk;
-            if sk.is_null() { None } else { generated::bpf_tcp_sock(sk).as_ref() }
-        }
+        // SAFETY: the socket was tested; null is none.
+        unsafe { generated::bpf_tcp_sock(self.any_socket()?.0).as_ref() }
     }
 
     /// The full socket behind the packet; none for request and time-wait sockets.
     #[inline(always)]
     pub fn socket(self) -> Option<Socket> {
-        // SAFETY: the context is the program's argument; `sk` and the helper's answer are tested.
-        unsafe {
-            let sk = (*self.0).__bindgen_anon_2.sk;
-            if sk.is_null() {
-                return None;
-            }
-            let sk = generated::bpf_sk_fullsock(sk);
-            if sk.is_null() { None } else { Some(Socket(sk)) }
-        }
+        // SAFETY: the socket was tested, and so is the helper's answer.
+        let sk = unsafe { generated::bpf_sk_fullsock(self.any_socket()?.0) };
+        if sk.is_null() { None } else { Some(Socket(sk)) }
     }
 
     #[inline(always)]
     pub fn cookie(self) -> u64 {
         // SAFETY: takes the context of this program type.
         unsafe { generated::bpf_get_socket_cookie(self.0.cast()) }
+    }
+
+    /// The interface's index, and the EtherType of the frame.
+    #[inline(always)]
+    pub fn link(self) -> (u32, u16) {
+        // SAFETY: the context is the program's argument.
+        unsafe { ((*self.0).ifindex, u16::from_be((*self.0).protocol as u16)) }
+    }
+
+    /// State of the TCP socket with these ends (a `bpf_sock_tuple`) in a network namespace; 0 is none.
+    #[inline(always)]
+    pub fn tcp_state<const N: usize>(self, ends: &mut [u8; N], netns: u64) -> u32 {
+        let tuple = ends.as_mut_ptr().cast();
+        // SAFETY: the length is that of the tuple; a socket that was found is given back.
+        unsafe {
+            let socket = generated::bpf_skc_lookup_tcp(self.0.cast(), tuple, N as u32, netns, 0);
+            if socket.is_null() {
+                return 0;
+            }
+            let state = (*socket).state;
+            generated::bpf_sk_release(socket.cast());
+            state
+        }
     }
 
     #[inline(always)]
@@ -123,15 +139,15 @@ impl Skb {
         // `n & mask` alone may be 0, a length that 5.10 refuses even behind a comparison with 0.
         let len = (len.wrapping_sub(1) & (N as u64 - 1)) + 1;
         // SAFETY: `len` is within the buffer.
-        let failed = unsafe {
-            generated::bpf_skb_load_bytes(
-                self.0.cast(),
-                at as u32,
-                to.as_mut_ptr().cast(),
-                len as u32,
-            )
-        };
-        (failed == 0).then_some(len as usize)
+        let loaded = unsafe { self.fill(at as u32, to.as_mut_ptr(), len as u32) };
+        loaded.then_some(len as usize)
+    }
+
+    /// The caller has room for `len` bytes at `to`; all are written or it is not `true`.
+    #[inline(always)]
+    unsafe fn fill(self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: the caller's room.
+        unsafe { generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0 }
     }
 
     /// Loads a piece of at most `PIECE` bytes to its place in a name.
@@ -139,10 +155,7 @@ impl Skb {
     pub fn name_piece(self, offset: u32, len: u32, name: &mut [u8; NAME_ROOM], at: u32) -> bool {
         let len = (len.wrapping_sub(1) & (PIECE - 1)) + 1;
         // SAFETY: `at` is below 256 and a piece 64 at most: together within the room of 320.
-        unsafe {
-            let to = name.as_mut_ptr().add(at as usize & 255);
-            generated::bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0
-        }
+        unsafe { self.fill(offset, name.as_mut_ptr().add(at as usize & 255), len) }
     }
 
     /// Bytes from the IP header to the packet's end.
@@ -158,24 +171,12 @@ impl Skb {
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the helper fills all of the value, for which any bytes will do, or fails.
         unsafe {
-            let to = value.as_mut_ptr().cast();
-            if generated::bpf_skb_load_bytes(self.0.cast(), offset, to, size_of::<T>() as u32) == 0
-            {
-                Some(value.assume_init())
-            } else {
-                None
-            }
+            let loaded = self.fill(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32);
+            if loaded { Some(value.assume_init()) } else { None }
         }
     }
 
-    /// Header bytes: in place where they are linear, which they are but for test runs before 6.13
-    /// (`data_end` is 0 there) and odd senders; those go through the helper.
-    #[inline(always)]
-    pub fn header<T: Plain>(self, offset: u32) -> Option<T> {
-        if offset > HEADERS_END { None } else { self.linear(offset).or_else(|| self.load(offset)) }
-    }
-
-    /// Bytes of the packet, in place, where they are linear; `offset` up to [`HEADERS_END`].
+    /// Bytes of the packet, in place, where they are linear; `offset` within the headers.
     #[inline(always)]
     pub fn linear<T: Plain>(self, offset: u32) -> Option<T> {
         // SAFETY: `data` and `data_end` are the context's, compared as the verifier asks before a
@@ -308,11 +309,11 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
     }
 }
 
-/// Cookie of the socket a `sock_create` program is asked about.
+/// Cookie and type of the socket a `sock_create` program is asked about.
 #[inline(always)]
-pub fn created_cookie(ctx: &SockContext) -> u64 {
-    // SAFETY: takes the context of this program type.
-    unsafe { generated::bpf_get_socket_cookie(ctx.as_ptr()) }
+pub fn created(ctx: &SockContext) -> (u64, u32) {
+    // SAFETY: takes the context of this program type, which is a socket.
+    unsafe { (generated::bpf_get_socket_cookie(ctx.as_ptr()), (*ctx.sock).type_) }
 }
 
 /// The calling task, where `current` is the caller.

@@ -9,7 +9,7 @@ use sentinel_common::event::Kind;
 use sentinel_common::feed;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect;
-use sentinel_common::packet::Brief;
+use sentinel_common::packet::{Brief, is_rerouted};
 use sentinel_common::policy::Called;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
@@ -60,6 +60,41 @@ pub extern "C" fn judge_feed(ctx: *mut __sk_buff, brief: u64) -> u32 {
     found.verdict as u32
 }
 
+/// Judges an outgoing packet with more headers than usual, given its [`Brief`]: where it names its own
+/// hops nobody can say where it ends, and a connection may be given some when it stands. Returns a
+/// [`Verdict`]. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn judge_route(ctx: *mut __sk_buff, brief: u64) -> u32 {
+    let skb = Skb(ctx);
+    let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
+        return Verdict::Allowed as u32;
+    };
+    if !is_rerouted(&skb) {
+        return Verdict::Allowed as u32;
+    }
+    let switch = config.switch();
+    let (subject, is_unknown) = subject(skb, switch);
+    let found = workload::judge_anywhere(subject, is_unknown);
+    if !matches!(found.verdict, Verdict::Allowed) {
+        let mut destination = [0; 16];
+        skb.destination(&mut destination);
+        count(found.reason, found.verdict);
+        deny(skb, switch, socket, Brief(brief), &destination, Direction::Egress, found);
+    }
+    found.verdict as u32
+}
+
+/// The known cgroup that a packet is of, and whether it is that of another beneath it.
+#[inline(always)]
+fn subject(skb: Skb, switch: Switch) -> (u64, bool) {
+    if !switch.by_workload() {
+        return (0, false);
+    }
+    let subject = workload::of_packet(skb.0);
+    (subject, subject != skb.cgroup())
+}
+
 /// Judges a packet by the policies on its socket's workload, given its [`Brief`] and its [`Direction`];
 /// returns a [`Verdict`]. Global: see `reading`.
 #[unsafe(no_mangle)]
@@ -76,8 +111,7 @@ pub extern "C" fn judge_packet(ctx: *mut __sk_buff, brief: u64, direction: u64) 
         Direction::Egress => skb.destination(&mut remote),
         Direction::Ingress => skb.source(&mut remote),
     }
-    let subject = if switch.by_workload() { workload::of_packet(ctx) } else { 0 };
-    let is_unknown = switch.by_workload() && subject != skb.cgroup();
+    let (subject, is_unknown) = subject(skb, switch);
     let found = workload::judge(subject, is_unknown, direction, &Brief(brief).request(remote));
     count(found.reason, found.verdict);
     if !matches!(found.verdict, Verdict::Allowed) {
@@ -148,7 +182,7 @@ fn deny(
 
 /// Never 0, which stands for "none told yet".
 #[inline(always)]
-fn destination_sum(brief: Brief, destination: &Address) -> u32 {
+pub fn destination_sum(brief: Brief, destination: &Address) -> u32 {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *destination;
     let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(u32::from_ne_bytes);
     let mut sum = brief.0 as u32;

@@ -5,7 +5,10 @@ use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
 use sentinel_common::packet::{Brief, Source, has_ports};
 
-use crate::context::Skb;
+use crate::context::{Plain, Skb};
+
+/// Headers further into a packet are not read (8 extension headers rarely fill 400).
+const HEADERS_END: u32 = 0x7ff;
 
 impl Source for Skb {
     #[inline(always)]
@@ -25,6 +28,13 @@ impl Source for Skb {
 }
 
 impl Skb {
+    /// Header bytes: in place where they are linear, which they are but for test runs before 6.13
+    /// (`data_end` is 0 there) and odd senders; those go through the helper.
+    #[inline(always)]
+    pub fn header<T: Plain>(self, offset: u32) -> Option<T> {
+        if offset > HEADERS_END { None } else { self.linear(offset).or_else(|| self.load(offset)) }
+    }
+
     /// The first four payload bytes; of a shorter payload the first, and spaces.
     #[inline(always)]
     pub fn first_bytes(self, payload: u32) -> [u8; 4] {

@@ -6,6 +6,7 @@
 //! | `cgroup/connect4`, `/connect6` | the caller of `connect(2)` | the destination, with `EPERM` at once; remembers the owner |
 //! | `cgroup/sendmsg4`, `/sendmsg6` | the sender of a datagram to an address | the same |
 //! | `cgroup/sock_create` | the maker of a socket | nothing yet; remembers the owner |
+//! | `classifier` | every frame at the host's end of a workload's wire | the destination of what no hook on a socket has judged |
 //! | `kprobe/tcp_connect`, `kprobe/inet_csk_listen_start` | connections and listeners, cgroup hooks or not | nothing: tells |
 //! | `raw_tracepoint/inet_sock_set_state` | the same, where the kernel has no kprobes | nothing: tells |
 //!
@@ -15,6 +16,13 @@
 #![cfg_attr(
     target_arch = "bpf",
     allow(clippy::indexing_slicing, reason = "an index that can be out of range does not load")
+)]
+#![cfg_attr(
+    target_arch = "bpf",
+    allow(
+        clippy::needless_borrows_for_generic_args,
+        reason = "a key that is given away is copied once more onto a stack of 512 bytes"
+    )
 )]
 // One locked addition, in `context.rs`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
@@ -49,6 +57,8 @@ mod probe;
 mod reading;
 #[cfg(target_arch = "bpf")]
 mod replay;
+#[cfg(target_arch = "bpf")]
+mod sched_cls;
 #[cfg(target_arch = "bpf")]
 mod sock_addr;
 #[cfg(target_arch = "bpf")]

@@ -12,13 +12,14 @@ use sentinel_common::learn::{
     MAX_RESOLVERS, NameRuleKey, QUESTION_SLOTS, QuestionSlot, Reading,
 };
 use sentinel_common::limits::{
-    CALLED_PEERS, MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, MAX_WORKLOADS, OWNER_SLOTS,
-    REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
+    CALLED_PEERS, MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, MAX_WIRES, MAX_WORKLOADS,
+    OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
 };
 use sentinel_common::names::{NAME_SLOTS, NameSlot};
 use sentinel_common::policy::{Binding, Called, PolicyTable, PrefixKey, PrefixRules, WorkloadKey};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
+use sentinel_common::wire::Wire;
 
 /// `BPF_F_NO_PREALLOC`: an LPM trie has no other way (kernel/bpf/lpm_trie.c).
 const NO_PREALLOC: u32 = 1;
@@ -144,6 +145,10 @@ pub static BLANK: Array<Reading> = Array::with_max_entries(1, 0);
 /// memory is short the stream is not read and `Lesson::Unread` counts it.
 #[btf_map]
 pub static STREAMS: SkStorage<[Kept; 2]> = SkStorage::new();
+/// Wires of workloads, by the index of the host's end. Userspace writes, the kernel notes what it told
+/// of; full (`E2BIG`), a wire is not judged and its workload says so.
+#[map]
+pub static WIRES: HashMap<u32, Wire> = HashMap::with_max_entries(MAX_WIRES as u32, NO_PREALLOC);
 
 /// Outcomes and losses, the truth for the metrics. Written by every program, read by userspace.
 /// Never full: one slot for each.

@@ -6,6 +6,7 @@ use sentinel_common::event::Kind;
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::{self, Admission, Arrival, Conclusion, Facts, Opening, Start};
 use sentinel_common::packet::{Brief, Source as _};
+use sentinel_common::segment::outcome;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 use crate::context::Skb;
@@ -14,6 +15,7 @@ use crate::maps::CONFIG;
 use crate::owner::recall;
 use crate::reading::{read_segment, rounds};
 use crate::tell::{Told, tell_packet};
+use crate::workload::switch_of;
 
 /// The gate that spares most flows their state: what a packet's first four bytes of payload open.
 #[inline(always)]
@@ -83,7 +85,8 @@ pub extern "C" fn admit_payload(ctx: *mut __sk_buff, brief: u64, sequence: u64, 
         return DONE | Verdict::Allowed as u32;
     };
     let switch = config.switch();
-    inspect::refresh(flow, switch);
+    let is_mining = flow.reason == Reason::Stratum as u8 && flow.generation != switch.generation();
+    inspect::refresh(flow, if is_mining { switch_of(ctx, switch) } else { switch });
     recall(skb.cookie(), flow);
     if flow.is_settled(direction, switch.generation()) {
         // A verdict passed under an older policy, now under this one's mode: told anew, so that
@@ -121,7 +124,10 @@ pub extern "C" fn conclude_payload(
     let Some(flow) = socket.flow() else {
         return Verdict::Allowed as u32;
     };
-    let switch = config.switch();
+    let mut switch = config.switch();
+    if outcome::is_signature(found as u32) {
+        switch = switch_of(ctx, switch);
+    }
     let direction = direction_of(way);
     let arrival = arrival(skb, brief, sequence as u32, way, Start::Unknown);
     match inspect::conclude(flow, direction, &arrival, found as u32, switch) {

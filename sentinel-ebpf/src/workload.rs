@@ -10,11 +10,14 @@ use sentinel_common::policy::{
     Binding, Decision, KEY_BITS, Match, PolicyHead, PrefixKey, Request, Scope, Tally, WorkloadKey,
     needs_lookup,
 };
-use sentinel_common::verdict::{Reason, Verdict};
+use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::{self, Skb};
 use crate::learn::{self, match_names};
 use crate::maps::{CONFIG, POLICIES, PREFIXES, WORKLOADS};
+
+/// A request that no rule is asked about.
+const ANYWHERE: Request = Request { remote: [0xff; 16], protocol: 0xff, port: None, icmp_type: 0 };
 
 /// What speaks against a packet or a call, or for it.
 #[derive(Clone, Copy)]
@@ -95,6 +98,11 @@ pub fn judge(subject: u64, is_unknown: bool, direction: Direction, request: &Req
     } else {
         Tally::default().decide(request).pack(0, 0)
     };
+    unpack(word)
+}
+
+#[inline(always)]
+fn unpack(word: u64) -> Finding {
     Finding {
         verdict: Verdict::from_wire((word >> 40) as u8).unwrap_or(Verdict::Blocked),
         reason: Reason::from_wire((word >> 32) as u8).unwrap_or(Reason::NotAllowlisted),
@@ -115,11 +123,7 @@ pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, w
     let Some(table) = POLICIES.get(u32::from(slot)) else {
         return 0;
     };
-    let binding = match cgroup {
-        0 => &table.node,
-        _ => context::value(WORKLOADS.get_ptr_mut(WorkloadKey::new(slot, cgroup)))
-            .map_or(&table.node, |binding| &*binding),
-    };
+    let binding = binding(slot, cgroup).unwrap_or(&table.node);
     if way & 2 != 0 && binding.flags & Binding::CLOSED_BELOW != 0 {
         return Decision::UNKNOWN_WORKLOAD.pack(0, 0);
     }
@@ -149,13 +153,93 @@ pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, w
     decision.pack(policy, decision.rule(found))
 }
 
+/// The policies on a known cgroup; none for 0.
+#[inline(always)]
+fn binding(slot: u8, cgroup: u64) -> Option<&'static Binding> {
+    if cgroup == 0 {
+        return None;
+    }
+    context::value(WORKLOADS.get_ptr_mut(WorkloadKey::new(slot, cgroup))).map(|binding| &*binding)
+}
+
+/// What is in force, with what a mining-pool message of the packet's workload leads to. For the few
+/// packets that complete such a message, or are of a flow that had one when policies change: whose a
+/// packet is costs a walk up the hierarchy.
+#[inline(always)]
+pub fn switch_of(ctx: *mut __sk_buff, switch: Switch) -> Switch {
+    if switch.by_workload() {
+        switch.with_stratum(Mode::or_strictest(stratum_of(ctx) as u8))
+    } else {
+        switch
+    }
+}
+
+/// What a mining-pool message of the packet's workload leads to, a [`Mode`]. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn stratum_of(ctx: *mut __sk_buff) -> u32 {
+    let Some(config) = CONFIG.get(0) else {
+        return Mode::Enforce as u32;
+    };
+    let switch = config.switch();
+    let slot = switch.policy_slot();
+    let mode = match (binding(slot, of_packet(ctx)), POLICIES.get(u32::from(slot))) {
+        (Some(binding), _) => binding.stratum(),
+        (None, Some(table)) => table.node.stratum(),
+        (None, None) => switch.stratum(),
+    };
+    mode as u32
+}
+
+/// Decides on an outgoing packet that may end anywhere.
+#[inline(always)]
+pub fn judge_anywhere(subject: u64, is_unknown: bool) -> Finding {
+    unpack(deny_anywhere(subject, u64::from(is_unknown)))
+}
+
+/// Decides on a packet of a known cgroup, or of the node's where it is 0, that may end anywhere; bit 0 of
+/// `way` says whether it is of another cgroup beneath. Returns a [`Decision`]'s word. Global: see
+/// `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn deny_anywhere(cgroup: u64, way: u64) -> u64 {
+    let Some(config) = CONFIG.get(0) else {
+        return 0;
+    };
+    let slot = config.switch().policy_slot();
+    let Some(table) = POLICIES.get(u32::from(slot)) else {
+        return 0;
+    };
+    let binding = binding(slot, cgroup).unwrap_or(&table.node);
+    if way & 1 != 0 && binding.flags & Binding::CLOSED_BELOW != 0 {
+        return Decision::UNKNOWN_WORKLOAD.pack(0, 0);
+    }
+    let mut tally = Tally::default();
+    for place in 0..MAX_POLICIES_PER_WORKLOAD {
+        if place >= usize::from(binding.count) {
+            break;
+        }
+        let head = table.heads[usize::from(binding.policies[place]) & (MAX_POLICIES - 1)];
+        let found = head.on_anywhere(Direction::Egress);
+        tally.add(place as u32, head, Direction::Egress, found);
+    }
+    let mut decision = tally.decide(&ANYWHERE);
+    if matches!(decision.verdict, Verdict::Allowed) || decision.place == Decision::NOBODY {
+        return Decision { verdict: Verdict::Allowed, ..decision }.pack(0, 0);
+    }
+    decision.reason = Reason::SourceRoute;
+    let place = usize::from(decision.place) & (MAX_POLICIES_PER_WORKLOAD - 1);
+    decision.pack(binding.policies[place], 0)
+}
+
 /// Which rules of a policy are asked: a [`Scope`], [`learn::BY_NAME`] where there are some on names, and
 /// [`learn::SIDE`] for the side of what was learned that is written now.
 #[inline(always)]
 fn rules_of(slot: u8, direction: Direction, policy: u16, head: PolicyHead, config: &Config) -> u64 {
     let by_name = u64::from(head.names >> direction as u8 & 1);
     let side = u64::from(config.learning.side & 1);
-    u64::from(Scope::new(slot, direction, policy).0) | by_name * learn::BY_NAME | side * learn::SIDE
+    let scope = u64::from(Scope::new(slot, direction, policy).0);
+    scope | (by_name * learn::BY_NAME) | (side * learn::SIDE)
 }
 
 /// What a policy says of the names that led to an address, beside what it says of the address. Without

@@ -44,7 +44,17 @@ fn finding(
 /// Looks at this host; loads nothing.
 #[must_use]
 pub fn examine() -> Vec<Finding> {
-    vec![kernel(), privileges(), types(), hierarchy(), controllers(), probes(), bpffs(), destroy()]
+    vec![
+        kernel(),
+        privileges(),
+        types(),
+        hierarchy(),
+        controllers(),
+        wires(),
+        probes(),
+        bpffs(),
+        destroy(),
+    ]
 }
 
 fn kernel() -> Finding {
@@ -108,6 +118,24 @@ fn controllers() -> Finding {
         return finding("hierarchies", Standing::Reduced, found, note);
     }
     finding("hierarchies", Standing::Good, found, "")
+}
+
+/// Where frames are judged that pass the hooks on sockets by: `sentinel status` says of which workloads.
+fn wires() -> Finding {
+    let own = std::fs::read_link("/proc/self/ns/net");
+    let hosts = std::fs::read_link("/proc/1/ns/net");
+    if let (Ok(own), Ok(hosts)) = (own, hosts)
+        && own != hosts
+    {
+        let found = "this is not the host's network namespace";
+        let note = "packet sockets, AF_XDP and forwarded packets of workloads are not judged: run in the host's (hostNetwork)";
+        return finding("wires", Standing::Reduced, found, note);
+    }
+    if platform::has_tcx() {
+        return finding("wires", Standing::Good, "judged at the host's end, by links (TCX)", "");
+    }
+    let note = "below 6.6 an agent that is killed leaves the filters behind, which go on judging; the next takes them away";
+    finding("wires", Standing::Reduced, "judged at the host's end, by filters (clsact)", note)
 }
 
 fn probes() -> Finding {

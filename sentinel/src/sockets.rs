@@ -149,6 +149,14 @@ fn who(one: &Value) -> String {
 
 fn workload(one: &Value) -> String {
     let Some(workload) = one.get("workload") else { return String::new() };
+    let pod = word(workload, "pod");
+    if !pod.is_empty() {
+        let names = [word(workload, "namespace"), pod, word(workload, "container_name")];
+        let image = word(workload, "image");
+        let image = if image.is_empty() { image } else { format!(" ({image})") };
+        let names: Vec<String> = names.into_iter().filter(|name| !name.is_empty()).collect();
+        return format!("{}{image}", names.join("/"));
+    }
     let names = ["unit", "container", "cgroup"].map(|key| word(workload, key));
     let id = || format!("cgroup {}", word(workload, "cgroup_id"));
     names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(id)

@@ -10,9 +10,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::SOCKET;
+use crate::engine::rfc3339;
 
 /// The agent answers at once or hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Policies that the table lists.
+const POLICIES: usize = 20;
 /// Largest answer that is read, bytes: that on the open connections.
 const ANSWER: u64 = 128 * 1024 * 1024;
 
@@ -94,67 +97,78 @@ fn body<T: DeserializeOwned>(answer: &[u8]) -> Option<T> {
 /// The status for people.
 #[must_use]
 pub fn table(status: &Value) -> String {
-    let mut text = String::new();
-    let mut row = |name: &str, value: String| {
+    let mut rows = Rows(String::new());
+    settings(status, &mut rows);
+    attached(status, &mut rows);
+    counted(status, &mut rows);
+    rows.0
+}
+
+struct Rows(String);
+
+impl Rows {
+    /// Nothing to say is no row.
+    fn add(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{name:<12} {value}");
+            let _ = writeln!(self.0, "{name:<12} {value}");
         }
-    };
+    }
+
+    fn each(&mut self, name: &str, ones: &[Value], words: impl Fn(&Value) -> String) {
+        for one in ones {
+            self.add(name, &words(one));
+        }
+    }
+}
+
+/// What is in force.
+fn settings(status: &Value, rows: &mut Rows) {
     let ready = match status.get("not_ready") {
         Some(why) => format!("no: {}", plain(why)),
         None => "yes".to_owned(),
     };
-    row("ready", ready);
-    row(
-        "version",
-        format!(
-            "{}, pid {}, since {}",
-            word(status, "version"),
-            word(status, "pid"),
-            word(status, "started")
-        ),
-    );
-    row("mode", modes(status));
-    row("policy", policy(status));
-    row("problem", word(status, "policy_error"));
-    row("signatures", signatures(status));
-    row("problem", word(status, "signature_error"));
-    for one in list(status, "audited") {
-        row("audit", audited(one));
+    rows.add("ready", &ready);
+    let [version, pid, started] = ["version", "pid", "started"].map(|key| word(status, key));
+    rows.add("version", &format!("{version}, pid {pid}, since {started}"));
+    rows.add("mode", &modes(status));
+    rows.add("policy", &policy(status));
+    let policies = list(status, "in_force");
+    let (first, rest) = policies.split_at(policies.len().min(POLICIES));
+    rows.each("", first, in_force);
+    if !rest.is_empty() {
+        rows.add("", &format!("and {} more: --format json lists all", rest.len()));
     }
-    for one in list(status, "feeds") {
-        row("feed", feed(one));
-    }
-    row("cgroup", word(status, "cgroup"));
-    for program in list(status, "programs") {
-        row(
-            "program",
-            format!(
-                "{} on {} {}",
-                word(program, "program"),
-                word(program, "target"),
-                word(program, "note")
-            ),
-        );
-    }
-    row("pinned", pinned(status));
-    row("at start", at_start(status));
-    for packets in list(status, "packets") {
-        row(
-            "packets",
-            format!(
-                "{} {} ({})",
-                word(packets, "count"),
-                word(packets, "verdict"),
-                word(packets, "reason")
-            ),
-        );
-    }
+    rows.add("problem", &word(status, "policy_error"));
+    rows.add("signatures", &signatures(status));
+    rows.add("problem", &word(status, "signature_error"));
+    rows.each("audit", list(status, "audited"), audited);
+    rows.each("feed", list(status, "feeds"), feed);
+    rows.add("names", &learned(status));
+}
+
+/// Where it counts, and whom it knows.
+fn attached(status: &Value, rows: &mut Rows) {
+    rows.add("cgroup", &word(status, "cgroup"));
+    rows.each("program", list(status, "programs"), |program| {
+        let [name, target, note] = ["program", "target", "note"].map(|key| word(program, key));
+        format!("{name} on {target} {note}")
+    });
+    rows.each("runtime", list(status, "runtimes"), runtime);
+    rows.each("coverage", list(status, "coverage"), coverage);
+}
+
+/// What was seen.
+fn counted(status: &Value, rows: &mut Rows) {
+    rows.add("pinned", &pinned(status));
+    rows.add("at start", &at_start(status));
+    rows.each("packets", list(status, "packets"), |packets| {
+        let [count, verdict, reason] = ["count", "verdict", "reason"].map(|key| word(packets, key));
+        format!("{count} {verdict} ({reason})")
+    });
     for (kind, count) in status.get("losses").and_then(Value::as_object).into_iter().flatten() {
-        row("lost", format!("{} ({kind})", plain(count)));
+        rows.add("lost", &format!("{} ({kind})", plain(count)));
     }
-    text
 }
 
 fn modes(status: &Value) -> String {
@@ -191,6 +205,17 @@ fn at_start(status: &Value) -> String {
     )
 }
 
+/// One that is not there, and that nobody asked for, is no news.
+fn runtime(one: &Value) -> String {
+    let (socket, error) = (word(one, "socket"), word(one, "error"));
+    let told = format!("{} pods, {} containers", word(one, "pods"), word(one, "containers"));
+    match word(one, "state").as_str() {
+        "answers" => format!("{} ({socket}): {told}", word(one, "runtime")),
+        "absent" if error.is_empty() => String::new(),
+        _ => format!("{socket} does not answer, {told} at last: {error}"),
+    }
+}
+
 fn policy(status: &Value) -> String {
     let files: Vec<String> = list(status, "policies").iter().map(plain).collect();
     let files = if files.is_empty() { "no policy files".to_owned() } else { files.join(", ") };
@@ -199,6 +224,46 @@ fn policy(status: &Value) -> String {
         word(status, "generation"),
         word(status, "prefixes")
     )
+}
+
+fn in_force(policy: &Value) -> String {
+    let said = [
+        ("stratum", "stratum"),
+        ("unknown_workloads", "unknown workloads"),
+        ("expires", "expires"),
+    ];
+    let said = said.iter().filter_map(|(key, name)| {
+        let word = word(policy, key);
+        (!word.is_empty()).then(|| format!(", {name} {word}"))
+    });
+    format!(
+        "{} on {}: {}{} ({})",
+        word(policy, "policy"),
+        word(policy, "workload"),
+        word(policy, "mode"),
+        said.collect::<String>(),
+        word(policy, "place"),
+    )
+}
+
+/// Empty while no policy has names.
+fn learned(status: &Value) -> String {
+    let Some(learned) = status.get("learned") else { return String::new() };
+    let words = |key| list(learned, key).iter().map(plain).collect::<Vec<_>>().join(", ");
+    let resolvers = words("resolvers");
+    let resolvers = if resolvers.is_empty() { "nobody".to_owned() } else { resolvers };
+    let shared = match word(learned, "shared_count").as_str() {
+        "" | "0" => String::new(),
+        count => format!("; {count} addresses are of more than one name ({})", words("shared")),
+    };
+    format!("{} addresses learned, {resolvers} believed{shared}", word(learned, "pairs"))
+}
+
+fn coverage(room: &Value) -> String {
+    let workloads: Vec<String> = list(room, "workloads").iter().map(plain).collect();
+    let why = word(room, "why");
+    let why = if why.is_empty() { why } else { format!(" ({why})") };
+    format!("{}{why}: {}", word(room, "backstop"), workloads.join(", "))
 }
 
 fn audited(policy: &Value) -> String {
@@ -284,6 +349,22 @@ mod tests {
             "domains": 200, "addresses": 1, "prefixes": 0});
         let text = table(&serde_json::json!({"feeds": [feed]}));
         let row = "feed         pools (built-in): 200 domains, 1 addresses, 0 prefixes, updated 2026-11-23\n";
+        assert!(text.contains(row), "{text}");
+    }
+
+    #[test]
+    fn policies_and_names_have_a_line_each() {
+        let policy = serde_json::json!({"policy": "shop/web", "workload": "unit web.service", "mode": "enforce",
+            "stratum": "audit", "unknown_workloads": "closed", "place": "web.yaml:4"});
+        let learned = serde_json::json!({"pairs": 3, "resolvers": ["10.0.0.53"], "shared_count": 1,
+            "shared": ["192.0.2.7"]});
+        let status =
+            serde_json::json!({"in_force": vec![policy; POLICIES + 2], "learned": learned});
+        let text = table(&status);
+        let row = "shop/web on unit web.service: enforce, stratum audit, unknown workloads closed (web.yaml:4)\n";
+        assert_eq!(text.matches(row).count(), POLICIES, "{text}");
+        assert!(text.contains("and 2 more: --format json lists all\n"), "{text}");
+        let row = "names        3 addresses learned, 10.0.0.53 believed; 1 addresses are of more than one name (192.0.2.7)\n";
         assert!(text.contains(row), "{text}");
     }
 

@@ -51,6 +51,14 @@ impl Agent {
     /// # Errors
     /// When it does not start or is not ready in time; its log is in the message.
     pub fn start(cgroup: &TestCgroup, extra: &[&str]) -> Result<Self> {
+        Self::start_from(Placement::default(), cgroup, extra)
+    }
+
+    /// The same from a place of its own, such as another network namespace.
+    ///
+    /// # Errors
+    /// As for [`Agent::start`].
+    pub fn start_from(place: Placement<'_>, cgroup: &TestCgroup, extra: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sentinel-test-").tempdir();
         let folder = folder.context("no folder for the agent's files")?;
         let mut command = Command::new(sentinel_program()?);
@@ -58,7 +66,7 @@ impl Agent {
         command.arg(folder.path().join(JOURNAL)).arg("--state-dir").arg(folder.path());
         command.args(["--listen", "127.0.0.1:0"]).args(extra);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut running = Placement::default().spawn(command)?;
+        let mut running = place.spawn(command)?;
         let log = Arc::new(Mutex::new(String::new()));
         let (ready, is_ready) = mpsc::channel();
         if let Some(stderr) = running.child().stderr.take() {

@@ -17,7 +17,7 @@ use crate::honest::{self, HonestServer, Service};
 use crate::pool::{Manner, Pool};
 use crate::score::remote;
 use crate::transcript::Dialect;
-use crate::{cgroup, miner};
+use crate::{bypass, cgroup, miner};
 
 /// Act as one party of sentinel's network laboratory. Nothing here mines.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ enum Action {
     Miner(miner::Options),
     /// Talk to an honest server and report how it went as JSON.
     Honest(honest::Options),
+    /// Try one way past an allowlist and report what the kernel said as JSON.
+    Bypass(bypass::Options),
     /// Be a pool until stdin ends, then report what was received as JSON.
     Pool(PoolOptions),
     /// Play one session over TLS, a miner's or any other's, and report how it ended as JSON.
@@ -95,6 +97,7 @@ impl Lab {
             Action::Miner(options) => print(&miner::run(&options)?),
             Action::Honest(options) => print(&honest::run(&options)),
             Action::Session(client) => print(&remote::run(&client)?),
+            Action::Bypass(options) => print(&bypass::run(&options)?),
             Action::Pool(options) => {
                 let pool = Pool::start(&options.listen, options.manner())?;
                 until_stdin_ends()?;
@@ -113,6 +116,7 @@ impl Action {
         match self {
             Action::Miner(_) => c"lab-miner",
             Action::Honest(_) => c"lab-honest",
+            Action::Bypass(_) => c"lab-bypass",
             Action::Pool(_) => c"lab-pool",
             Action::Session(_) => c"lab-session",
             Action::Serve(_) => c"lab-serve",

@@ -3,7 +3,7 @@
 use std::io;
 
 /// The names a network test meets.
-const NAMES: [(i32, &str); 15] = [
+const NAMES: [(i32, &str); 17] = [
     (libc::EPERM, "EPERM"),
     (libc::EACCES, "EACCES"),
     (libc::EAGAIN, "EAGAIN"),
@@ -19,6 +19,8 @@ const NAMES: [(i32, &str); 15] = [
     (libc::ECONNREFUSED, "ECONNREFUSED"),
     (libc::EHOSTUNREACH, "EHOSTUNREACH"),
     (libc::EINPROGRESS, "EINPROGRESS"),
+    (libc::EPROTONOSUPPORT, "EPROTONOSUPPORT"),
+    (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
 ];
 
 /// The name of an error number, such as `ECONNABORTED`.

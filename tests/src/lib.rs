@@ -6,8 +6,10 @@
 
 pub mod agent;
 pub mod bench;
+pub mod bypass;
 pub mod cgroup;
 pub mod cli;
+pub mod containerd;
 pub mod demo;
 pub mod detect;
 pub mod errno;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(crate) fn place_before_exec(command: &mut Command, place: Place) {
         }
         if let Some(netns) = &place.netns {
             let network = Some(LinkNameSpaceType::Network);
-            rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(netns), network)?;
+            rustix::thread::move_into_link_name_space(netns.as_fd(), network)?;
         }
         if let Some(signal) = place.dies_with_parent {
             rustix::process::set_parent_process_death_signal(Some(signal))?;
@@ -173,4 +173,190 @@ pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> io::Result<u32> {
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Makes a socket of any kind; the numbers are those of `socket(2)`.
+pub(crate) fn socket(domain: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    // SAFETY: a plain system call; the result is checked before use.
+    let fd = check(unsafe { libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol) })?;
+    // SAFETY: `fd` was just returned by the kernel and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets a socket option to these bytes, none of which may be a pointer.
+pub(crate) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: &[u8],
+) -> io::Result<()> {
+    let len = value.len() as libc::socklen_t;
+    // SAFETY: the pointer and length describe `value`, which outlives the call.
+    let set =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.as_ptr().cast(), len) };
+    check(set).map(drop)
+}
+
+/// `connect(2)` with an address as the kernel takes it.
+pub(crate) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
+    let len = address.len() as libc::socklen_t;
+    // SAFETY: the pointer and length describe `address`, which outlives the call.
+    check(unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr().cast(), len) }).map(drop)
+}
+
+/// `bind(2)`, likewise.
+pub(crate) fn bind(socket: BorrowedFd<'_>, address: &[u8]) -> io::Result<()> {
+    let len = address.len() as libc::socklen_t;
+    // SAFETY: the pointer and length describe `address`, which outlives the call.
+    check(unsafe { libc::bind(socket.as_raw_fd(), address.as_ptr().cast(), len) }).map(drop)
+}
+
+/// `sendto(2)`; an empty address is none.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    flags: i32,
+    to: &[u8],
+) -> io::Result<usize> {
+    let address = if to.is_empty() { std::ptr::null() } else { to.as_ptr() };
+    // SAFETY: pointers and lengths describe `bytes` and `to`, which outlive the call; what a flag
+    // makes the kernel keep for longer, it pins itself.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            flags,
+            address.cast(),
+            to.len() as libc::socklen_t,
+        )
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// A TUN interface of this name, which goes with the file.
+pub(crate) fn tun(name: &str) -> io::Result<std::fs::File> {
+    let file = std::fs::File::options().read(true).write(true).open("/dev/net/tun")?;
+    // SAFETY: ifreq is integers, arrays and pointers, for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: this request reads and writes one ifreq, which outlives the call.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
+    Ok(file)
+}
+
+/// Sends through io_uring: to a connection made the same way, or as one datagram.
+pub(crate) fn ring_send(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    to: &[u8],
+    connects: bool,
+    polled: bool,
+) -> io::Result<()> {
+    let fd = io_uring::types::Fd(socket.as_raw_fd());
+    let mut builder = io_uring::IoUring::builder();
+    if polled {
+        builder.setup_sqpoll(1000);
+    }
+    let mut ring: io_uring::IoUring = builder.build(4)?;
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: msghdr is integers and pointers, for which all zeroes is a value.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_name = to.as_ptr().cast_mut().cast();
+    message.msg_namelen = to.len() as libc::socklen_t;
+    (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
+    let steps = if connects {
+        let len = to.len() as libc::socklen_t;
+        vec![
+            io_uring::opcode::Connect::new(fd, to.as_ptr().cast(), len).build(),
+            io_uring::opcode::Send::new(fd, bytes.as_ptr(), bytes.len() as u32).build(),
+        ]
+    } else {
+        vec![io_uring::opcode::SendMsg::new(fd, &raw const message).build()]
+    };
+    for step in steps {
+        // SAFETY: what the step points to lives in this frame, which waits for its completion.
+        unsafe { ring.submission().push(&step) }.map_err(io::Error::other)?;
+        ring.submit_and_wait(1)?;
+        let done = ring.completion().next();
+        let done = done.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        if done.result() < 0 {
+            return Err(io::Error::from_raw_os_error(-done.result()));
+        }
+    }
+    Ok(())
+}
+
+/// Ethernet frames a ring of [`xdp_send`] has room for.
+const XDP_FRAMES: u32 = 4;
+/// Bytes of one of them.
+const XDP_FRAME: usize = 4096;
+
+/// Sends one frame through an AF_XDP socket in copy mode, on the first queue of an interface.
+pub(crate) fn xdp_send(interface: u32, frame: &[u8]) -> io::Result<()> {
+    let socket = socket(libc::AF_XDP, libc::SOCK_RAW, 0)?;
+    let fd = socket.as_fd();
+    let memory = map(None, XDP_FRAME * XDP_FRAMES as usize, 0)?;
+    // struct xdp_umem_reg as kernels have had it from the first: address, length, chunk, headroom.
+    let mut region = Vec::new();
+    region.extend_from_slice(&(memory.as_mut_ptr() as u64).to_ne_bytes());
+    region.extend_from_slice(&(memory.len() as u64).to_ne_bytes());
+    region.extend_from_slice(&(XDP_FRAME as u32).to_ne_bytes());
+    region.extend_from_slice(&0u32.to_ne_bytes());
+    set_option(fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &region)?;
+    for ring in [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_TX_RING] {
+        set_option(fd, libc::SOL_XDP, ring, &XDP_FRAMES.to_ne_bytes())?;
+    }
+    // struct xdp_mmap_offsets: producer, consumer, descriptors and flags of rx, tx, fill, completion.
+    let mut offsets = [0u64; 16];
+    let mut len = size_of_val(&offsets) as libc::socklen_t;
+    // SAFETY: the pointers describe `offsets` and `len`, which outlive the call.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_XDP,
+            libc::XDP_MMAP_OFFSETS,
+            offsets.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    })?;
+    let [_, _, _, _, producer, _, descriptors, ..] = offsets.map(|it| it as usize);
+    let size = descriptors + XDP_FRAMES as usize * 16;
+    let ring = map(Some(fd), size, libc::XDP_PGOFF_TX_RING)?;
+    // struct sockaddr_xdp: family, flags, interface, queue, descriptor of shared memory.
+    let mut address = (libc::AF_XDP as u16).to_ne_bytes().to_vec();
+    address.extend_from_slice(&libc::XDP_COPY.to_ne_bytes());
+    address.extend_from_slice(&interface.to_ne_bytes());
+    address.extend_from_slice(&[0; 8]);
+    bind(fd, &address)?;
+    let room = memory.get_mut(..frame.len()).ok_or(io::ErrorKind::InvalidInput)?;
+    room.copy_from_slice(frame);
+    // struct xdp_desc: address 0 in the region, length, options.
+    let described = ring.get_mut(descriptors + 8..descriptors + 12);
+    described
+        .ok_or(io::ErrorKind::InvalidData)?
+        .copy_from_slice(&(frame.len() as u32).to_ne_bytes());
+    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    let produced = ring.get_mut(producer..producer + 4).ok_or(io::ErrorKind::InvalidData)?;
+    produced.copy_from_slice(&1u32.to_ne_bytes());
+    send(fd, &[], libc::MSG_DONTWAIT, &[]).map(drop)
+}
+
+/// Maps memory that the kernel shares, for good: a test's process is short.
+fn map(file: Option<BorrowedFd<'_>>, len: usize, offset: i64) -> io::Result<&'static mut [u8]> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let (kind, fd) = match file {
+        Some(file) => (libc::MAP_SHARED | libc::MAP_POPULATE, file.as_raw_fd()),
+        None => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1),
+    };
+    // SAFETY: a new mapping at an address of the kernel's choice, checked before use.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), len, access, kind, fd, offset) };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping has `len` bytes, nobody else in this process knows it, and it stays.
+    Ok(unsafe { std::slice::from_raw_parts_mut(at.cast(), len) })
 }

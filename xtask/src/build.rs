@@ -53,6 +53,26 @@ pub(crate) fn for_guest(toolchain: Toolchain) -> Result<Vec<(String, PathBuf)>> 
     Ok(found)
 }
 
+/// The executable that is shipped: static, stripped, and without the paths of this machine but in the
+/// programs' line numbers.
+pub(crate) fn shipped(toolchain: Toolchain) -> Result<PathBuf> {
+    let mut flags = vec!["-C target-feature=+crt-static".to_owned()];
+    let places = [(Some(project::root()), "sentinel"), (process::cargo_home(), "cargo")];
+    for (place, name) in places {
+        let place = place.context("neither CARGO_HOME nor HOME is set: set one")?;
+        flags.push(format!("--remap-path-prefix={}=/usr/src/{name}", place.display()));
+    }
+    let mut command = cargo(toolchain);
+    command
+        .args(["build", "--profile", "dist", "--target", STATIC_TARGET])
+        .args(quiet())
+        .args(["--package", "sentinel", "--bin", "sentinel"])
+        .env("RUSTFLAGS", flags.join(" "))
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    process::check(&mut command)?;
+    Ok(project::target().join(STATIC_TARGET).join("dist/sentinel"))
+}
+
 /// Cargo's progress is for somebody who waits; warnings and errors are shown in any case.
 fn quiet() -> Option<&'static str> {
     (!term::live()).then_some("--quiet")

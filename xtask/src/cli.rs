@@ -32,6 +32,10 @@ pub(crate) enum Verb {
     Bench(Bench),
     Fuzz(Fuzz),
     Verifier(Verifier),
+    Image(Image),
+    Manifests(Manifests),
+    /// Build the Debian package into target/xtask/deb.
+    Deb,
 }
 
 /// Find or install what building and testing need; says nothing when all is there.
@@ -203,6 +207,28 @@ pub(crate) struct Verifier {
     /// Only this kernel of the matrix, or this machine's (may be given more than once).
     #[arg(long = "kernel", value_name = "NAME", value_parser = kernels_and_host())]
     pub(crate) kernels: Vec<String>,
+}
+
+/// Build the container image: one static executable (buildah, offline; about 5 min the first time).
+///
+/// It is left as an OCI archive in target/xtask/image, and its name and digest are printed.
+#[derive(Debug, Args)]
+pub(crate) struct Image {
+    /// Build the image twice and fail if the two differ.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Then run it in a containerd of its own, with the mounts and capabilities of the DaemonSet, and
+    /// see a miner cut (needs root).
+    #[arg(long = "try")]
+    pub(crate) try_it: bool,
+}
+
+/// Render the chart into deploy/kubernetes.
+#[derive(Debug, Args)]
+pub(crate) struct Manifests {
+    /// Only say whether deploy/kubernetes is what the chart renders.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 fn kernels_and_host() -> PossibleValuesParser {

@@ -8,11 +8,13 @@
 //! | `ladder` | the test rungs, cheapest first, and their summary |
 //! | `vm` | kernels from Debian's mirror, an initramfs, QEMU |
 //! | `verifier` | what the kernels' verifiers said, compared with the committed snapshot |
+//! | `deploy` | the image, the manifests, the Debian package |
 //! | `lint`, `tidy` | format, clippy, licences, and the rules of the house |
 
 mod bench;
 mod build;
 mod cli;
+mod deploy;
 mod fuzz;
 mod ladder;
 mod lint;
@@ -55,6 +57,9 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::verb(&args),
         Verb::Fuzz(args) => fuzz::verb(&args),
         Verb::Verifier(args) => verifier::verb(&args),
+        Verb::Image(args) => deploy::image(&args),
+        Verb::Manifests(args) => deploy::manifests(&args),
+        Verb::Deb => deploy::deb(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,7 +35,8 @@ pub(crate) fn search_path() -> std::ffi::OsString {
     env::join_paths(dirs).unwrap_or(path)
 }
 
-fn cargo_home() -> Option<PathBuf> {
+/// Where cargo keeps what it fetched.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
     env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
 }

@@ -1,5 +1,6 @@
 //! Who a policy is about.
 
+use super::Match;
 use crate::address::Address;
 use crate::flow::Direction;
 use crate::limits::{MAX_POLICIES, MAX_POLICIES_PER_WORKLOAD};
@@ -53,6 +54,13 @@ impl Binding {
         reserved: 0,
         policies: [0; MAX_POLICIES_PER_WORKLOAD],
     };
+
+    /// What a mining-pool message of the workload leads to.
+    #[inline(always)]
+    #[must_use]
+    pub const fn stratum(&self) -> Mode {
+        Mode::or_strictest(self.stratum)
+    }
 }
 
 /// What is to be known of a policy before its rules are asked.
@@ -74,11 +82,16 @@ impl PolicyHead {
     #[inline(always)]
     #[must_use]
     pub const fn mode(self) -> Mode {
-        match self.mode {
-            0 => Mode::Off,
-            1 => Mode::Audit,
-            _ => Mode::Enforce,
-        }
+        Mode::or_strictest(self.mode)
+    }
+
+    /// What the policy says of a packet that may end anywhere: where it has a word on this direction, none
+    /// of its rules can be asked.
+    #[inline(always)]
+    #[must_use]
+    pub const fn on_anywhere(self, direction: Direction) -> Match {
+        let speaks = self.isolates | self.prefixes | self.names;
+        Match::deny((speaks >> direction as u8 & 1) as u16)
     }
 
     /// Whether what no rule allows is denied.

@@ -1,16 +1,18 @@
 //! HTTP: everything on a unix socket that only root opens; on TCP what a scraper and a probe need.
 
+mod in_force;
 mod remarks;
 mod serve;
 mod shared;
 mod sockets;
 mod status;
 
+pub use in_force::{InForce, in_force};
 pub use remarks::Remark;
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Attached, Shared};
 pub use sockets::{Connection, Sockets};
-pub use status::{AtStart, Audited, LearnedFigures, Outcomes, Status};
+pub use status::{AtStart, Audited, LearnedFigures, Outcomes, RuntimeFigures, Status};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +67,7 @@ async fn audit(State(shared): State<Arc<Shared>>) -> Response {
         let (set, cap) = shared.audits().policies();
         let folder = shared.with_datapath(|datapath| datapath.cgroup().to_owned());
         if let (false, Some(folder)) = (report.policies.is_empty(), folder) {
-            for (policy, cut) in audit::open(&set, cap, &folder) {
+            for (policy, cut) in audit::open(&set, cap, &folder, &shared.pods().now()) {
                 report.add(&policy, cut);
             }
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode};
 
+use crate::attribution::pods::Directory;
 use crate::audit::Audits;
 use crate::datapath::pin::Pinned;
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicyImage};
@@ -13,9 +14,11 @@ use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
 use crate::policy::{Judge, PolicySet};
 use crate::watch::clock;
+use crate::watch::wires::Coverage;
 
+use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
-use super::status::{AtStart, LearnedFigures};
+use super::status::{AtStart, LearnedFigures, RuntimeFigures};
 use crate::watch::ages::Ages;
 
 /// What the agent says of itself.
@@ -35,6 +38,8 @@ pub struct About {
     pub prefixes: usize,
     /// Policy files.
     pub policies: Vec<String>,
+    /// What they come to, one by one.
+    pub in_force: Vec<InForce>,
     /// What was wrong with the last policy, when it was refused.
     pub policy_error: Option<String>,
     /// What a mining pool's name or address leads to.
@@ -47,8 +52,12 @@ pub struct About {
     pub signature_error: Option<String>,
     /// What is known of policies' names; `None` while there are none.
     pub learned: Option<LearnedFigures>,
+    /// The container runtimes that are asked.
+    pub runtimes: Vec<RuntimeFigures>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
+    /// How far workloads are judged.
+    pub coverage: Vec<Coverage>,
 }
 
 /// What is attached, where, and what is in force: kept here, so that whoever asks need not wait for
@@ -82,6 +91,7 @@ pub struct Shared {
     ages: Mutex<Ages>,
     metrics: Metrics,
     audits: Audits,
+    pods: Directory,
 }
 
 impl Shared {
@@ -92,6 +102,7 @@ impl Shared {
         about: About,
         judge: Arc<dyn Judge>,
         metrics: Metrics,
+        pods: Directory,
     ) -> Self {
         let attached = Attached {
             programs: datapath.attachments(),
@@ -110,6 +121,7 @@ impl Shared {
             ages: Mutex::default(),
             metrics,
             audits: Audits::default(),
+            pods,
         }
     }
 
@@ -123,6 +135,12 @@ impl Shared {
     #[must_use]
     pub const fn audits(&self) -> &Audits {
         &self.audits
+    }
+
+    /// Which containers and pods there are.
+    #[must_use]
+    pub const fn pods(&self) -> &Directory {
+        &self.pods
     }
 
     /// These policies are in force from this generation on.

@@ -121,6 +121,7 @@ fn connection(
     });
     let (verdict, reason) = remark.finding.filter(|(found, _)| *found >= today.0).unwrap_or(today);
     let text = |end: Option<std::net::SocketAddr>| end.map(|end| end.to_string());
+    let pods = shared.pods().now();
     let connection = Connection {
         src: text(socket.local).unwrap_or_default(),
         dst: text(socket.remote).unwrap_or_default(),
@@ -135,7 +136,7 @@ fn connection(
         feed: judged.and_then(|judgement| judgement.feed),
         score: remark.score.map(|score| (score * 1000.0).round() / 1000.0),
         process: maker.process.as_ref().ok().map(|process| described(now, process)),
-        workload: workload_of(open.cgroup, maker.cgroup.as_deref()),
+        workload: workload_of(&pods, open.cgroup, maker.cgroup.as_deref()),
         cookie: socket.cookie,
     };
     (verdict, connection)

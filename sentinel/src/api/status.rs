@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_counter};
 use serde::Serialize;
 
-use super::{Attached, Shared};
+use super::{Attached, InForce, Shared};
 use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
 use crate::datapath::pin::Pinned;
 use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
+use crate::watch::wires::Coverage;
 
 /// The agent at a glance.
 #[derive(Clone, Debug, Serialize)]
@@ -47,6 +48,8 @@ pub struct Status {
     pub policies: Vec<String>,
     /// Prefixes in the allowlist.
     pub prefixes: usize,
+    /// The policies in force, one by one.
+    pub in_force: Vec<InForce>,
     /// What was wrong with the last policy, when it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_error: Option<String>,
@@ -65,9 +68,13 @@ pub struct Status {
     /// What is known of the names that policies allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learned: Option<LearnedFigures>,
+    /// The container runtimes that are asked which pods there are.
+    pub runtimes: Vec<RuntimeFigures>,
     /// What was open at the start, once it has been looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_start: Option<AtStart>,
+    /// How far workloads are judged, by network namespace.
+    pub coverage: Vec<Coverage>,
     /// Packets and calls, by reason and verdict; pairs that never happened are left out.
     pub packets: Vec<Outcomes>,
     /// Kernel losses by kind; those that never happened are left out.
@@ -155,6 +162,7 @@ impl Status {
             generation,
             policies: about.policies,
             prefixes: about.prefixes,
+            in_force: about.in_force,
             policy_error: about.policy_error,
             signatures: about.signatures,
             signature_error: about.signature_error,
@@ -162,11 +170,32 @@ impl Status {
             programs,
             pinned,
             learned: about.learned,
+            runtimes: about.runtimes,
             at_start: about.at_start,
+            coverage: about.coverage,
             packets: packets(&totals),
             losses: losses(&totals),
         }
     }
+}
+
+/// A container runtime that is asked which pods there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RuntimeFigures {
+    /// Its socket.
+    pub socket: String,
+    /// `answers`, `fails` (what it told last still counts) or `absent`.
+    pub state: &'static str,
+    /// Its name and version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Pods that are there.
+    pub pods: usize,
+    /// Containers that are there.
+    pub containers: usize,
+    /// Why it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What is known of the names that policies allow.

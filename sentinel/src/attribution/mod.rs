@@ -3,6 +3,7 @@
 
 pub mod cgroups;
 pub mod identity;
+pub mod pods;
 pub mod workload;
 
 use std::net::SocketAddr;

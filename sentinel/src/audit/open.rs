@@ -2,12 +2,14 @@
 //! tells of them, since an open connection is not judged again.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::Request;
 use sentinel_common::verdict::{Mode, Verdict};
 
 use super::Cut;
+use crate::attribution::pods::Pods;
 use crate::engine::protocol;
 use crate::event::word::Words as _;
 use crate::policy::{Chooser, PolicySet};
@@ -21,9 +23,10 @@ const MOST: usize = 1024;
 
 /// Connections that this host opened, within a cgroup2 folder: the policy that would cut each, and what.
 #[must_use]
-pub fn open(set: &PolicySet, cap: Mode, folder: &Path) -> Vec<(String, Cut)> {
+pub fn open(set: &PolicySet, cap: Mode, folder: &Path, pods: &Arc<Pods>) -> Vec<(String, Cut)> {
     let mut scope = Scope::new(folder);
     let mut chooser = Chooser::default();
+    chooser.know(pods);
     let now = clock::now().rfc3339();
     let mut cuts = Vec::new();
     for open in inventory::connections(Protocols::All).open {

@@ -15,6 +15,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 
 /// Settings as typed; all are optional. Flags of the command line take the same form.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ConfigFile {
     /// `audit` or `enforce`.
@@ -25,6 +26,8 @@ pub struct ConfigFile {
     pub names: Option<FindingAction>,
     /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
     pub peer_to_peer: Option<FindingAction>,
+    /// `allow` or `refuse`: raw sockets, where an allowlist is enforced.
+    pub raw_sockets: Option<RawSockets>,
     /// Connections that behave like a miner's and cannot be read.
     #[serde(deserialize_with = "scoring::consistent")]
     pub encrypted_mining: ScoringFile,
@@ -42,12 +45,16 @@ pub struct ConfigFile {
     pub signatures: Vec<PathBuf>,
     /// `false` leaves the built-in dialects out.
     pub builtin_signatures: Option<bool>,
+    /// Sockets of the container runtimes that are asked which pods there are. Absent: those that are
+    /// found at the usual places; an empty list: none.
+    pub cri: Option<Vec<PathBuf>>,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
     /// Folder on a bpffs for what is to stay in force when the agent goes; without one all goes with it.
     pub pin: Option<PathBuf>,
     /// Address and port for `/metrics`.
     #[serde(deserialize_with = "address")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub listen: Option<SocketAddr>,
     /// File for events, or `-`.
     pub events: Option<PathBuf>,
@@ -59,6 +66,7 @@ pub struct ConfigFile {
 
 /// Whether anything is dropped at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EnforcementMode {
     /// Report only
@@ -67,8 +75,20 @@ pub enum EnforcementMode {
     Enforce,
 }
 
+/// What becomes of a raw socket where an allowlist is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RawSockets {
+    /// Its packets are judged like all others
+    Allow,
+    /// It cannot be made
+    Refuse,
+}
+
 /// What becomes of a finding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FindingAction {
     /// Cut it (under --mode enforce)
@@ -94,6 +114,7 @@ impl FindingAction {
 
 /// How much is told on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// What failed
@@ -151,7 +172,7 @@ impl ConfigFile {
         let mut file = Self::parse(&text, path)?;
         let base = path.parent().unwrap_or(Path::new(""));
         let paths = file.policies.iter_mut().chain(&mut file.feeds).chain(&mut file.signatures);
-        for path in paths.chain(&mut file.state_dir) {
+        for path in paths.chain(file.cri.iter_mut().flatten()).chain(&mut file.state_dir) {
             *path = base.join(&path);
         }
         file.events =
@@ -213,10 +234,11 @@ mod tests {
 
     #[test]
     fn every_key_is_understood() {
-        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\n\
+        let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\nrawSockets: refuse\n\
                     policies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\n\
                     resolvers: [10.96.0.10, 'fd00::a']\ndiscoverResolvers: false\n\
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
+                    cri: [/run/x.sock]\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let text = format!(
             "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, watchFor: 2m, weights: {{cpu: 3}}}}\n"
@@ -229,11 +251,14 @@ mod tests {
         let fast = parse("encryptedMining: {interval: 500ms, watchFor: 15s}\n").unwrap();
         assert_eq!(fast.encrypted_mining.interval.map(|time| time.as_millis()), Some(500));
         assert!((scoring.settings.weights.of(TermName::Cpu) - 3.0).abs() < 1e-9);
+        assert_eq!(file.cri, Some(vec!["/run/x.sock".into()]));
+        assert_eq!(parse("cri: []\n").unwrap().cri, Some(Vec::new()));
         assert_eq!(file.resolvers.len(), 2);
         assert_eq!(file.discover_resolvers, Some(false));
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
         assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
         assert_eq!(file.builtin_signatures, Some(false));
+        assert_eq!(file.raw_sockets, Some(RawSockets::Refuse));
         assert_eq!(file.listen, "[::1]:0".parse().ok());
         assert_eq!(file.log_level, Some(LogLevel::Debug));
         assert_eq!((file.feeds, file.builtin_feed), (vec!["f.txt".into()], Some(false)));

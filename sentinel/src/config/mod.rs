@@ -1,12 +1,14 @@
 //! What was typed, in a file and on the command line, to what is true.
 
+#[cfg(test)]
+mod documented;
 mod file;
 mod scoring;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel};
+pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel, RawSockets};
 pub use scoring::{Scoring, ScoringFile};
 use sentinel_common::verdict::Mode;
 
@@ -24,6 +26,8 @@ pub struct Config {
     pub names: Mode,
     /// What a coin's peer-to-peer protocol leads to.
     pub peer_to_peer: Mode,
+    /// Whether raw sockets are refused where an allowlist is enforced.
+    pub refuse_raw: bool,
     /// What a connection that behaves like a miner's and cannot be read leads to.
     pub encrypted_mining: Scoring,
     /// Policy files and folders of them.
@@ -42,6 +46,8 @@ pub struct Config {
     pub builtin_signatures: bool,
     /// The file that these settings are from, if any.
     pub file: Option<PathBuf>,
+    /// Container runtimes' sockets; `None` is those that are found.
+    pub cri: Option<Vec<PathBuf>>,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
     /// Folder on a bpffs for what is to outlive the agent.
@@ -72,6 +78,7 @@ impl Config {
             stratum: typed.stratum.or(file.stratum).map(FindingAction::mode),
             names: typed.names.or(file.names).unwrap_or_default().mode(),
             peer_to_peer: typed.peer_to_peer.or(file.peer_to_peer).unwrap_or_default().mode(),
+            refuse_raw: typed.raw_sockets.or(file.raw_sockets) == Some(RawSockets::Refuse),
             encrypted_mining: Scoring::new(typed.encrypted_mining.mode, &file.encrypted_mining),
             policies,
             resolvers: file.resolvers,
@@ -84,6 +91,7 @@ impl Config {
                 .or(file.builtin_signatures)
                 .unwrap_or(true),
             file: None,
+            cri: file.cri,
             cgroup: typed.cgroup.or(file.cgroup),
             pin: typed.pin.or(file.pin),
             listen: typed.listen.or(file.listen),

@@ -22,6 +22,7 @@ const WATCHES: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::fro
 
 /// As typed; all is optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ScoringFile {
     /// `block`, `alert` or `off`.
@@ -31,13 +32,16 @@ pub struct ScoringFile {
     pub threshold: Option<f64>,
     /// How often connections are looked at, `250ms` to `60s`.
     #[serde(deserialize_with = "interval")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub interval: Option<Duration>,
     /// Nothing is said of a connection before it was watched for so long, `5s` to `60m`; nor before
     /// 16 looks and 8 messages.
     #[serde(deserialize_with = "watch_for")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub watch_for: Option<Duration>,
     /// Weights of terms by their names; 0 leaves a term out.
     #[serde(deserialize_with = "weights")]
+    #[cfg_attr(test, schemars(with = "BTreeMap<String, f64>"))]
     pub weights: BTreeMap<TermName, f64>,
 }
 

@@ -18,8 +18,9 @@ use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{learning, sampler, survey};
-use crate::api::{About, Servers, Shared, Status};
+use super::{identity, learning, sampler, survey, wires};
+use crate::api::{About, Servers, Shared, Status, in_force};
+use crate::attribution::pods::Directory;
 use crate::config::Config;
 use crate::datapath::Datapath;
 use crate::engine::{Input, Names, State, step};
@@ -81,6 +82,10 @@ pub struct Agent {
     pub(super) learning: std::sync::mpsc::Sender<Sources>,
     /// Ends the watch over cgroups when it is dropped.
     watcher: workloads::Watcher,
+    /// Ends the questions to runtimes when it is dropped.
+    identity: identity::Watch,
+    /// Ends the look at workloads' wires, likewise.
+    wires: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -113,8 +118,9 @@ impl Agent {
         metrics.set_generation(generation);
         metrics.set_feeds(policy.feeds.tally());
         let taken_over = datapath.pinned().is_some_and(|pinned| pinned.taken_over);
-        let judge = judge(&policy, numbers.clone(), config.mode);
-        let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone()));
+        let pods = Directory::default();
+        let judge = judge(&policy, numbers.clone(), config.mode, pods.clone());
+        let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone(), pods));
         shared.audit(&policy.set, config.mode, generation);
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
@@ -136,12 +142,14 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
+        let wires = wires::start(&shared)?;
         survey::start(&shared, &inputs)?;
         workloads::prepare_next(&shared);
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         let learning = learning::start(&shared, &config)?;
-        let watcher = workloads::watch(&shared, &workloads)?;
+        let identity = identity::start(&shared, &workloads, &inputs, config.cri.as_deref());
+        let watcher = workloads::watch(&shared, &workloads, identity.changed())?;
         shared.set_not_ready(None);
         warn(&policy.warnings);
         Ok(Self {
@@ -160,6 +168,8 @@ impl Agent {
             sampler,
             learning,
             watcher,
+            identity,
+            wires,
         })
     }
 
@@ -192,7 +202,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop((self.sampler, self.learning, self.watcher));
+        drop((self.sampler, self.learning, self.watcher, self.identity, self.wires));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -231,13 +241,16 @@ fn about(
         egress: policy.modes.egress,
         prefixes: policy.set.prefixes(),
         policies: policy_names(config),
+        in_force: in_force(&policy.set, config.mode),
         policy_error: None,
         names: policy.modes.names,
         feeds: policy.feeds.feeds().to_vec(),
         signatures,
         signature_error: None,
         learned: None,
+        runtimes: Vec::new(),
         at_start: None,
+        coverage: Vec::new(),
     }
 }
 
@@ -297,8 +310,14 @@ fn losses_of(totals: &[u64]) -> [u64; Loss::COUNT] {
 }
 
 /// Who is asked what would become of a connection under these policies.
-pub(super) fn judge(policy: &PreparedPolicy, numbers: Vec<u16>, cap: Mode) -> Arc<dyn Judge> {
-    Arc::new(ByPolicy::new(Arc::clone(&policy.set), numbers, cap, Arc::clone(&policy.feeds)))
+pub(super) fn judge(
+    policy: &PreparedPolicy,
+    numbers: Vec<u16>,
+    cap: Mode,
+    pods: Directory,
+) -> Arc<dyn Judge> {
+    let judge = ByPolicy::new(Arc::clone(&policy.set), numbers, cap, Arc::clone(&policy.feeds));
+    Arc::new(judge.with_pods(pods))
 }
 
 pub(super) fn policy_names(config: &Config) -> Vec<String> {
@@ -307,11 +326,13 @@ pub(super) fn policy_names(config: &Config) -> Vec<String> {
 
 /// Whether all that only counts at the start is as it was.
 pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
-    let Config { cgroup, pin, listen, events, state_dir, log_level, .. } = now;
+    let Config { cgroup, cri, pin, listen, events, state_dir, log_level, .. } = now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
+        && before.refuse_raw == now.refuse_raw
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
+        && before.cri == *cri
         && (&before.state_dir, &before.log_level, &before.pin) == (state_dir, log_level, pin)
 }
 

@@ -2,6 +2,7 @@
 
 mod agent;
 mod announce;
+mod identity;
 mod learning;
 mod meter;
 mod prepare;
@@ -10,6 +11,7 @@ mod recheck;
 mod reload;
 mod sampler;
 mod survey;
+mod wires;
 mod workloads;
 
 use std::io;
@@ -27,6 +29,7 @@ use crate::api::ServeError;
 use crate::config::{Config, ConfigError};
 use crate::datapath::{self, DatapathError, OpenError, Options};
 use crate::export::writer::Outputs;
+use crate::watch::cgroup_namespace;
 use crate::watch::files::Files;
 
 /// How long at most nobody looks at the clock.
@@ -79,6 +82,10 @@ pub fn run(
     config: Config,
     reload: impl Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), RunError> {
+    // Before there are other threads, which would keep the view they have.
+    if let Err(error) = cgroup_namespace::enter_hosts() {
+        tracing::warn!("workloads will be misnamed or not found: {error}");
+    }
     // Read first: a mistake in a policy is told before anything is attached.
     let prepared = prepare(&config)?;
     let outputs =
@@ -96,8 +103,11 @@ pub fn run(
     let done = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let mut files = Files::new(paths_of(&config));
-        let (datapath, records) =
-            datapath::open(&Options { cgroup: config.cgroup.clone(), pin: config.pin.clone() })?;
+        let (datapath, records) = datapath::open(&Options {
+            cgroup: config.cgroup.clone(),
+            pin: config.pin.clone(),
+            refuse_raw: config.refuse_raw,
+        })?;
         let parts = Parts { datapath, records, config, prepared, outputs };
         let mut agent = Agent::start(parts).await?;
         announce::ready(&agent);

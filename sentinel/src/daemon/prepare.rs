@@ -2,6 +2,7 @@
 //! numbers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,6 +17,7 @@ use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
 use crate::policy::{self, Diagnostic, PolicySet};
 use crate::signature::{self, Compiled, SignatureError};
+use crate::watch::cri::SOCKETS;
 
 /// Why policies or signatures were not taken.
 #[derive(Debug, thiserror::Error)]
@@ -145,10 +147,11 @@ fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
         warnings.push(text.to_owned());
     }
     let blind = set.policies.iter().filter(|policy| policy.selector.needs_pods());
+    let blind = blind.filter(|_| !asks_runtimes(config));
     let blind: Vec<String> = blind.map(|policy| policy.name.to_string()).collect();
     if !blind.is_empty() {
         warnings.push(format!(
-            "nobody tells the agent which pods there are, so these policies are about nothing yet: {}",
+            "no container runtime tells which pods there are, so these policies are about nothing yet (name its socket with cri): {}",
             blind.join(", ")
         ));
     }
@@ -157,6 +160,12 @@ fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
         warnings.push(format!("these policies have ended: {}", ended.join(", ")));
     }
     warnings
+}
+
+/// Whether some container runtime can tell which pods there are.
+fn asks_runtimes(config: &Config) -> bool {
+    let found = || SOCKETS.iter().any(|socket| Path::new(socket).exists());
+    config.cri.as_ref().map_or_else(found, |sockets| !sockets.is_empty())
 }
 
 /// What the numbers of policies stand for.

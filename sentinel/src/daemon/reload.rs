@@ -15,6 +15,7 @@ use super::prepare::{
     prepare_policy,
 };
 use super::{recheck, workloads};
+use crate::api::in_force;
 use crate::config::Config;
 use crate::datapath::DatapathError;
 use crate::engine::Input;
@@ -43,7 +44,7 @@ impl Agent {
     fn settle(&mut self, config: Config) {
         if !same_wiring(&self.config, &config) {
             tracing::warn!(
-                "cgroup, pin, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
+                "cgroup, cri, pin, rawSockets, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
         // The thread lives as long as the agent.
@@ -96,7 +97,8 @@ impl Agent {
         numbers: Vec<u16>,
         generation: u32,
     ) {
-        self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode));
+        let pods = self.shared.pods().clone();
+        self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode, pods));
         let PreparedPolicy { modes, set, feeds, warnings } = &prepared;
         self.shared.audit(set, config.mode, generation);
         self.shared.tell(|about| {
@@ -106,6 +108,7 @@ impl Agent {
             about.egress = modes.egress;
             about.prefixes = set.prefixes();
             about.policies = policy_names(config);
+            about.in_force = in_force(set, config.mode);
             about.policy_error = None;
             about.names = modes.names;
             about.feeds = feeds.feeds().to_vec();

@@ -11,10 +11,14 @@ use std::time::Duration;
 
 use sentinel_common::policy::Binding;
 
+use tokio::sync::watch::Sender;
+
 use super::prepare::PreparedPolicy;
 use crate::api::Shared;
+use crate::attribution::pods::Pods;
+use crate::attribution::workload::of_path;
 use crate::config::Config;
-use crate::datapath::PolicyImage;
+use crate::datapath::{DatapathError, PolicyImage};
 use crate::policy::{Binder, Chooser, Numbers, PolicySet};
 use crate::watch::cgroup_events::{CgroupEvents, Change};
 use crate::watch::cgroupfs::Tree;
@@ -98,6 +102,17 @@ impl Workloads {
         Plan { state, set, binder, image }
     }
 
+    /// These are the pods from now on: the policies on their cgroups may be others. How many are.
+    pub fn know(&self, shared: &Shared, pods: &Arc<Pods>) -> usize {
+        let mut state = self.state();
+        let bindings = state.know(pods);
+        for (id, binding) in &bindings {
+            // Under the lock, as in `bind`.
+            told(shared.with_datapath(|datapath| datapath.bind(*id, Some(binding))));
+        }
+        bindings.len()
+    }
+
     /// The plan is in force: cgroups that come are bound by it.
     pub fn applied(&self, plan: Plan<'_>) {
         let Plan { mut state, set, binder, .. } = plan;
@@ -121,6 +136,26 @@ impl State {
             tracing::warn!("{overfull} cgroups have more policies than there is room for");
         }
         bindings
+    }
+
+    /// The cgroups of containers whose policies are others now that these are the pods.
+    fn know(&mut self, pods: &Arc<Pods>) -> Vec<(u64, Binding)> {
+        let (binder, set) = (self.binder.clone(), Arc::clone(&self.set));
+        let Some(binder) = binder.filter(|_| self.chooser.asks_for_pods()) else {
+            self.chooser.know(pods);
+            return Vec::new();
+        };
+        let contained = self.cgroups.iter().filter(|(path, _)| of_path(path).is_contained());
+        let before: Vec<_> = contained
+            .map(|(path, id)| (path.clone(), *id, self.chooser.chosen(path).cloned()))
+            .collect();
+        self.chooser.know(pods);
+        let changed = before.into_iter().filter_map(|(path, id, before)| {
+            let bound = self.chooser.choose(&set, &path);
+            let is_other = before.as_ref() != Some(bound);
+            is_other.then(|| (id, binder.binding(&set, bound, &path).0))
+        });
+        changed.collect()
     }
 
     /// The policies on a cgroup, by the folders that it lies in.
@@ -174,7 +209,11 @@ impl Drop for Watcher {
 ///
 /// # Errors
 /// When the system has no room for a thread.
-pub fn watch(shared: &Arc<Shared>, workloads: &Arc<Workloads>) -> io::Result<Watcher> {
+pub fn watch(
+    shared: &Arc<Shared>,
+    workloads: &Arc<Workloads>,
+    containers: Sender<()>,
+) -> io::Result<Watcher> {
     let ended = Arc::new(AtomicBool::new(false));
     let watcher = Watcher(Arc::clone(&ended));
     let Some(mut events) = workloads.state().events.take() else { return Ok(watcher) };
@@ -193,6 +232,9 @@ pub fn watch(shared: &Arc<Shared>, workloads: &Arc<Workloads>) -> io::Result<Wat
                     changes.extend(look_again(&mut events, &workloads));
                     continue;
                 }
+                if is_of_container(&change) {
+                    containers.send_replace(());
+                }
                 bind(&shared, &workloads, change);
             }
         }
@@ -201,9 +243,26 @@ pub fn watch(shared: &Arc<Shared>, workloads: &Arc<Workloads>) -> io::Result<Wat
     Ok(watcher)
 }
 
+/// Whether a container's cgroup came or went: its runtime has something to tell.
+fn is_of_container(change: &Change) -> bool {
+    match change {
+        Change::Appeared(path, _) | Change::Vanished(path) => of_path(path).is_contained(),
+        Change::Lost => false,
+    }
+}
+
 /// What is to be done after events were lost: all that is there appears, and the rest is gone.
 fn look_again(events: &mut CgroupEvents, workloads: &Workloads) -> Vec<Change> {
-    let mut found = events.restart().unwrap_or_default();
+    let mut found = match events.restart() {
+        Ok(found) => found,
+        Err(error) => {
+            // What is known still holds; nothing says that it is gone.
+            tracing::warn!(
+                "events of cgroups were lost and the tree cannot be read again: {error}"
+            );
+            return Vec::new();
+        }
+    };
     let there: HashSet<&str> = found
         .iter()
         .filter_map(|change| match change {
@@ -222,7 +281,10 @@ fn bind(shared: &Shared, workloads: &Workloads, change: Change) {
     let mut state = workloads.state();
     let Some((id, binding)) = state.take(change) else { return };
     // Under the lock: a new set must not come between.
-    let bound = shared.with_datapath(|datapath| datapath.bind(id, binding.as_ref()));
+    told(shared.with_datapath(|datapath| datapath.bind(id, binding.as_ref())));
+}
+
+fn told(bound: Option<Result<(), DatapathError>>) {
     if let Some(Err(error)) = bound {
         tracing::warn!("a cgroup's policies cannot be set, those around it count: {error}");
     }

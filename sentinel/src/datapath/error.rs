@@ -136,6 +136,14 @@ pub enum DatapathError {
         /// What is in force.
         now: &'static str,
     },
+    /// A wire cannot be judged at this end.
+    #[error("what leaves by {interface} cannot be judged at this end: {why}")]
+    Wire {
+        /// The interface.
+        interface: String,
+        /// The reason.
+        why: String,
+    },
 }
 
 impl DatapathError {
@@ -145,6 +153,11 @@ impl DatapathError {
         error: &dyn std::error::Error,
     ) -> Self {
         Self::Map { map, what, why: error.to_string() }
+    }
+
+    pub(super) fn wire(interface: &str, error: &dyn std::error::Error) -> Self {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::Wire { interface: interface.to_owned(), why: format!("{error}{cause}") }
     }
 
     pub(super) fn absent(map: &'static str) -> Self {

@@ -12,11 +12,9 @@ use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
-use rustix::rand::GetRandomFlags;
 use sentinel_common::config::{Config, Modes, Policies, Switch};
 use sentinel_common::event::ABI_VERSION;
 use sentinel_common::flow::Flow;
-use sentinel_common::names::NameKey;
 use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
@@ -25,8 +23,8 @@ use super::names::Names;
 use super::pin::{Pinned, Pins};
 use super::policies::Resident;
 use super::{
-    Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, attach, feeds,
-    learning, object, offsets, platform, sockets,
+    Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, WireEnd, attach,
+    feeds, learning, object, offsets, platform, sockets, wires::Wires,
 };
 use crate::feed::FeedSet;
 use crate::names::Swept;
@@ -39,6 +37,7 @@ pub struct Kernel {
     pub(super) ebpf: Ebpf,
     pub(super) cgroup: PathBuf,
     attachments: Vec<Attachment>,
+    wires: Wires,
     pub(super) config: Config,
     /// What each slot of the policies holds.
     pub(super) resident: [Resident; 2],
@@ -72,7 +71,7 @@ impl Kernel {
         let config = Config {
             abi_version: ABI_VERSION,
             offsets: offsets::find(),
-            name_key: name_key()?,
+            name_key: learning::name_key()?,
             learning: learning::at_start(),
             ..Config::default()
         };
@@ -80,6 +79,7 @@ impl Kernel {
             ebpf,
             cgroup: PathBuf::new(),
             attachments: Vec::new(),
+            wires: Wires::default(),
             config,
             resident: Default::default(),
             feeds: Arc::default(),
@@ -132,6 +132,11 @@ impl Kernel {
         }
         let now = self.switch();
         self.switch_to(now).map_err(|error| OpenError::refused("the configuration", &error))
+    }
+
+    /// Whether raw sockets are refused where an allowlist is enforced, from the next switch on.
+    pub const fn refuse_raw(&mut self, refuse: bool) {
+        self.config.refuse_raw = refuse as u32;
     }
 
     /// Takes the ring out, to be read by one task.
@@ -265,17 +270,6 @@ where
     T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
 }
 
-/// A secret for this run.
-fn name_key() -> Result<NameKey, OpenError> {
-    let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())
-        .map_err(|error| OpenError::refused("randomness", &error))?;
-    let (words, _) = bytes.as_chunks::<8>();
-    let [seed, multiplier] = [words.first(), words.last()]
-        .map(|word| u64::from_ne_bytes(word.copied().unwrap_or_default()));
-    Ok(NameKey::new(seed, multiplier))
-}
-
 impl Datapath for Kernel {
     fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError> {
         let now = self.switch();
@@ -353,6 +347,10 @@ impl Datapath for Kernel {
         sockets::server_name(map, cookie)
     }
 
+    fn set_wires(&mut self, wires: &[WireEnd]) -> Result<Vec<(u32, DatapathError)>, DatapathError> {
+        self.wires.set(&mut self.ebpf, wires)
+    }
+
     fn set_resolvers(&mut self, servers: &BTreeSet<IpAddr>) -> Result<(), DatapathError> {
         self.trust(servers)
     }
@@ -380,7 +378,9 @@ impl Datapath for Kernel {
     }
 
     fn attachments(&self) -> Vec<Attachment> {
-        self.attachments.clone()
+        let mut attachments = self.attachments.clone();
+        attachments.extend(self.wires.attachment());
+        attachments
     }
 
     fn pinned(&self) -> Option<Pinned> {

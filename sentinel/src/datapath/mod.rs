@@ -21,6 +21,7 @@ mod replay;
 mod ring;
 mod sockets;
 mod sys;
+mod wires;
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentinel_common::flow::Flow;
+use sentinel_common::limits::MAX_WIRE_CGROUPS;
 use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use serde::Serialize;
@@ -93,6 +95,18 @@ pub trait Datapath: Send {
     /// When the kernel refuses to read the map.
     fn server_name(&self, cookie: u64) -> Result<Option<ServerName>, DatapathError>;
 
+    /// Judges what comes out of these wires at the host's end, and at no others; returns those that
+    /// could not be, by the interface's index.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program altogether.
+    fn set_wires(
+        &mut self,
+        _wires: &[WireEnd],
+    ) -> Result<Vec<(u32, DatapathError)>, DatapathError> {
+        Ok(Vec::new())
+    }
+
     /// Makes these the servers whose answers teach where names lead.
     ///
     /// # Errors
@@ -140,6 +154,27 @@ pub enum ServerName {
     Nobody,
 }
 
+/// The host's end of a workload's wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireEnd {
+    /// The interface's index in the agent's network namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// The number that the agent's network namespace gives to the workload's.
+    pub namespace: u32,
+    /// Ids of the cgroups at the other end; none when nobody is there yet.
+    pub cgroups: [u64; MAX_WIRE_CGROUPS],
+}
+
+impl WireEnd {
+    /// Whether this is the same end of a wire to the same namespace, whoever is there.
+    #[must_use]
+    pub fn is_at(&self, other: &Self) -> bool {
+        (self.index, &self.name, self.namespace) == (other.index, &other.name, other.namespace)
+    }
+}
+
 /// An attached program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attachment {
@@ -159,6 +194,8 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// The folder on a bpffs for what is to outlive the agent.
     pub pin: Option<PathBuf>,
+    /// Whether raw sockets are refused where an allowlist is enforced.
+    pub refuse_raw: bool,
 }
 
 /// Loads every program and attaches it. Nothing is blocked before [`Datapath::set_policy`].
@@ -176,6 +213,7 @@ pub fn open(options: &Options) -> Result<(Box<dyn Datapath>, Ring), OpenError> {
         Some(folder) => Kernel::load_pinned(folder)?,
         None => Kernel::load()?,
     };
+    kernel.refuse_raw(options.refuse_raw);
     kernel.attach(options.cgroup.as_deref())?;
     let ring = kernel.ring()?;
     Ok((Box::new(kernel), ring))

@@ -43,6 +43,7 @@ fn load_program(program: &mut Program) -> Result<(), ProgramError> {
         Program::CgroupSock(program) => program.load(),
         Program::KProbe(program) => program.load(),
         Program::RawTracePoint(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -65,6 +66,7 @@ pub fn verified_instructions() -> Result<Vec<(String, Option<u32>)>, OpenError> 
             Program::CgroupSock(program) => program.info().ok(),
             Program::KProbe(program) => program.info().ok(),
             Program::RawTracePoint(program) => program.info().ok(),
+            Program::SchedClassifier(program) => program.info().ok(),
             _ => None,
         });
         figures.push((name, info.and_then(|info| info.verified_instruction_count())));

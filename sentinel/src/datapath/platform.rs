@@ -42,6 +42,12 @@ pub fn has_kprobes() -> bool {
     Path::new("/sys/bus/event_source/devices/kprobe/type").exists()
 }
 
+/// Whether traffic control has links for programs, which leave with their owner (since 6.6).
+#[must_use]
+pub fn has_tcx() -> bool {
+    kernel_release().is_some_and(|release| release >= (6, 6))
+}
+
 /// Names of the needed capabilities that this process lacks.
 #[must_use]
 pub fn missing_capabilities() -> Vec<&'static str> {

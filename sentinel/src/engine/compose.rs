@@ -13,6 +13,7 @@ use super::Clock;
 use super::names::Names;
 use super::pending::{Entry, Stage};
 use crate::action::Outcome;
+use crate::attribution::pods::Pods;
 use crate::attribution::{self, Attribution};
 use crate::event::line::{
     Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Process, Stratum,
@@ -33,7 +34,7 @@ pub fn rfc3339(unix_nanoseconds: i128) -> String {
     text.unwrap_or_default()
 }
 
-pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
+pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> Line {
     let event = &entry.event;
     let by_policy =
         matches!(event.kind, Kind::Egress | Kind::Ingress) && event.reason != Reason::PoolAddress;
@@ -51,7 +52,7 @@ pub(super) fn flow(names: &Names, clock: Clock, entry: &Entry) -> Line {
         hook: Word(event.hook),
         bytes: event.bytes,
         process: process(clock, event, &entry.found),
-        workload: workload_of(event.cgroup, entry.found.cgroup.as_deref()),
+        workload: workload_of(pods, event.cgroup, entry.found.cgroup.as_deref()),
         policy: policy.map(|(policy, _)| policy.to_owned()),
         rule: policy.map(|(_, rule)| rule.to_owned()),
         name: event.name.clone(),
@@ -119,18 +120,27 @@ fn told(clock: Clock, owner: &Owner, why: Missing) -> Process {
     }
 }
 
-/// What a cgroup's id and path tell; nothing where neither is known.
-pub(crate) fn workload_of(id: u64, path: Option<&str>) -> Option<Workload> {
+/// What a cgroup's id and path tell, and who is known to be there; nothing where neither is known.
+pub(crate) fn workload_of(pods: &Pods, id: u64, path: Option<&str>) -> Option<Workload> {
     if id == 0 && path.is_none() {
         return None;
     }
     let shape = path.map(attribution::workload::of_path).unwrap_or_default();
+    let known = pods.of(&shape);
+    let pod = known.as_ref().map(|known| known.pod);
+    let container = known.as_ref().and_then(|known| known.container);
+    let told = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Some(Workload {
         cgroup: path.map(str::to_owned),
         cgroup_id: id,
+        container_name: container.and_then(|container| container.name.clone()),
+        image: container.and_then(|container| container.image.clone()),
+        pod: pod.and_then(|pod| told(&pod.name)),
+        namespace: pod.and_then(|pod| told(&pod.namespace)),
+        pod_uid: shape.pod_uid.or_else(|| pod.and_then(|pod| told(&pod.uid))),
         unit: shape.unit,
         container: shape.container,
-        pod_uid: shape.pod_uid,
+        runtime: shape.runtime.map(Word),
     })
 }
 

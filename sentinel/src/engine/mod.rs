@@ -5,6 +5,7 @@ mod audit;
 mod compose;
 mod limiter;
 mod names;
+mod naming;
 mod pending;
 mod survey;
 mod suspicion;
@@ -23,12 +24,14 @@ pub use survey::{Found, LINES, Survey};
 pub use suspicion::Suspect;
 
 use crate::action::{Action, Count, EventId, Outcome};
+use crate::attribution::pods::Pods;
 use crate::attribution::{Attribution, Socket};
 use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
 use limiter::{Closed, Key, Limiter};
+use naming::{finish, named, tell};
 use pending::{Entry, Pending, Stage};
 
 /// Events that may wait for an answer at a time.
@@ -37,6 +40,9 @@ pub const PENDING: usize = 4096;
 pub const WAIT: u64 = 200_000_000;
 /// How long it waits where the process must first be searched for, nanoseconds.
 pub const WAIT_SEARCH: u64 = 1_000_000_000;
+
+/// How long it waits, when all else is known, for a runtime to tell of its pod, nanoseconds.
+pub const WAIT_POD: u64 = 1_000_000_000;
 
 /// The time, as an argument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,12 +109,15 @@ pub enum Fact {
     Maker(EventId, Attribution),
     /// To [`Action::DestroySocket`].
     Countermeasure(EventId, Outcome),
+    /// Which containers and pods there are from now on.
+    Pods(Arc<Pods>),
 }
 
 /// All that the engine remembers.
 #[derive(Debug, Default)]
 pub struct State {
     names: Names,
+    pods: Arc<Pods>,
     /// The generation that `names` belong to.
     generation: u32,
     /// Feeds that may be in the kernel and are not in `names` yet.
@@ -143,12 +152,13 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         Input::Fact(Fact::Countermeasure(id, outcome)) => {
             actions.push(Action::Count(Count::Countermeasure(outcome.clone())));
             if let Some(suspect) = state.suspects.remove(&id) {
-                actions.push(suspicion::tell(clock, &suspect, Some(&outcome)));
+                actions.push(suspicion::tell(&state.pods, clock, &suspect, Some(&outcome)));
             } else if let Some(mut entry) = state.pending.remove(id) {
                 entry.outcome = Some(outcome);
                 finish(state, clock, entry, &mut actions);
             }
         }
+        Input::Fact(Fact::Pods(pods)) => named(state, clock, pods, &mut actions),
         Input::Tick => tick(state, clock, &mut actions),
         Input::Losses(totals) => lost(state, clock, totals, &mut actions),
         Input::Incoming(feeds) => state.incoming = Some(feeds),
@@ -168,7 +178,9 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         Input::SignaturesRefused(figures, why) => {
             actions.push(signatures(clock, line::PolicyResult::Refused, figures, Some(why)));
         }
-        Input::Survey(survey) => survey::report(&state.names, clock, *survey, &mut actions),
+        Input::Survey(survey) => {
+            survey::report((&state.names, &state.pods), clock, *survey, &mut actions);
+        }
         Input::Suspicion(found) => suspicion::suspect(state, clock, *found, &mut actions),
         Input::Reopen => actions.push(Action::ReopenJournal),
         Input::Finish => drain(state, clock, &mut actions),
@@ -204,6 +216,7 @@ fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &m
         stage: if destroy { Stage::ResolveThenDestroy } else { Stage::Resolve },
         deadline: clock.now.saturating_add(wait),
         found: Attribution::missing(Missing::Overflow),
+        unnamed: false,
         outcome: None,
         event,
     };
@@ -212,7 +225,7 @@ fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &m
         if destroy {
             actions.push(destruction(&entry));
         }
-        finish(state, clock, entry, actions);
+        tell(state, clock, entry, actions);
         return;
     }
     actions.push(Action::Resolve {
@@ -290,18 +303,12 @@ fn destruction(entry: &Entry) -> Action {
     }
 }
 
-fn finish(state: &State, clock: Clock, entry: Entry, actions: &mut Vec<Action>) {
-    if let Err(why) = entry.found.process {
-        actions.push(Action::Count(Count::Unattributed(why)));
-    }
-    audit::workload(&entry, actions);
-    if entry.journal {
-        actions.push(Action::Journal(compose::flow(&state.names, clock, &entry)));
-    }
-}
-
 fn tick(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
     for mut entry in state.pending.expired(clock.now) {
+        if entry.unnamed {
+            tell(state, clock, entry, actions);
+            continue;
+        }
         if entry.stage != Stage::Destroy {
             entry.found = Attribution::missing(Missing::Timeout);
         }
@@ -312,16 +319,20 @@ fn tick(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
 
 fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
     for mut entry in state.pending.all() {
+        if entry.unnamed {
+            tell(state, clock, entry, actions);
+            continue;
+        }
         if entry.stage != Stage::Destroy {
             entry.found = Attribution::missing(Missing::Timeout);
         }
         if entry.stage == Stage::ResolveThenDestroy {
             actions.push(destruction(&entry));
         }
-        finish(state, clock, entry, actions);
+        tell(state, clock, entry, actions);
     }
     for suspect in std::mem::take(&mut state.suspects).into_values() {
-        actions.push(suspicion::tell(clock, &suspect, None));
+        actions.push(suspicion::tell(&state.pods, clock, &suspect, None));
     }
     close(clock, state.limiter.expire(u64::MAX), actions);
 }

@@ -24,6 +24,8 @@ pub(super) struct Entry {
     /// Whether a line is wanted; a repeated event's socket is destroyed without one.
     pub(super) journal: bool,
     pub(super) stage: Stage,
+    /// All but its pod is known, and that is waited for.
+    pub(super) unnamed: bool,
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) deadline: u64,
     pub(super) found: Attribution,
@@ -48,7 +50,12 @@ impl Pending {
     }
 
     pub(super) fn expired(&mut self, now: u64) -> Vec<Entry> {
-        self.0.extract_if(.., |_, entry| entry.deadline <= now).map(|(_, entry)| entry).collect()
+        self.extract(|entry| entry.deadline <= now)
+    }
+
+    /// Takes those out that this holds of.
+    pub(super) fn extract(&mut self, holds: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        self.0.extract_if(.., |_, entry| holds(entry)).map(|(_, entry)| entry).collect()
     }
 
     pub(super) fn all(&mut self) -> Vec<Entry> {

@@ -6,6 +6,7 @@ use super::compose::{protocol, text, workload_of};
 use super::names::Names;
 use super::{Clock, compose};
 use crate::action::{Action, Count};
+use crate::attribution::pods::Pods;
 use crate::attribution::{Attribution, Socket};
 use crate::event::line::Line;
 use crate::event::socket::{Inspection, OpenSocket, SocketKind};
@@ -44,7 +45,12 @@ pub struct Found {
 }
 
 /// The survey's lines, and counts of what is not in them.
-pub(super) fn report(names: &Names, clock: Clock, survey: Survey, actions: &mut Vec<Action>) {
+pub(super) fn report(
+    known: (&Names, &Pods),
+    clock: Clock,
+    survey: Survey,
+    actions: &mut Vec<Action>,
+) {
     let beyond = survey.found.len().saturating_sub(LINES);
     let left_out = survey.left_out.saturating_add(beyond as u64);
     if left_out > 0 {
@@ -56,11 +62,11 @@ pub(super) fn report(names: &Names, clock: Clock, survey: Survey, actions: &mut 
         }
     }
     for found in survey.found.iter().take(LINES) {
-        actions.push(Action::Journal(Line::Socket(Box::new(line(names, clock, found)))));
+        actions.push(Action::Journal(Line::Socket(Box::new(line(known, clock, found)))));
     }
 }
 
-fn line(names: &Names, clock: Clock, found: &Found) -> OpenSocket {
+fn line((names, pods): (&Names, &Pods), clock: Clock, found: &Found) -> OpenSocket {
     let policy = names.policy(found.judgement.rule);
     let bytes = found.bytes.filter(|_| found.socket.protocol == TCP);
     let process = found.maker.process.as_ref().ok();
@@ -81,7 +87,7 @@ fn line(names: &Names, clock: Clock, found: &Found) -> OpenSocket {
         policy: policy.map(|(policy, _)| policy.to_owned()),
         rule: policy.map(|(_, rule)| rule.to_owned()),
         process: process.map(|process| compose::described(clock, process)),
-        workload: workload_of(found.cgroup, found.maker.cgroup.as_deref()),
+        workload: workload_of(pods, found.cgroup, found.maker.cgroup.as_deref()),
         cookie: found.socket.cookie,
     }
 }

@@ -7,6 +7,7 @@ use sentinel_common::verdict::{Mode, Reason, Verdict};
 use super::compose::{described, destroyed, protocol, workload_of};
 use super::{Clock, PENDING, State};
 use crate::action::{Action, Count, Outcome};
+use crate::attribution::pods::Pods;
 use crate::attribution::{Attribution, Socket};
 use crate::detect::Finding;
 use crate::event::line::Line;
@@ -38,7 +39,7 @@ pub(super) fn suspect(
         actions.push(Action::Count(Count::Unattributed(why)));
     }
     if verdict != Verdict::Blocked {
-        actions.push(tell(clock, &suspect, None));
+        actions.push(tell(&state.pods, clock, &suspect, None));
         return;
     }
     let id = state.next_id();
@@ -55,14 +56,19 @@ pub(super) fn suspect(
     });
     if state.suspects.len() >= PENDING {
         actions.push(Action::Count(Count::PendingOverflow));
-        actions.push(tell(clock, &suspect, None));
+        actions.push(tell(&state.pods, clock, &suspect, None));
         return;
     }
     state.suspects.insert(id, suspect);
 }
 
 /// The line. Where the socket was to be destroyed and no outcome is known, it says so.
-pub(super) fn tell(clock: Clock, suspect: &Suspect, outcome: Option<&Outcome>) -> Action {
+pub(super) fn tell(
+    pods: &Pods,
+    clock: Clock,
+    suspect: &Suspect,
+    outcome: Option<&Outcome>,
+) -> Action {
     let Suspect { finding, maker, cgroup, mode } = suspect;
     let process = maker.process.as_ref().ok();
     let wanted = mode.verdict() == Verdict::Blocked;
@@ -77,7 +83,7 @@ pub(super) fn tell(clock: Clock, suspect: &Suspect, outcome: Option<&Outcome>) -
         score: rounded(finding.score),
         terms: finding.terms.iter().map(term).collect(),
         process: process.map(|process| described(clock, process)),
-        workload: workload_of(*cgroup, maker.cgroup.as_deref()),
+        workload: workload_of(pods, *cgroup, maker.cgroup.as_deref()),
         countermeasure: wanted.then(|| destroyed(outcome)),
         cookie: finding.cookie,
     })))

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::socket::OpenSocket;
 use super::suspicion::Suspicion;
 use super::word::{Word, word_enum};
+use crate::attribution::workload::Runtime;
 
 /// A line of the journal. `kind` tells which.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -146,6 +147,21 @@ pub struct Workload {
     /// The container's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
+    /// Whose container it is, where its path tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Word<Runtime>>,
+    /// The container's name within its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
+    /// What the container was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The Kubernetes pod's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The pod's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// The Kubernetes pod's uid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,

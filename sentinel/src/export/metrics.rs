@@ -14,6 +14,7 @@ use sentinel_common::verdict::{
     COUNTERS, Loss, Mode, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
 };
 
+use super::runtimes::Runtimes;
 use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
 use crate::event::line::{Measure, Missing, SignatureFigures};
@@ -43,7 +44,8 @@ const AUDITED: &str = "Events of what a policy under audit would have blocked, b
 const AUDITED_RULES: usize = 2048;
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 6] = ["journal", "pending", "limiter", "queue", "survey", "detector"];
+const LOSS_KINDS: [&str; 7] =
+    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods"];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
@@ -69,6 +71,7 @@ pub struct Metrics {
     lessons: IntCounterVec,
     learned: IntGaugeVec,
     audited: IntCounterVec,
+    runtimes: Runtimes,
     /// Policies and rules that have a series of their own.
     audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
@@ -137,6 +140,7 @@ impl Metrics {
             lessons: counters(&registry, "dns_answers_total", LESSONS, &["result"])?,
             learned: kinds(&registry, "learned_addresses", LEARNED)?,
             audited: counters(&registry, "policy_audit_hits_total", AUDITED, &["policy", "rule"])?,
+            runtimes: Runtimes::new(&registry)?,
             audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
@@ -219,9 +223,16 @@ impl Metrics {
         self.followed.set(i64::try_from(connections).unwrap_or(i64::MAX));
     }
 
-    /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`, `detector`.
+    /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`, `detector`,
+    /// `pods`.
     pub fn lost(&self, kind: &'static str) {
         self.lost_many(kind, 1);
+    }
+
+    /// What container runtimes tell.
+    #[must_use]
+    pub const fn runtimes(&self) -> &Runtimes {
+        &self.runtimes
     }
 
     /// Counts a record that could not be read.
@@ -346,7 +357,7 @@ fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("sentinel_{name}"), help)
 }
 
-fn counters(
+pub(super) fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -359,11 +370,15 @@ fn plain(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntC
     register(registry, IntCounter::with_opts(opts(name, help))?)
 }
 
-fn kinds(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGaugeVec> {
+pub(super) fn kinds(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> prometheus::Result<IntGaugeVec> {
     register(registry, IntGaugeVec::new(opts(name, help), &["kind"])?)
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     register(registry, IntGauge::with_opts(opts(name, help))?)
 }
 

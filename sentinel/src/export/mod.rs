@@ -2,6 +2,7 @@
 
 pub mod journal;
 pub mod metrics;
+pub mod runtimes;
 pub mod table;
 pub mod writer;
 

@@ -1,6 +1,7 @@
 //! Which policies are on which cgroup.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sentinel_common::flow::Direction;
 use sentinel_common::limits::MAX_POLICIES_PER_WORKLOAD;
@@ -10,6 +11,7 @@ use sentinel_common::verdict::Mode;
 use super::judge::Judged;
 use super::selector::{Selector, Subject};
 use super::set::PolicySet;
+use crate::attribution::pods::Pods;
 use crate::attribution::workload;
 
 /// Chooses policies for cgroups.
@@ -73,6 +75,7 @@ impl Binder {
 #[derive(Clone, Debug, Default)]
 pub struct Chooser {
     selectors: Vec<Selector>,
+    pods: Arc<Pods>,
     chosen: HashMap<String, Bound>,
 }
 
@@ -86,6 +89,29 @@ impl Chooser {
         }
     }
 
+    /// These are the pods from now on.
+    pub fn know(&mut self, pods: &Arc<Pods>) {
+        if Arc::ptr_eq(&self.pods, pods) {
+            return;
+        }
+        self.pods = Arc::clone(pods);
+        if self.asks_for_pods() {
+            self.chosen.clear();
+        }
+    }
+
+    /// Whether any policy is about pods.
+    #[must_use]
+    pub fn asks_for_pods(&self) -> bool {
+        self.selectors.iter().any(Selector::needs_pods)
+    }
+
+    /// What was chosen for a path, if anything was yet.
+    #[must_use]
+    pub fn chosen(&self, path: &str) -> Option<&Bound> {
+        self.chosen.get(path)
+    }
+
     /// The policies on the cgroup at this path, in the set that is followed.
     pub fn choose(&mut self, set: &PolicySet, path: &str) -> &Bound {
         if !self.chosen.contains_key(path) {
@@ -95,7 +121,8 @@ impl Chooser {
                 }
                 _ => Bound::node(set),
             };
-            let bound = around.below(set, Subject { path, pod: None });
+            let pod = self.pods.of_path(path).map(|known| &**known.pod);
+            let bound = around.below(set, Subject { path, pod });
             self.chosen.insert(path.to_owned(), bound);
         }
         self.chosen.entry(path.to_owned()).or_default()

@@ -8,7 +8,7 @@ use serde_saphyr::Spanned;
 use super::diagnostic::Diagnostic;
 use super::load::Source;
 use super::model::{
-    EgressRule, IngressRule, LabelSelector, Port, Protocol, Spec, Stratum, Unknown,
+    EgressRule, EncryptedDns, IngressRule, LabelSelector, Port, Protocol, Spec, Stratum, Unknown,
 };
 use super::parse::{self, Parsed};
 
@@ -170,6 +170,10 @@ fn headers(spec: &Spec) -> Vec<Statement> {
     if let Some(unknown) = &spec.unknown_workloads {
         let text = if unknown.value == Unknown::Open { "open" } else { "closed" };
         said.push(statement("unknownWorkloads", text.to_owned(), unknown));
+    }
+    if let Some(encrypted) = &spec.encrypted_dns {
+        let text = if encrypted.value == EncryptedDns::Deny { "deny" } else { "allow" };
+        said.push(statement("encryptedDNS", text.to_owned(), encrypted));
     }
     if let Some(expires) = &spec.expires {
         said.push(statement("expires", expires.value.clone(), expires));

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use sentinel_common::limits::{MAX_POLICIES, MAX_PREFIXES};
 use sentinel_common::verdict::Mode;
+use serde_saphyr::Spanned;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::diagnostic::Diagnostic;
+use super::encrypted_dns;
 use super::fqdn::Pattern;
 use super::load::Source;
-use super::model::{PolicyMode, Spec, Stratum, Unknown};
+use super::model::{EncryptedDns, PolicyMode, Spec, Stratum, Unknown};
 use super::parse::{self, CLUSTER, Parsed};
 use super::rule::{self, Place, Resolved};
 use super::selector::{Glob, Selector};
@@ -101,6 +103,7 @@ fn policy(parsed: &Parsed<'_>, findings: &mut Vec<Diagnostic>) -> Policy {
         ("egressDeny", spec.egress_deny.is_some()),
         ("ingress", spec.ingress.is_some()),
         ("ingressDeny", spec.ingress_deny.is_some()),
+        (encrypted_dns::LIST, denies_encrypted_dns(spec).is_some()),
     ];
     if let (None, Some((list, _))) = (&spec.mode, lists.iter().find(|(_, is_there)| *is_there)) {
         let message = format!("{list} needs a mode beside it");
@@ -163,6 +166,9 @@ fn rules<'a>(parsed: &'a Parsed<'a>, findings: &mut Vec<Diagnostic>) -> Ways<Vec
             out.push(rule::egress(parsed, rule, next(list, index, denies), findings));
         }
     }
+    if let Some(said) = denies_encrypted_dns(&parsed.document.spec) {
+        out.extend(encrypted_dns::denials(parsed, said, &mut next));
+    }
     let mut into = Vec::new();
     for (list, rules, denies) in [("ingress", ingress, false), ("ingressDeny", ingress_deny, true)]
     {
@@ -175,6 +181,10 @@ fn rules<'a>(parsed: &'a Parsed<'a>, findings: &mut Vec<Diagnostic>) -> Ways<Vec
         findings.push(parsed.finding(&parsed.document.metadata.name, message, None));
     }
     Ways { egress: out, ingress: into }
+}
+
+fn denies_encrypted_dns(spec: &Spec) -> Option<&Spanned<EncryptedDns>> {
+    spec.encrypted_dns.as_ref().filter(|said| said.value == EncryptedDns::Deny)
 }
 
 fn selector(parsed: &Parsed<'_>, findings: &mut Vec<Diagnostic>) -> Selector {

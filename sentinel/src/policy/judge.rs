@@ -11,6 +11,7 @@ use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use super::bind::{Bound, Chooser};
 use super::set::PolicySet;
+use crate::attribution::pods::Directory;
 use crate::feed::FeedSet;
 
 /// A decision, and who made it.
@@ -69,6 +70,7 @@ pub struct ByPolicy {
     /// The most that is done about anything.
     cap: Mode,
     feeds: Arc<FeedSet>,
+    pods: Directory,
 }
 
 impl ByPolicy {
@@ -77,7 +79,13 @@ impl ByPolicy {
     pub fn new(set: Arc<PolicySet>, numbers: Vec<u16>, cap: Mode, feeds: Arc<FeedSet>) -> Self {
         let mut chooser = Chooser::default();
         chooser.follow(&set);
-        Self { set, chooser: Mutex::new(chooser), numbers, cap, feeds }
+        Self { set, chooser: Mutex::new(chooser), numbers, cap, feeds, pods: Directory::default() }
+    }
+
+    /// Asks there which pods there are.
+    #[must_use]
+    pub fn with_pods(self, pods: Directory) -> Self {
+        Self { pods, ..self }
     }
 
     /// What the policies on a path say, by no more than `cap`.
@@ -92,6 +100,7 @@ impl ByPolicy {
     /// The policies on a path, by what its folders are called.
     fn bound(&self, path: Option<&str>) -> Bound {
         let mut chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner);
+        chooser.know(&self.pods.now());
         chooser.choose(&self.set, path.unwrap_or("/")).clone()
     }
 }

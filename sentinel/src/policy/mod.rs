@@ -12,6 +12,7 @@ mod bind;
 mod compare;
 mod compile;
 mod diagnostic;
+mod encrypted_dns;
 mod explain;
 mod export;
 mod fqdn;

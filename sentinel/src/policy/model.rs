@@ -35,6 +35,8 @@ pub(super) struct Spec {
     pub(super) mode: Option<Spanned<PolicyMode>>,
     pub(super) stratum: Option<Spanned<Stratum>>,
     pub(super) unknown_workloads: Option<Spanned<Unknown>>,
+    #[serde(rename = "encryptedDNS")]
+    pub(super) encrypted_dns: Option<Spanned<EncryptedDns>>,
     pub(super) egress: Option<Vec<EgressRule>>,
     pub(super) egress_deny: Option<Vec<EgressRule>>,
     pub(super) ingress: Option<Vec<IngressRule>>,
@@ -82,6 +84,14 @@ pub(super) enum Stratum {
 pub(super) enum Unknown {
     Open,
     Closed,
+}
+
+/// Whether questions that nobody can read may be asked of the known resolvers.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum EncryptedDns {
+    Allow,
+    Deny,
 }
 
 #[derive(Debug, Deserialize)]

@@ -19,6 +19,9 @@ impl Prefix {
     /// All of IPv4.
     pub(super) const V4: Self = Self { bits: 0xffff << 32, len: V4_LEN };
 
+    /// All there is.
+    pub(super) const ALL: Self = Self { bits: 0, len: 0 };
+
     /// Reads `address/length`; the error is a message and a mend.
     pub(super) fn parse(text: &str) -> Result<Self, (String, Option<String>)> {
         let net: IpNet = text.parse().map_err(|_| match text.parse::<IpAddr>() {
@@ -39,12 +42,7 @@ impl Prefix {
             );
             return Err((format!("\"{text}\" has bits set behind its length"), Some(help)));
         }
-        Ok(match net {
-            IpNet::V4(net) => {
-                Self { bits: net.addr().to_ipv6_mapped().to_bits(), len: V4_LEN + net.prefix_len() }
-            }
-            IpNet::V6(net) => Self { bits: net.addr().to_bits(), len: net.prefix_len() },
-        })
+        Ok(Self::from(net))
     }
 
     /// The prefix of this length that holds the address.
@@ -69,6 +67,18 @@ impl Prefix {
 
     pub(super) fn len(self) -> u8 {
         self.len
+    }
+}
+
+/// Bits behind the length are dropped.
+impl From<IpNet> for Prefix {
+    fn from(net: IpNet) -> Self {
+        match net.trunc() {
+            IpNet::V4(net) => {
+                Self { bits: net.addr().to_ipv6_mapped().to_bits(), len: V4_LEN + net.prefix_len() }
+            }
+            IpNet::V6(net) => Self { bits: net.addr().to_bits(), len: net.prefix_len() },
+        }
     }
 }
 

@@ -1,23 +1,12 @@
 //! Whom a policy is about.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use super::model::LabelSelector;
-
-/// A pod as Kubernetes tells of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pod {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its namespace's labels.
-    pub namespace_labels: BTreeMap<String, String>,
-}
+pub use crate::attribution::pods::Pod;
 
 /// What a policy can tell workloads apart by.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,6 +69,29 @@ impl Selector {
                 .is_none_or(|labels| pod(&|pod| holds(labels, &pod.namespace_labels)))
             && self.unit.as_ref().is_none_or(|glob| glob.matches(part))
             && self.cgroup.as_ref().is_none_or(|glob| glob.matches(subject.path))
+    }
+}
+
+/// In words, as the keys are written.
+impl fmt::Display for Selector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labels = |selector: &LabelSelector| {
+            let pairs = selector.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+            pairs.collect::<Vec<_>>().join(",")
+        };
+        let parts = [
+            self.namespace.as_ref().map(|name| format!("namespace {name}")),
+            self.pods.as_ref().map(|pods| format!("pods {{{}}}", labels(pods))),
+            self.namespaces.as_ref().map(|around| format!("namespaces {{{}}}", labels(around))),
+            self.unit.as_ref().map(|unit| format!("unit {}", unit.text)),
+            self.cgroup.as_ref().map(|cgroup| format!("cgroup {}", cgroup.text)),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            out.write_str("the node")
+        } else {
+            out.write_str(&parts.join(" and "))
+        }
     }
 }
 

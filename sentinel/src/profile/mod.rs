@@ -19,7 +19,7 @@ use sentinel_common::address::is_loopback;
 
 pub use write::{Origin, policies};
 
-use crate::attribution::workload;
+use crate::attribution::workload::{self, Runtime};
 use sentinel_common::address;
 
 /// Destinations that are kept, all workloads together; one takes about 200 bytes.
@@ -42,11 +42,10 @@ impl Workload {
     #[must_use]
     pub fn of(path: &str) -> Option<Self> {
         let shape = workload::of_path(path);
-        if let Some(container) = &shape.container {
-            let end = path.find(container.as_str())? + container.len();
-            let rest = path.get(end..)?;
-            let end = end + rest.find('/').unwrap_or(rest.len());
-            return Some(Self::Cgroup(path.get(..end)?.to_owned()));
+        // The name of a machine's unit stays when the machine is made anew.
+        let is_machine = shape.runtime == Some(Runtime::Nspawn) && shape.unit.is_some();
+        if let Some(folder) = workload::container_folder(path).filter(|_| !is_machine) {
+            return Some(Self::Cgroup(folder.to_owned()));
         }
         match shape.unit {
             Some(unit) => Some(Self::Unit(unit)),

@@ -3,14 +3,18 @@
 
 pub mod ages;
 pub mod cgroup_events;
+pub mod cgroup_namespace;
 pub mod cgroupfs;
 pub mod clock;
+pub mod cri;
 pub mod facts;
 pub mod files;
 pub mod holders;
 pub mod inventory;
+pub mod links;
 pub mod procfs;
 pub mod resolver;
 pub mod roster;
 pub mod scope;
 pub mod sockets;
+pub mod wires;

@@ -61,6 +61,22 @@ impl Scope {
         self.is_within(path.as_deref())
     }
 
+    /// Whether that is the whole host.
+    #[must_use]
+    pub const fn is_everything(&self) -> bool {
+        self.within.is_empty()
+    }
+
+    /// The cgroup of a process, `None` when it is not watched.
+    #[must_use]
+    pub fn path_of(&self, pid: u32) -> Option<String> {
+        let path = procfs::cgroup(pid);
+        if !self.is_within(path.as_deref()) {
+            return None;
+        }
+        Some(path.unwrap_or_default())
+    }
+
     /// The folder of a cgroup, by its path.
     #[must_use]
     pub fn folder(&self, path: &str) -> Option<PathBuf> {

@@ -15,13 +15,16 @@ use anyhow::{Context, Result, bail};
 pub use netns::NetNs;
 pub use subnet::Subnet;
 
-use netlink::Netlink;
-pub(crate) use netlink::interface_index;
+pub(crate) use netlink::{Netlink, interface_index};
 
 /// The veth end in the node namespace.
 pub const NODE_INTERFACE: &str = "node0";
 /// The veth end in the peer namespace, where the sniffer listens.
 pub const PEER_INTERFACE: &str = "peer0";
+/// Where a host stands between the two: its end of the node's veth, of the peer's, and the bridge.
+pub const HOST_INTERFACE: &str = "pod0";
+const UPLINK_INTERFACE: &str = "up0";
+const BRIDGE: &str = "bridge0";
 /// Last octet of the node's address; the peer holds [`PEER_HOSTS`].
 pub const NODE_HOST: u8 = 1;
 /// Last octets of the peer's addresses.
@@ -36,6 +39,8 @@ pub struct Lab {
     subnet: Subnet,
     node: NetNs,
     peer: NetNs,
+    /// The namespace that the wire goes through, if any.
+    host: Option<NetNs>,
 }
 
 impl Lab {
@@ -48,10 +53,27 @@ impl Lab {
     pub fn with_subnet(name: &str, subnet: Subnet) -> Result<Lab> {
         let node = NetNs::new(&format!("{name}-node"))?;
         let peer = NetNs::new(&format!("{name}-peer"))?;
-        let lab = Lab { name: name.to_owned(), subnet, node, peer };
-        lab.wire().with_context(|| format!("laboratory {name}: the network was not built"))?;
-        lab.wait_ready()?;
-        Ok(lab)
+        Lab { name: name.to_owned(), subnet, node, peer, host: None }.built()
+    }
+
+    /// The same with a host between: the node is a pod, whose veth ends in a bridge of the host's,
+    /// and the peer is behind that.
+    pub fn with_host(name: &str, subnet: Subnet) -> Result<Lab> {
+        let node = NetNs::new(&format!("{name}-node"))?;
+        let peer = NetNs::new(&format!("{name}-peer"))?;
+        let host = NetNs::new(&format!("{name}-host"))?;
+        Lab { name: name.to_owned(), subnet, node, peer, host: Some(host) }.built()
+    }
+
+    fn built(self) -> Result<Lab> {
+        let wired = match &self.host {
+            Some(host) => self.wire_through(host),
+            None => self.wire(),
+        };
+        let name = &self.name;
+        wired.with_context(|| format!("laboratory {name}: the network was not built"))?;
+        self.wait_ready()?;
+        Ok(self)
     }
 
     /// The name given at birth.
@@ -72,6 +94,11 @@ impl Lab {
     /// The namespace of pools and servers.
     pub fn peer(&self) -> &NetNs {
         &self.peer
+    }
+
+    /// The namespace of the host between the two, if there is one.
+    pub fn host(&self) -> Option<&NetNs> {
+        self.host.as_ref()
     }
 
     /// Runs a closure in the node namespace; sockets and threads it makes stay there.
@@ -104,6 +131,26 @@ impl Lab {
             netlink.add_veth(NODE_INTERFACE, PEER_INTERFACE, self.peer.fd())?;
             self.address(&mut netlink, NODE_INTERFACE, &[NODE_HOST])
         })?;
+        self.peer.run(|| self.address(&mut Netlink::open()?, PEER_INTERFACE, &PEER_HOSTS))
+    }
+
+    /// Joins the namespaces by a bridge between them.
+    fn wire_through(&self, host: &NetNs) -> Result<()> {
+        self.peer.run(|| Netlink::open()?.up("lo"))?;
+        self.node.run(|| Netlink::open()?.up("lo"))?;
+        host.run(|| {
+            let mut netlink = Netlink::open()?;
+            netlink.up("lo")?;
+            netlink.add_bridge(BRIDGE)?;
+            netlink.add_veth(HOST_INTERFACE, NODE_INTERFACE, self.node.fd())?;
+            netlink.add_veth(UPLINK_INTERFACE, PEER_INTERFACE, self.peer.fd())?;
+            for port in [HOST_INTERFACE, UPLINK_INTERFACE] {
+                netlink.join(port, BRIDGE)?;
+                netlink.up(port)?;
+            }
+            netlink.up(BRIDGE)
+        })?;
+        self.node.run(|| self.address(&mut Netlink::open()?, NODE_INTERFACE, &[NODE_HOST]))?;
         self.peer.run(|| self.address(&mut Netlink::open()?, PEER_INTERFACE, &PEER_HOSTS))
     }
 

@@ -9,7 +9,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -18,14 +18,14 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 /// A route socket of the namespace in which it was opened.
-pub(super) struct Netlink {
+pub(crate) struct Netlink {
     socket: Socket,
     sequence: u32,
 }
 
 impl Netlink {
     /// Opens the socket in the calling thread's namespace.
-    pub(super) fn open() -> Result<Netlink> {
+    pub(crate) fn open() -> Result<Netlink> {
         let socket = Socket::new(NETLINK_ROUTE).context("no rtnetlink socket")?;
         socket.connect(&SocketAddr::new(0, 0)).context("rtnetlink does not connect")?;
         Ok(Netlink { socket, sequence: 0 })
@@ -46,8 +46,57 @@ impl Netlink {
             .context("the kernel made no veth pair: is the veth module loaded, and is this root?")
     }
 
+    /// Creates a bridge.
+    pub(super) fn add_bridge(&mut self, name: &str) -> Result<()> {
+        let mut link = LinkMessage::default();
+        link.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        link.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
+        self.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
+            .context("the kernel made no bridge: is the bridge module loaded?")
+    }
+
+    /// Makes an interface a port of a bridge.
+    pub(super) fn join(&mut self, interface: &str, bridge: &str) -> Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = interface_index(interface)?;
+        link.attributes.push(LinkAttribute::Controller(interface_index(bridge)?));
+        self.request(RouteNetlinkMessage::SetLink(link), 0)
+            .with_context(|| format!("{bridge} does not take {interface}"))
+    }
+
+    /// Creates a VXLAN whose packets go to `remote`.
+    pub(crate) fn add_vxlan(
+        &mut self,
+        name: &str,
+        remote: Ipv4Addr,
+        interface: &str,
+    ) -> Result<()> {
+        let data = vec![
+            InfoVxlan::Id(7),
+            InfoVxlan::Group(remote),
+            InfoVxlan::Link(interface_index(interface)?),
+            InfoVxlan::Port(4789),
+        ];
+        let mut link = LinkMessage::default();
+        link.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        link.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Vxlan),
+            LinkInfo::Data(InfoData::Vxlan(data)),
+        ]));
+        self.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
+            .context("the kernel made no VXLAN")
+    }
+
+    /// Removes an interface.
+    pub(crate) fn remove(&mut self, interface: &str) -> Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = interface_index(interface)?;
+        self.request(RouteNetlinkMessage::DelLink(link), 0)
+            .with_context(|| format!("{interface} cannot be removed"))
+    }
+
     /// Gives an interface an address, usable at once: no duplicate address detection.
-    pub(super) fn add_address(
+    pub(crate) fn add_address(
         &mut self,
         interface: &str,
         address: IpAddr,
@@ -83,7 +132,7 @@ impl Netlink {
     }
 
     /// Sets an interface up.
-    pub(super) fn up(&mut self, interface: &str) -> Result<()> {
+    pub(crate) fn up(&mut self, interface: &str) -> Result<()> {
         let mut link = LinkMessage::default();
         link.header.index = interface_index(interface)?;
         link.header.flags = LinkFlags::Up;

@@ -2,15 +2,19 @@
 //! independent packet capture on the peer's side that says what got out.
 
 mod allowlist;
+mod bypass;
 mod catch;
 mod feed;
 mod honest;
 mod learn;
 mod lifecycle;
 mod loss;
+mod mining_modes;
 mod names;
 mod older;
 mod operator;
+mod pods;
+mod reloads;
 mod stage;
 mod suspicion;
 #[path = "../trial.rs"]
@@ -24,8 +28,21 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 15] = [
+const IN_GUESTS: [&str; 30] = [
     "allowlist/enforce",
+    "bypass/hop_by_hop",
+    "bypass/loose_source_route",
+    "bypass/mptcp",
+    "bypass/owner/an_unreachable",
+    "bypass/owner/a_server",
+    "bypass/owner/raw_sockets",
+    "bypass/packet_",
+    "bypass/segment_routing",
+    "bypass/tcp_connect",
+    "bypass/tun_",
+    "bypass/udp_lite",
+    "bypass/vxlan",
+    "bypass/xdp",
     "catch/loopback_too",
     "catch/outside",
     "catch/stratum-v1/",
@@ -34,8 +51,10 @@ const IN_GUESTS: [&str; 15] = [
     "learn/answers",
     "lifecycle/from_audit_to_enforce",
     "loss/",
+    "mining_modes/a_stricter",
     "names/block/dns/bytes",
     "older/stratum-v1/the_next_share",
+    "reloads/",
     "workloads/a_new_one",
     "workloads/an_unknown_one",
     "workloads/callers",
@@ -57,13 +76,17 @@ fn main() -> ExitCode {
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
+    trials.extend(bypass::trials());
     trials.extend(feed::trials());
     trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());
+    trials.extend(mining_modes::trials());
     trials.extend(names::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
+    trials.extend(pods::trials());
+    trials.extend(reloads::trials());
     trials.extend(suspicion::trials());
     trials.extend(workloads::trials());
     if std::env::var_os("SENTINEL_VM").is_some() {
@@ -77,5 +100,6 @@ fn main() -> ExitCode {
     // One agent and one laboratory serve most tests; both must be gone before the process ends.
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
+    bypass::strike();
     conclusion.exit_code()
 }

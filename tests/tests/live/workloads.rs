@@ -44,14 +44,14 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// A policy on the cgroups whose path ends like this.
-fn policy(name: &str, ends: &str, spec: &str) -> String {
+pub fn policy(name: &str, ends: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {{name: {name}}}\n\
          spec: {{workload: {{cgroup: \"/**/{ends}\"}}, mode: enforce, {spec}}}\n"
     )
 }
 
-fn only_to(lab: &Lab, host: u8) -> String {
+pub fn only_to(lab: &Lab, host: u8) -> String {
     format!(
         "egress: [{{toCIDRs: [\"{}/32\", \"{}/128\"]}}]",
         lab.subnet().v4(host),
@@ -59,13 +59,13 @@ fn only_to(lab: &Lab, host: u8) -> String {
     )
 }
 
-struct Play {
-    stage: Stage,
+pub struct Play {
+    pub stage: Stage,
     file: PathBuf,
 }
 
 impl Play {
-    fn begin(name: &str, number: u8, text: impl FnOnce(&Lab) -> String) -> Result<Self> {
+    pub fn begin(name: &str, number: u8, text: impl FnOnce(&Lab) -> String) -> Result<Self> {
         let lab = Lab::with_subnet(name, Subnet::numbered(number))?;
         let file = std::env::temp_dir().join(format!("{name}-{}.yaml", std::process::id()));
         fs::write(&file, text(&lab))?;
@@ -74,7 +74,7 @@ impl Play {
         Ok(Self { stage, file })
     }
 
-    fn rewrite(&self, text: &str) -> Result<()> {
+    pub fn rewrite(&self, text: &str) -> Result<()> {
         let generation = self.stage.agent.metric("sentinel_policy_generation")?;
         fs::write(&self.file, text)?;
         let pid = i32::try_from(self.stage.agent.pid())?;
@@ -91,7 +91,7 @@ impl Play {
     }
 
     /// Runs a closure in the node's namespace and a cgroup.
-    fn within<T: Send>(
+    pub fn within<T: Send>(
         &self,
         group: &TestCgroup,
         act: impl FnOnce() -> Result<T> + Send,
@@ -111,14 +111,14 @@ impl Play {
         })
     }
 
-    fn end(self) -> Result<()> {
+    pub fn end(self) -> Result<()> {
         fs::remove_file(&self.file)?;
         ensure!(self.stage.agent.stop()?.success(), "the agent did not end well");
         Ok(())
     }
 }
 
-fn eventually(mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn eventually(mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !holds()? {
         ensure!(begun.elapsed() < SOON, "it did not happen within {SOON:?}");

@@ -8,7 +8,8 @@ use anyhow::Result;
 
 pub(crate) use apt::explain;
 pub(crate) use toolchain::Toolchain;
-pub(crate) use tools::{fuzz_tools, guest_tools};
+use tools::container_tools;
+pub(crate) use tools::{fuzz_tools, guest_tools, image_tools, node_tools};
 
 use crate::cli::{Purpose, Setup};
 use crate::vm;
@@ -18,6 +19,7 @@ pub(crate) fn verb(args: &Setup) -> Result<()> {
     for_run()?;
     if args.purpose == Purpose::Test {
         guest_tools()?;
+        container_tools()?;
         vm::fetch_all()?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The tools that make and boot a guest.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -37,6 +38,28 @@ pub(crate) fn guest_tools() -> Result<()> {
     apt::install(&packages, &format!("{} (to boot guests)", packages.join(", ")), "20 s")
 }
 
+/// What runs containers for the tests, and the Debian package that has it.
+const CONTAINERS: [(&str, &str); 3] =
+    [("containerd", "containerd"), ("runc", "runc"), ("busybox", "busybox-static")];
+/// Where the plugins that give pods their network are.
+const PLUGINS: (&str, &str) = ("/usr/lib/cni/ptp", "containernetworking-plugins");
+
+/// Makes sure that tests can run pods; without, those tests are skipped by name.
+pub(crate) fn container_tools() -> Result<()> {
+    let missing = CONTAINERS.iter().filter(|(tool, _)| !is_there(tool));
+    let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if !Path::new(PLUGINS.0).exists() {
+        packages.push(PLUGINS.1);
+    }
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !apt::is_here() {
+        bail!("tests of pods need {}: install them", packages.join(", "));
+    }
+    apt::install(&packages, &format!("{} (to run pods)", packages.join(", ")), "30 s")
+}
+
 /// Makes sure that libFuzzer, which is C++, can be built.
 pub(crate) fn fuzz_tools() -> Result<()> {
     if process::find("c++").is_some() || process::find("clang++").is_some() {
@@ -46,6 +69,27 @@ pub(crate) fn fuzz_tools() -> Result<()> {
         bail!("no C++ compiler is here, and libFuzzer is C++: install g++ or clang++");
     }
     apt::install(&["g++"], "g++ (to build libFuzzer)", "20 s")
+}
+
+/// Makes sure that the image can be built.
+pub(crate) fn image_tools() -> Result<()> {
+    with_packages(&["buildah"], &["buildah"], "the image")
+}
+
+/// Makes sure that the image can be run as a node's runtime would.
+pub(crate) fn node_tools() -> Result<()> {
+    let packages = ["containerd", "runc", "iproute2"];
+    with_packages(&["containerd", "ctr", "runc", "ip"], &packages, "a container runtime")
+}
+
+fn with_packages(tools: &[&str], packages: &[&str], what: &str) -> Result<()> {
+    if tools.iter().all(|tool| process::find(tool).is_some()) {
+        return Ok(());
+    }
+    if !apt::is_here() {
+        bail!("{what} needs {}: install what is missing", tools.join(", "));
+    }
+    apt::install(packages, &format!("{} (for {what})", packages.join(", ")), "20 s")
 }
 
 fn is_there(tool: &str) -> bool {

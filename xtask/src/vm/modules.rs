@@ -7,9 +7,21 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A wire between namespaces, and the socket diagnostics behind SOCK_DESTROY. What a kernel has
-/// built in is simply not found among its modules.
-const WANTED: [&str; 4] = ["veth", "inet_diag", "tcp_diag", "udp_diag"];
+/// A wire between namespaces and a bridge for it, the socket diagnostics behind SOCK_DESTROY, traffic
+/// control, and what the bypass tests try. What a kernel has built in is simply not found among its
+/// modules.
+const WANTED: [&str; 10] = [
+    "veth",
+    "bridge",
+    "inet_diag",
+    "tcp_diag",
+    "udp_diag",
+    "sch_ingress",
+    "cls_bpf",
+    "tun",
+    "vxlan",
+    "sctp",
+];
 
 /// What a cached kernel was unpacked for: another list of modules means to fetch it again.
 pub(super) fn stamp() -> String {

@@ -43,7 +43,7 @@ const STATE: [&str; 16] = [
 ];
 /// What means nothing beyond one run of a program, or one agent.
 #[cfg(test)]
-const PASSING: [&str; 4] = ["GRACE", "REPLAY", "READINGS", "BLANK"];
+const PASSING: [&str; 5] = ["GRACE", "REPLAY", "READINGS", "BLANK", "WIRES"];
 
 /// The folder, which no other agent holds meanwhile.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 mod audit;
 mod feeds;
+mod pods;
 mod survey;
 
 use sentinel_common::event::Hook;

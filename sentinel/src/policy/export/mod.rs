@@ -136,7 +136,7 @@ impl Losses<'_> {
 
     /// What neither kind of object can say.
     fn common(&mut self, spec: &Spec) {
-        use super::model::{PolicyMode, Unknown};
+        use super::model::{EncryptedDns, PolicyMode, Unknown};
         if let Some(mode) = spec.mode.as_ref().filter(|mode| mode.value == PolicyMode::Audit) {
             self.at(
                 mode,
@@ -149,6 +149,13 @@ impl Losses<'_> {
         let unknown = spec.unknown_workloads.as_ref();
         if let Some(unknown) = unknown.filter(|unknown| unknown.value == Unknown::Closed) {
             self.at(unknown, "unknownWorkloads: closed cannot be said");
+        }
+        let encrypted = spec.encrypted_dns.as_ref();
+        if let Some(encrypted) = encrypted.filter(|said| said.value == EncryptedDns::Deny) {
+            self.at(
+                encrypted,
+                "encryptedDNS: deny cannot be said: deny port 853 and the resolvers you know of",
+            );
         }
         if let Some(expires) = &spec.expires {
             self.at(expires, "expires cannot be said: the object stays until it is deleted");

@@ -6,7 +6,7 @@ use sentinel_common::address::Address;
 use sentinel_common::flow::Direction;
 use sentinel_common::limits::MAX_PORT_RANGES;
 use sentinel_common::policy::{Request, TCP, UDP};
-use sentinel_common::verdict::{Mode, Reason, Verdict};
+use sentinel_common::verdict::{Mode, Verdict};
 use time::OffsetDateTime;
 
 use super::{Bound, PolicySet, Source, Subject, check, load};
@@ -152,6 +152,38 @@ fn policies_on_one_workload_add_up_and_audit_changes_nothing() {
     }
     let other = unit("/system.slice/db.service");
     assert_eq!(ask_on(&set, &other, Direction::Ingress, &caller), (allowed, "- -".into()));
+}
+
+#[test]
+fn encrypted_questions_are_denied_where_they_are_known() {
+    let text = policy(
+        "name: a",
+        "mode: enforce, encryptedDNS: deny, egress: [{toCIDRs: [\"0.0.0.0/0\", \"::/0\"]}]",
+    ) + &policy("name: b", "mode: enforce, egress: [{toCIDRs: [\"1.1.1.1/32\"]}]");
+    let set = compile(&sources(&text)).unwrap();
+    let denied = |index: u8| (Verdict::Blocked, format!("a encryptedDNS[{index}]"));
+    for protocol in [TCP, UDP] {
+        for anybody in ["198.51.100.7", "2001:db8::7"] {
+            assert_eq!(ask(&set, anybody, protocol, 853), denied(0));
+            assert_eq!(ask(&set, anybody, protocol, 443).0, Verdict::Allowed);
+        }
+        for known in ["1.1.1.1", "45.90.28.77", "2620:fe::fe"] {
+            assert_eq!(ask(&set, known, protocol, 443), denied(1), "{known}");
+            assert_eq!(ask(&set, known, protocol, 853), denied(0), "{known}");
+            assert_eq!(ask(&set, known, protocol, 53).0, Verdict::Allowed, "{known}");
+        }
+    }
+    assert_eq!(ask(&set, "1.1.1.1", 132, 443).0, Verdict::Allowed);
+    let rule = set.policies[0].rule(3).unwrap();
+    assert_eq!(rule.to_string(), "encryptedDNS[1] (p.yaml:4)");
+    let alone = policy("name: a", "mode: audit, encryptedDNS: deny");
+    let set = compile(&sources(&alone)).unwrap();
+    assert_eq!(set.mode(Direction::Egress), Mode::Audit);
+    assert_eq!(ask(&set, "9.9.9.9", TCP, 443), (Verdict::Audited, "a encryptedDNS[1]".to_owned()));
+    let told = check(&sources(&policy("name: a", "encryptedDNS: deny")));
+    assert!(told.first().unwrap().to_string().contains("encryptedDNS needs a mode beside it"));
+    let open = compile(&sources(&policy("name: a", "encryptedDNS: allow"))).unwrap();
+    assert_eq!(open.prefixes(), 0);
 }
 
 #[test]

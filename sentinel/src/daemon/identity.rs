@@ -1,0 +1,157 @@
+//! Who is who: what the container runtimes tell, brought to all that ask.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sentinel_common::verdict::Mode;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use super::recheck;
+use super::workloads::Workloads;
+use crate::api::{RuntimeFigures, Shared};
+use crate::attribution::pods::{Listing, Pods};
+use crate::engine::{Fact, Input};
+use crate::watch::clock;
+use crate::watch::cri::{CriError, Report, SOCKETS, follow};
+
+/// Reports that may wait; a runtime is not asked again before its last one is taken.
+const REPORTS: usize = 8;
+
+/// The questions to the runtimes: they end when this is dropped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    changed: watch::Sender<()>,
+    /// Aborts its tasks when it goes.
+    _tasks: JoinSet<()>,
+}
+
+impl Watch {
+    /// Says that a container came or went.
+    pub(super) fn changed(&self) -> watch::Sender<()> {
+        self.changed.clone()
+    }
+}
+
+/// Asks these runtimes, or those that are found.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    workloads: &Arc<Workloads>,
+    inputs: &mpsc::Sender<Input>,
+    sockets: Option<&[PathBuf]>,
+) -> Watch {
+    let found = || SOCKETS.map(PathBuf::from).to_vec();
+    let (sockets, named) = sockets.map_or_else(|| (found(), false), |named| (named.to_vec(), true));
+    let (changed, _) = watch::channel(());
+    let (reports, received) = mpsc::channel(REPORTS);
+    let mut tasks = JoinSet::new();
+    for socket in sockets {
+        tasks.spawn(follow(socket, changed.subscribe(), reports.clone()));
+    }
+    let registry = Registry {
+        shared: Arc::clone(shared),
+        workloads: Arc::clone(workloads),
+        inputs: inputs.clone(),
+        named,
+        listings: BTreeMap::new(),
+        figures: BTreeMap::new(),
+    };
+    tasks.spawn(registry.run(received));
+    Watch { changed, _tasks: tasks }
+}
+
+struct Registry {
+    shared: Arc<Shared>,
+    workloads: Arc<Workloads>,
+    inputs: mpsc::Sender<Input>,
+    /// Someone said that these runtimes are there.
+    named: bool,
+    /// What each has told last: its containers run on while it is restarted.
+    listings: BTreeMap<PathBuf, Listing>,
+    figures: BTreeMap<PathBuf, RuntimeFigures>,
+}
+
+impl Registry {
+    async fn run(mut self, mut reports: mpsc::Receiver<Report>) {
+        while let Some(report) = reports.recv().await {
+            self.shared.metrics().runtimes().count(report.calls);
+            self.note(report);
+            self.publish().await;
+        }
+    }
+
+    /// Notes what a runtime tells, and says so where that is news.
+    fn note(&mut self, report: Report) {
+        let Report { socket, told, .. } = report;
+        let before = self.figures.get(&socket).cloned().unwrap_or_default();
+        let mut now = RuntimeFigures { socket: socket.display().to_string(), ..before.clone() };
+        now.error = None;
+        match told {
+            Ok((runtime, listing)) => {
+                let live = listing.values().filter(|one| one.live);
+                let (containers, pods): (Vec<_>, Vec<_>) = live.partition(|one| one.name.is_some());
+                (now.state, now.runtime) = ("answers", Some(runtime));
+                (now.pods, now.containers) = (pods.len(), containers.len());
+                self.listings.insert(socket.clone(), listing);
+            }
+            Err(CriError::Absent(_)) if !self.named && before.runtime.is_none() => {
+                now.state = "absent";
+            }
+            Err(error) => (now.state, now.error) = ("fails", Some(error.to_string())),
+        }
+        if now.state != before.state {
+            tell(&socket, &now);
+        }
+        self.figures.insert(socket, now);
+    }
+
+    /// Brings the table to everyone, where it says anything new.
+    async fn publish(&self) {
+        let figures: Vec<RuntimeFigures> = self.figures.values().cloned().collect();
+        let answering = figures.iter().filter(|one| one.state == "answers").count();
+        self.shared.tell(|about| about.runtimes = figures);
+        let listings: Vec<Listing> = self.listings.values().cloned().collect();
+        let before = self.shared.pods().now();
+        let (pods, left_out) = Pods::listed(&listings, &before, clock::now().now);
+        self.shared.metrics().runtimes().set(answering, pods.counts());
+        if pods.says_the_same(&before) {
+            return;
+        }
+        if left_out > 0 {
+            self.shared.metrics().lost_many("pods", left_out as u64);
+            tracing::warn!("{left_out} containers find no room: their events name no pod");
+        }
+        let pods = Arc::new(pods);
+        self.shared.pods().set(Arc::clone(&pods));
+        self.bind(&pods).await;
+        if self.inputs.send(Input::Fact(Fact::Pods(pods))).await.is_err() {
+            tracing::debug!("the agent ended before its pods were told");
+        }
+    }
+
+    /// Has the policies on pods follow them. What a pod opened before its policies were known is looked
+    /// through once they are.
+    async fn bind(&self, pods: &Arc<Pods>) {
+        let (shared, workloads) = (Arc::clone(&self.shared), Arc::clone(&self.workloads));
+        let pods = Arc::clone(pods);
+        // A large policy may be on its way to the kernel, and is waited for.
+        let bound = spawn_blocking(move || workloads.know(&shared, &pods)).await;
+        if bound.unwrap_or_default() > 0 && self.shared.about().mode == Mode::Enforce {
+            recheck::start(&self.shared, &self.inputs);
+        }
+    }
+}
+
+fn tell(socket: &Path, now: &RuntimeFigures) {
+    let socket = socket.display();
+    match (&now.error, &now.runtime) {
+        (Some(error), _) => tracing::warn!(
+            "the container runtime at {socket} does not tell which pods there are: {error}"
+        ),
+        (None, Some(runtime)) if now.state == "answers" => {
+            tracing::info!("{runtime} at {socket} tells of {} pods", now.pods);
+        }
+        (None, _) => {}
+    }
+}

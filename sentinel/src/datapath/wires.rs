@@ -1,0 +1,143 @@
+//! The program at the host's ends of workloads' wires.
+
+use std::collections::HashMap;
+
+use aya::Ebpf;
+use aya::maps::{HashMap as KernelMap, MapData};
+use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcError};
+use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
+use sentinel_common::wire::Wire;
+
+use super::{Attachment, DatapathError, WireEnd, object, platform};
+
+const PROGRAM: &str = "wire";
+const MAP: &str = "WIRES";
+/// Before the filters of others, most of whom let pass what they do not know.
+const PRIORITY: u16 = 1;
+
+/// Where it is attached.
+#[derive(Default)]
+pub(super) struct Wires {
+    attached: HashMap<u32, (WireEnd, SchedClassifierLinkId)>,
+    is_loaded: bool,
+}
+
+impl Wires {
+    /// What status tells of it.
+    pub(super) fn attachment(&self) -> Option<Attachment> {
+        let count = self.attached.len();
+        let note = (!platform::has_tcx())
+            .then(|| "as a filter, which stays where the agent is killed".to_owned());
+        let target = format!("the host's end of {count} wires");
+        (count > 0).then(|| Attachment { program: PROGRAM.to_owned(), target, note })
+    }
+
+    /// Judges at these ends and no others. An interface that is gone took its program along.
+    pub(super) fn set(
+        &mut self,
+        ebpf: &mut Ebpf,
+        wires: &[WireEnd],
+    ) -> Result<Vec<(u32, DatapathError)>, DatapathError> {
+        if !self.is_loaded && !wires.is_empty() {
+            object::load(ebpf, PROGRAM).map_err(|error| DatapathError::wire("any", &error))?;
+            self.is_loaded = true;
+        }
+        let gone: Vec<u32> = self
+            .attached
+            .iter()
+            .filter(|(_, (known, _))| !wires.iter().any(|wire| wire.is_at(known)))
+            .map(|(index, _)| *index)
+            .collect();
+        for index in gone {
+            self.detach(ebpf, index)?;
+        }
+        let mut refused = Vec::new();
+        for wire in wires {
+            let known = self.attached.get(&wire.index).map(|(known, _)| known == wire);
+            let done = match known {
+                None => self.attach(ebpf, wire),
+                Some(true) => Ok(()),
+                Some(false) => self.enter(ebpf, wire),
+            };
+            if let Err(error) = done {
+                refused.push((wire.index, error));
+            }
+        }
+        Ok(refused)
+    }
+
+    fn attach(&mut self, ebpf: &mut Ebpf, wire: &WireEnd) -> Result<(), DatapathError> {
+        // First the entry: a program without one judges nothing.
+        write(ebpf, wire)?;
+        let link = program(ebpf)
+            .and_then(|program| attach(program, &wire.name))
+            .map_err(|error| DatapathError::wire(&wire.name, &error))?;
+        self.attached.insert(wire.index, (wire.clone(), link));
+        Ok(())
+    }
+
+    /// Others are at the other end now.
+    fn enter(&mut self, ebpf: &mut Ebpf, wire: &WireEnd) -> Result<(), DatapathError> {
+        write(ebpf, wire)?;
+        if let Some((known, _)) = self.attached.get_mut(&wire.index) {
+            *known = wire.clone();
+        }
+        Ok(())
+    }
+
+    fn detach(&mut self, ebpf: &mut Ebpf, index: u32) -> Result<(), DatapathError> {
+        if let Some((_, link)) = self.attached.remove(&index)
+            && let Ok(program) = program(ebpf)
+            && let Err(error) = program.detach(link)
+        {
+            // Most often the interface is gone.
+            tracing::debug!("a wire was not let go: {error}");
+        }
+        match entries(ebpf)?.remove(&index) {
+            Ok(()) | Err(aya::maps::MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(DatapathError::map(MAP, "a removal", &error)),
+        }
+    }
+}
+
+fn write(ebpf: &mut Ebpf, wire: &WireEnd) -> Result<(), DatapathError> {
+    let value = Wire { cgroups: wire.cgroups, namespace: wire.namespace, told: 0 };
+    let mut entries = entries(ebpf)?;
+    entries.insert(wire.index, value, 0).map_err(|error| DatapathError::map(MAP, "a wire", &error))
+}
+
+fn entries(ebpf: &mut Ebpf) -> Result<KernelMap<&mut MapData, u32, Wire>, DatapathError> {
+    let map = ebpf.map_mut(MAP).ok_or_else(|| DatapathError::absent(MAP))?;
+    KernelMap::try_from(map).map_err(|error| DatapathError::map(MAP, "to be opened", &error))
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, ProgramError> {
+    let program = ebpf.program_mut(PROGRAM).ok_or(ProgramError::UnexpectedProgramType)?;
+    program.try_into()
+}
+
+/// By a link where the kernel has one for traffic control, which goes with the agent; by a filter
+/// elsewhere, which an agent that was killed leaves behind.
+fn attach(
+    program: &mut SchedClassifier,
+    interface: &str,
+) -> Result<SchedClassifierLinkId, ProgramError> {
+    if platform::has_tcx() {
+        let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+        return program.attach_with_options(interface, TcAttachType::Ingress, first);
+    }
+    if tc::qdisc_add_clsact(interface).is_err() {
+        // It was there: perhaps with what an agent before this one left in it.
+        drop(tc::qdisc_detach_program(interface, TcAttachType::Ingress, PROGRAM));
+    }
+    let options = NlOptions { priority: PRIORITY, ..NlOptions::default() };
+    let attached = program.attach_with_options(
+        interface,
+        TcAttachType::Ingress,
+        TcAttachOptions::Netlink(options),
+    );
+    attached.map_err(|error| match error {
+        ProgramError::TcError(TcError::AlreadyAttached) => ProgramError::AlreadyAttached,
+        other => other,
+    })
+}

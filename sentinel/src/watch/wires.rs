@@ -1,0 +1,220 @@
+//! Which wires lead to workloads, and which workloads can be judged at the other end of theirs.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+use sentinel_common::limits::MAX_WIRE_CGROUPS;
+use serde::Serialize;
+
+use super::links::{self, Kind, Link};
+use super::scope::Scope;
+use crate::datapath::WireEnd;
+use crate::respond::namespace;
+
+/// Workloads of one network namespace that are named.
+const NAMED: usize = 16;
+/// Network namespaces that are looked into.
+const NAMESPACES: usize = 4096;
+
+/// What stands behind the hooks on a workload's sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Backstop {
+    /// Everything that leaves it by a wire is judged there too.
+    #[serde(rename = "full")]
+    Full,
+    /// What does not come by a socket's hooks is not judged.
+    #[serde(rename = "no L2 backstop")]
+    None,
+}
+
+/// How far workloads that share a network namespace are judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Their cgroups, the first few.
+    pub workloads: BTreeSet<String>,
+    /// The namespace's inode number.
+    pub namespace: u64,
+    /// What stands behind the hooks on sockets.
+    pub backstop: Backstop,
+    /// Why there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The host's ends of workloads' wires.
+    pub wires: Vec<WireEnd>,
+    /// Those at whose other end there are too many to be judged, by index.
+    pub crowded: Vec<u32>,
+    /// The workloads.
+    pub coverage: Vec<Coverage>,
+}
+
+impl Found {
+    /// Whether somebody may have come to where nobody was.
+    #[must_use]
+    pub fn awaits_somebody(&self) -> bool {
+        self.wires.iter().any(|wire| wire.cgroups[0] == 0)
+    }
+}
+
+/// A network namespace with watched processes in it.
+struct Room {
+    file: File,
+    cgroups: BTreeSet<u64>,
+    workloads: BTreeSet<String>,
+}
+
+/// Looks at every watched process's network namespace and at the interfaces of this one. Takes some
+/// microseconds for each process.
+///
+/// # Errors
+/// When this namespace's interfaces cannot be listed.
+pub fn find(scope: &mut Scope) -> io::Result<Found> {
+    let here = links::links()?;
+    let own = std::fs::metadata("/proc/self/ns/net")?.ino();
+    let mut found = Found::default();
+    for (number, room) in rooms(scope) {
+        let why = if number == own {
+            Some("it is in the network namespace of the host".to_owned())
+        } else {
+            match wires_to(&room, &here) {
+                // Told so, rather than hindered by the policies of others.
+                Ok(wires) if room.cgroups.len() > MAX_WIRE_CGROUPS => {
+                    found.crowded.extend(wires.iter().map(|wire| wire.index));
+                    let count = room.cgroups.len();
+                    Some(format!("{count} cgroups share its wire, and {MAX_WIRE_CGROUPS} fit"))
+                }
+                Ok(wires) => {
+                    let why = gap(&room.file, wires.len());
+                    found.wires.extend(wires);
+                    why
+                }
+                Err(error) => Some(format!("its network namespace cannot be looked into: {error}")),
+            }
+        };
+        let backstop = if why.is_none() { Backstop::Full } else { Backstop::None };
+        let workloads = room.workloads;
+        found.coverage.push(Coverage { workloads, namespace: number, backstop, why });
+    }
+    if scope.is_everything() {
+        let unknown = unknown(&here, &found);
+        found.wires.extend(unknown);
+    }
+    Ok(found)
+}
+
+/// Wires whose other end nobody is in yet: a workload's, before its first process.
+fn unknown(here: &[Link], found: &Found) -> Vec<WireEnd> {
+    let known: HashSet<u32> =
+        found.wires.iter().map(|wire| wire.index).chain(found.crowded.iter().copied()).collect();
+    let ends = here.iter().filter_map(|link| end(link, &BTreeSet::new()));
+    ends.filter(|end| !known.contains(&end.index)).collect()
+}
+
+fn end(link: &Link, at_the_other: &BTreeSet<u64>) -> Option<WireEnd> {
+    let namespace = link.leads_to.filter(|_| link.kind == Kind::Veth)?;
+    let mut cgroups = [0; MAX_WIRE_CGROUPS];
+    for (slot, cgroup) in cgroups.iter_mut().zip(at_the_other) {
+        *slot = *cgroup;
+    }
+    Some(WireEnd { index: link.index, name: link.name.clone(), namespace, cgroups })
+}
+
+fn wires_to(room: &Room, here: &[Link]) -> io::Result<Vec<WireEnd>> {
+    let Some(number) = links::number_of(&room.file)? else { return Ok(Vec::new()) };
+    let ends = here.iter().filter(|link| link.leads_to == Some(number));
+    Ok(ends.filter_map(|link| end(link, &room.cgroups)).collect())
+}
+
+/// Why something may leave a namespace by another way than `wires` wires to this one.
+fn gap(room: &File, wires: usize) -> Option<String> {
+    let links = match namespace::inside(room, links::links) {
+        Ok(links) => links,
+        Err(error) => return Some(format!("its interfaces cannot be listed: {error}")),
+    };
+    another_way(&links, wires)
+}
+
+fn another_way(links: &[Link], wires: usize) -> Option<String> {
+    let mut veths = 0;
+    for link in links {
+        match (&link.kind, link.leads_to) {
+            (Kind::Veth, Some(_)) => veths += 1,
+            (Kind::Physical, _) => return Some(format!("{} is a device of its own", link.name)),
+            (Kind::Other(kind), Some(_)) => return Some(format!("{} is a {kind}", link.name)),
+            _ => {}
+        }
+    }
+    (veths > wires).then(|| "a wire of its leads into a third namespace".to_owned())
+}
+
+/// The namespaces of all watched processes.
+fn rooms(scope: &mut Scope) -> BTreeMap<u64, Room> {
+    let mut rooms = BTreeMap::<u64, Room>::new();
+    for pid in namespace::processes() {
+        let Some(path) = scope.path_of(pid) else { continue };
+        let Ok(file) = File::open(format!("/proc/{pid}/ns/net")) else { continue };
+        let Ok(number) = file.metadata().map(|about| about.ino()) else { continue };
+        if rooms.len() >= NAMESPACES && !rooms.contains_key(&number) {
+            continue;
+        }
+        let room = rooms.entry(number).or_insert_with(|| Room {
+            file,
+            cgroups: BTreeSet::new(),
+            workloads: BTreeSet::new(),
+        });
+        room.cgroups.insert(scope.cgroup_of(pid));
+        if room.workloads.len() < NAMED {
+            room.workloads.insert(path);
+        }
+    }
+    rooms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(kind: Kind, leads_to: Option<u32>) -> Link {
+        Link { index: 3, name: "x0".to_owned(), kind, leads_to }
+    }
+
+    #[test]
+    fn one_wire_that_is_judged_is_all_there_may_be() {
+        let wire = link(Kind::Veth, Some(0));
+        let tunnel = link(Kind::Other("vxlan".to_owned()), None);
+        let loopback = link(Kind::Loopback, None);
+        assert_eq!(another_way(&[loopback.clone(), wire.clone(), tunnel], 1), None);
+        assert_eq!(another_way(&[loopback], 0), None, "nothing leaves it at all");
+        assert!(another_way(&[wire.clone(), wire.clone()], 1).is_some());
+        let macvlan = link(Kind::Other("macvlan".to_owned()), Some(0));
+        let why = another_way(&[wire.clone(), macvlan], 1).unwrap();
+        assert!(why.contains("macvlan"), "{why}");
+        assert!(another_way(&[wire, link(Kind::Physical, None)], 1).is_some());
+    }
+
+    #[test]
+    fn a_wire_is_known_by_the_namespace_it_leads_to() {
+        let some = BTreeSet::from([42, 43]);
+        let known = end(&link(Kind::Veth, Some(7)), &some).unwrap();
+        assert_eq!((known.index, known.namespace), (3, 7));
+        assert_eq!(known.cgroups, [42, 43, 0, 0, 0, 0, 0, 0]);
+        assert!(end(&link(Kind::Veth, None), &some).is_none(), "both ends are here");
+        assert!(end(&link(Kind::Physical, Some(7)), &some).is_none());
+        let other = Link { index: 4, ..link(Kind::Veth, Some(8)) };
+        let here = [link(Kind::Veth, Some(7)), other];
+        let mut found = Found { wires: vec![known], ..Found::default() };
+        assert!(!found.awaits_somebody());
+        found.wires.extend(unknown(&here, &found));
+        let ends: Vec<_> = found.wires.iter().map(|end| (end.index, end.cgroups[0])).collect();
+        assert_eq!(ends, [(3, 42), (4, 0)]);
+        assert!(found.awaits_somebody());
+        found = Found { crowded: vec![3, 4], ..Found::default() };
+        assert!(unknown(&here, &found).is_empty(), "whoever is there is known");
+    }
+}

@@ -1,0 +1,309 @@
+//! Where ways are tried: a wire without an agent, and one under an enforcing allowlist.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, Result};
+use sentinel_tests::agent::{Agent, sentinel_program};
+use sentinel_tests::bypass::{Family, Options, Report, TUNNEL_NETWORK, Way, Witness};
+use sentinel_tests::cgroup::TestCgroup;
+use sentinel_tests::netlab::{Lab, NODE_HOST, NODE_INTERFACE, Subnet};
+use sentinel_tests::process::{Placement, Running, lab_program};
+use sentinel_tests::sniffer::{Capture, Sniffer};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::stage::WITHIN;
+
+/// The peer's address that the allowlist names, the one that it does not, and another that it names.
+pub const GOOD: u8 = 2;
+pub const BAD: u8 = 3;
+pub const OTHER: u8 = 4;
+/// Where the peer listens.
+pub const PORT: u16 = 7001;
+/// `IPPROTO_ICMPV6`, and its messages that make IPv6 work.
+const ICMPV6: u8 = 58;
+const NEIGHBOURS: std::ops::RangeInclusive<u8> = 130..=137;
+
+pub static BARE: Mutex<Option<Place>> = Mutex::new(None);
+pub static GUARDED: Mutex<Option<Place>> = Mutex::new(None);
+
+pub struct Place {
+    pub agent: Option<Agent>,
+    pub lab: Lab,
+    pub workload: TestCgroup,
+    _listener: TcpListener,
+    /// The agent watches its policy's file.
+    files: TempDir,
+    /// Whether frames are judged at the host's end of the wire.
+    pub has_backstop: bool,
+    /// Keeps somebody in the workload's namespace, so that it is known whose it is.
+    resident: Option<Running>,
+    /// Dropped last.
+    cgroup: TestCgroup,
+}
+
+/// What the peer's side saw of an attempt.
+#[derive(Debug)]
+pub struct Arrival {
+    /// What the kernel said to the one who tried.
+    pub error: Option<String>,
+    /// IP packets to the target's address.
+    pub to_target: usize,
+    /// Those of them with the protocol that shows this way.
+    pub of_protocol: usize,
+    /// Frames with the marker, wherever they went.
+    pub marked: usize,
+}
+
+/// A place, built when it is first asked for.
+pub fn held(
+    place: &'static Mutex<Option<Place>>,
+    build: fn() -> Result<Place>,
+) -> Result<MutexGuard<'static, Option<Place>>> {
+    let mut guard = place.lock().unwrap_or_else(PoisonError::into_inner);
+    if guard.is_none() {
+        *guard = Some(build()?);
+    }
+    Ok(guard)
+}
+
+/// What it holds.
+pub fn of<'a>(guard: &'a MutexGuard<'static, Option<Place>>) -> Result<&'a Place> {
+    guard.as_ref().context("the place was not built")
+}
+
+/// Takes both down.
+pub fn strike() {
+    for place in [&GUARDED, &BARE] {
+        let taken = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Place { agent: Some(agent), .. }) = taken
+            && let Err(error) = agent.stop()
+        {
+            eprintln!("the agent did not end well: {error:#}");
+        }
+    }
+}
+
+/// The allowlist: two addresses of the peer, and what goes into a tunnel.
+pub fn policy(subnet: Subnet) -> String {
+    let mut hosts = Vec::new();
+    for host in [GOOD, OTHER] {
+        hosts.push(format!("\"{}/32\", \"{}/128\"", subnet.v4(host), subnet.v6(host)));
+    }
+    format!(
+        "apiVersion: sentinel.dev/v1alpha1\nkind: ClusterEgressPolicy\nmetadata: {{name: node}}\n\
+         spec:\n  mode: enforce\n  stratum: block\n  egress:\n    - toCIDRs: [{}, \"{TUNNEL_NETWORK}\"]\n",
+        hosts.join(", ")
+    )
+}
+
+impl Place {
+    /// Nobody judges here.
+    pub fn bare() -> Result<Self> {
+        let lab = Lab::with_host("sentinel-bare", Subnet::numbered(20))?;
+        Self::build("sentinel-bare", lab)
+    }
+
+    /// An agent enforces an allowlist.
+    pub fn guarded() -> Result<Self> {
+        let lab = Lab::with_host("sentinel-guarded", Subnet::numbered(21))?;
+        let mut place = Self::build("sentinel-guarded", lab)?;
+        place.resident = Some(resident(&place.lab, &place.workload)?);
+        place.guard()?;
+        Ok(place)
+    }
+
+    /// Nobody is in the workload's namespace yet.
+    pub fn empty(name: &str, subnet: u8) -> Result<Self> {
+        Self::build(name, Lab::with_host(name, Subnet::numbered(subnet))?)
+    }
+
+    /// Keeps somebody of this cgroup in the workload's namespace, or of the workload's own, and nobody
+    /// else.
+    pub fn inhabit(&mut self, cgroup: Option<&TestCgroup>) -> Result<()> {
+        self.resident = None;
+        self.resident = Some(resident(&self.lab, cgroup.unwrap_or(&self.workload))?);
+        Ok(())
+    }
+
+    /// A cgroup beside the workload's.
+    pub fn beside(&self, name: &str) -> Result<TestCgroup> {
+        self.cgroup.child(name)
+    }
+
+    /// A place that is to be guarded later.
+    pub fn waiting(subnet: u8) -> Result<Self> {
+        let lab = Lab::with_subnet("sentinel-waiting", Subnet::numbered(subnet))?;
+        Self::build("sentinel-waiting", lab)
+    }
+
+    /// Puts the allowlist in force.
+    pub fn guard(&mut self) -> Result<()> {
+        self.guard_with("mode: enforce\n")
+    }
+
+    /// The same under this configuration.
+    pub fn guard_with(&mut self, configuration: &str) -> Result<()> {
+        self.guard_by(configuration, &policy(self.lab.subnet()))
+    }
+
+    /// The same by this policy.
+    pub fn guard_by(&mut self, configuration: &str, policy: &str) -> Result<()> {
+        let config = self.files.path().join("config.yaml");
+        fs::write(&config, configuration)?;
+        let config = config.to_str().context("the configuration's path is not UTF-8")?;
+        let file = self.files.path().join("policy.yaml");
+        fs::write(&file, policy)?;
+        let path = file.to_str().context("the policy's path is not UTF-8")?;
+        let arguments = ["--config", config, "--policy", path];
+        let mut placement = Placement::default();
+        if let Some(host) = self.lab.host() {
+            placement = placement.netns(host);
+        }
+        let agent = Agent::start_from(placement, &self.cgroup, &arguments)?;
+        self.has_backstop = covers(&agent)?;
+        self.agent = Some(agent);
+        Ok(())
+    }
+
+    fn build(name: &str, lab: Lab) -> Result<Self> {
+        lab.in_node(|| {
+            // What some ways need: to forward, and to ping without a privilege.
+            fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+            fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+            fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;
+            Ok(())
+        })?;
+        let listener = lab.in_peer(|| Ok(TcpListener::bind(("::", PORT))?))?;
+        let cgroup = TestCgroup::unique(name)?;
+        let workload = cgroup.child("workload")?;
+        let files = TempDir::new()?;
+        Ok(Self {
+            agent: None,
+            lab,
+            workload,
+            _listener: listener,
+            files,
+            has_backstop: false,
+            resident: None,
+            cgroup,
+        })
+    }
+
+    /// What the agent said.
+    pub fn log(&self) -> String {
+        self.agent.as_ref().map_or_else(String::new, Agent::log)
+    }
+
+    /// An address of the peer's, or the node's own.
+    pub fn address(&self, family: Family, host: u8) -> IpAddr {
+        let subnet = self.lab.subnet();
+        match family {
+            Family::V4 => subnet.v4(host).into(),
+            Family::V6 => subnet.v6(host).into(),
+        }
+    }
+
+    /// A workload tries a way to an address of the peer's.
+    pub fn attempt(&self, way: &Way, family: Family, host: u8) -> Result<Arrival> {
+        self.attempt_from(&self.workload, way, family, host)
+    }
+
+    /// The same by whoever is in this cgroup.
+    pub fn attempt_from(
+        &self,
+        cgroup: &TestCgroup,
+        way: &Way,
+        family: Family,
+        host: u8,
+    ) -> Result<Arrival> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let marker = format!("SENTINEL-MARKER-{:08}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let target = SocketAddr::new(self.address(family, host), PORT);
+        let options = Options {
+            way: way.name.to_owned(),
+            target,
+            other: SocketAddr::new(self.address(family, OTHER), PORT),
+            source: self.address(family, NODE_HOST),
+            interface: NODE_INTERFACE.to_owned(),
+            marker: marker.clone(),
+            // What is refused is refused at once, or hangs: nothing is gained by waiting for it.
+            wait_ms: if host == BAD && self.agent.is_some() { 200 } else { 3000 },
+        };
+        let sniffer = Sniffer::start(&self.lab)?;
+        let mut command = Command::new(lab_program()?);
+        command.arg("bypass").args(options.to_args());
+        let placement = Placement::default().cgroup(cgroup).netns(self.lab.node());
+        let report: Report = placement.spawn_reporting(command)?.report(WITHIN)?;
+        Ok(Arrival {
+            error: report.error,
+            ..seen(&sniffer.finish()?, target.ip(), &marker, Some(way.witness))
+        })
+    }
+}
+
+fn resident(lab: &Lab, cgroup: &TestCgroup) -> Result<Running> {
+    let mut command = Command::new(lab_program()?);
+    command.args(["serve", "log", "127.0.0.1:0"]).stdin(Stdio::piped());
+    Placement::default().cgroup(cgroup).netns(lab.node()).spawn(command)
+}
+
+/// Whether all workloads are judged at the end of their wire, as `sentinel status` has it.
+fn covers(agent: &Agent) -> Result<bool> {
+    let rooms = rooms(agent)?;
+    let full = |room: &Value| room.pointer("/backstop") == Some(&"full".into());
+    Ok(!rooms.is_empty() && rooms.iter().all(full))
+}
+
+/// What `sentinel status` says of each network namespace.
+pub fn rooms(agent: &Agent) -> Result<Vec<Value>> {
+    let output = Command::new(sentinel_program()?)
+        .args(["status", "--format", "json", "--state-dir"])
+        .arg(agent.folder())
+        .output()?;
+    let status: Value = serde_json::from_slice(&output.stdout)?;
+    status.pointer("/coverage").and_then(Value::as_array).cloned().context("no coverage")
+}
+
+/// What went to this address, and where the marker went.
+pub fn count(capture: &Capture, target: IpAddr, marker: &str) -> Arrival {
+    seen(capture, target, marker, None)
+}
+
+fn seen(capture: &Capture, target: IpAddr, marker: &str, shows: Option<Witness>) -> Arrival {
+    let mut arrival = Arrival { error: None, to_target: 0, of_protocol: 0, marked: 0 };
+    for frame in capture.frames.iter().filter(|frame| !frame.outgoing) {
+        let mut windows = frame.bytes.windows(marker.len());
+        arrival.marked += usize::from(windows.any(|bytes| bytes == marker.as_bytes()));
+        let Some((to, protocol)) = destination(&frame.bytes) else { continue };
+        if to == target {
+            arrival.to_target += 1;
+            let shown = shows == Some(Witness::Protocol(protocol));
+            arrival.of_protocol += usize::from(shown);
+        }
+    }
+    arrival
+}
+
+/// Destination and protocol of any IP packet but those of neighbour discovery.
+fn destination(frame: &[u8]) -> Option<(IpAddr, u8)> {
+    let (head, packet) = frame.split_at_checked(14)?;
+    match head.get(12..)? {
+        [0x08, 0x00] => {
+            let to: [u8; 4] = *packet.get(16..)?.first_chunk()?;
+            Some((to.into(), *packet.get(9)?))
+        }
+        [0x86, 0xdd] => {
+            let to: [u8; 16] = *packet.get(24..)?.first_chunk()?;
+            let protocol = *packet.get(6)?;
+            let is_neighbour = protocol == ICMPV6 && NEIGHBOURS.contains(packet.get(40)?);
+            (!is_neighbour).then_some((to.into(), protocol))
+        }
+        _ => None,
+    }
+}
