@@ -264,6 +264,9 @@ struct Drive {
 impl Drive {
     async fn run(self, mut inputs: mpsc::Receiver<Input>) {
         let mut state = State::default();
+        if self.shared.attached().pinned.is_some_and(|pinned| pinned.taken_over) {
+            state.set_known(losses_of(&self.shared.refresh()));
+        }
         let mut tick = interval(TICK);
         let mut losses = interval(LOSSES);
         for timer in [&mut tick, &mut losses] {

@@ -56,6 +56,14 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// Some pins are missing.
+    #[error(
+        "what is pinned in {path} does not belong together, and stays in force: `sentinel unpin {path}` takes it away, then start again"
+    )]
+    TornPins {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The build carries no programs.
     #[error(
         "this build carries no kernel programs (it was built with AYA_BUILD_SKIP=1): build it again with `cargo xtask run`"

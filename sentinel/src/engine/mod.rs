@@ -137,6 +137,11 @@ impl State {
         self.pending.len() + self.suspects.len()
     }
 
+    /// These losses were told of by another agent.
+    pub const fn set_known(&mut self, losses: [u64; Loss::COUNT]) {
+        self.losses = losses;
+    }
+
     fn next_id(&mut self) -> EventId {
         self.next += 1;
         EventId(self.next)

@@ -28,8 +28,13 @@ impl Kernel {
         let map: Array<_, Config> = self.map("CONFIG").map_err(refused)?;
         let found = map.get(&0, 0);
         let found: Config = found.map_err(|error| OpenError::refused("to be read", &error))?;
-        if found.abi_version != ABI_VERSION || found.name_key != self.config.name_key {
+        if found.abi_version != ABI_VERSION {
             return Ok(false);
+        }
+        if found.name_key != self.config.name_key {
+            // Beginning anew would lift what is in force.
+            let path = self.pins.as_ref().map(|pins| pins.folder().to_path_buf());
+            return Err(OpenError::TornPins { path: path.unwrap_or_default() });
         }
         let Learning { on, side, .. } = found.learning;
         self.config = Config {
