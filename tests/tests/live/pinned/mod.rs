@@ -204,7 +204,7 @@ fn restarts() -> Result<()> {
 
 fn replace(scene: &Scene, agent: &mut Option<Agent>, restart: u32) -> Result<()> {
     let before = agent.take().context("no agent")?;
-    if restart % 2 == 0 {
+    if restart.is_multiple_of(2) {
         ensure!(before.stop()?.success(), "a clean end");
     } else {
         drop(before);
