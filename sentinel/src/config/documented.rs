@@ -145,7 +145,7 @@ fn what_is_written_is_understood_and_its_defaults_are_the_defaults() {
     written.encrypted_mining.settings.weights = without.encrypted_mining.settings.weights.clone();
     (written.policies, written.resolvers) = Default::default();
     (written.feeds, written.signatures) = Default::default();
-    (written.cgroup, written.cri) = (None, None);
+    (written.cgroup, written.cri, written.pin) = (None, None, None);
     (written.listen, written.events) = (None, None);
     assert_eq!(written, without);
 }
