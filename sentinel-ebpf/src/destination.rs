@@ -15,6 +15,7 @@ use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 use crate::context::{Skb, Socket, value};
 use crate::emit::{count, lose};
+use crate::ends::Copied;
 use crate::maps::{CALLED, CONFIG, FEED_ADDRESSES, FEED_PREFIXES};
 use crate::owner::recall;
 use crate::tell::{Told, tell_packet};
@@ -70,7 +71,7 @@ pub extern "C" fn judge_route(ctx: *mut __sk_buff, brief: u64) -> u32 {
     let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
         return Verdict::Allowed as u32;
     };
-    if !is_rerouted(&skb) {
+    if !is_rerouted(&Copied { skb, base: 0 }) {
         return Verdict::Allowed as u32;
     }
     let switch = config.switch();

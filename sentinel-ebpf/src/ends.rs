@@ -27,6 +27,31 @@ impl Source for Skb {
     }
 }
 
+/// A packet whose headers are copied, not read in place: for what few packets have, at offsets that they
+/// say themselves. Before 6.1 the verifier loses the bounds of such an offset on its way to a pointer.
+pub struct Copied {
+    pub skb: Skb,
+    /// Where the IP header is.
+    pub base: u32,
+}
+
+impl Source for Copied {
+    #[inline(always)]
+    fn bytes<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
+        self.skb.load(offset + self.base)
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        self.skb.load(offset + self.base)
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.skb.packet_len().saturating_sub(self.base)
+    }
+}
+
 impl Skb {
     /// Header bytes: in place where they are linear, which they are but for test runs before 6.13
     /// (`data_end` is 0 there) and odd senders; those go through the helper.

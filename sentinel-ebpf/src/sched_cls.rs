@@ -16,6 +16,7 @@ use sentinel_common::wire::{self, Frame, Wire};
 use crate::context::{self, Skb};
 use crate::destination::destination_sum;
 use crate::emit::{count, tell};
+use crate::ends::Copied;
 use crate::maps::{CONFIG, WIRES};
 use crate::workload::{self, Finding};
 
@@ -114,7 +115,7 @@ fn ip(skb: Skb, wire: &Wire) -> i32 {
 #[inline(never)]
 pub extern "C" fn look(ctx: *mut __sk_buff, brief: u64, facts: u32) -> u32 {
     let skb = Skb(ctx);
-    if Brief(brief).has_more_headers(skb.link().1) && is_rerouted(&Inner(skb)) {
+    if Brief(brief).has_more_headers(skb.link().1) && is_rerouted(&Copied { skb, base: ETHERNET }) {
         return REROUTED;
     }
     if facts >> MAY_HAVE_SOCKET & 1 == 0 {
