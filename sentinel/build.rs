@@ -14,6 +14,8 @@ fn main() -> Result<()> {
     println!("cargo::rerun-if-env-changed={TOOLCHAIN}");
     println!("cargo::rerun-if-env-changed={SKIP}");
     println!("cargo::rerun-if-changed=../sentinel-common/src");
+    println!("cargo::rerun-if-changed=../sentinel-ebpf/src/maps.rs");
+    layout()?;
     let out = PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
     let object = out.join("sentinel-ebpf");
     if env::var_os(SKIP).is_some_and(|skip| skip == "1" || skip == "true") {
@@ -29,6 +31,56 @@ fn main() -> Result<()> {
         custom => Toolchain::Custom(custom),
     };
     build_ebpf([package], toolchain)
+}
+
+/// What maps hold is said by the contract's source and by the definitions of the maps: where a text is
+/// another, what an agent before has left in its maps is taken for something else. Of what is learned of
+/// names by those parts alone that are about it, so that it outlives most upgrades.
+fn layout() -> Result<()> {
+    let common = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sentinel-common/src");
+    let maps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sentinel-ebpf/src/maps.rs");
+    let maps = fs::read_to_string(maps)?;
+    let mut all = FNV;
+    let mut names = FNV;
+    for file in sources(&common)? {
+        let text = fs::read(&file)?;
+        all = hash(all, &text);
+        let name = file.strip_prefix(&common)?;
+        if ["learn.rs", "names.rs", "address.rs"].iter().any(|one| name == Path::new(one)) {
+            names = hash(names, &text);
+        }
+    }
+    all = hash(all, maps.as_bytes());
+    for map in ["LEARNED", "FQDNS", "RESOLVERS", "QUESTIONS"] {
+        let begin = maps.find(&format!("pub static {map}:")).context("a map is gone")?;
+        let definition = maps.get(begin..).and_then(|rest| rest.split(';').next());
+        names = hash(names, definition.unwrap_or_default().as_bytes());
+    }
+    println!("cargo::rustc-env=SENTINEL_LAYOUT={all:016x}");
+    println!("cargo::rustc-env=SENTINEL_NAMES_LAYOUT={names:016x}");
+    Ok(())
+}
+
+/// Every source file below a folder, in an order that is always the same.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Where FNV-1a begins.
+const FNV: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn hash(before: u64, text: &[u8]) -> u64 {
+    text.iter().fold(before, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The rustup toolchain to build with: the one asked for, else the first that has a core library

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{ConfigFile, EnforcementMode, FindingAction, LogLevel, STATE_DIR, ScoringFile};
+use crate::datapath::pin::FOLDER;
 
 pub use policy::{DiffArgs, ExplainArgs, ExportFormat, LearnArgs, PolicyCommand, Protocol};
 
@@ -70,6 +71,12 @@ pub enum Command {
     /// Ask the running agent which connections are open, whose they are, and what it thinks of them
     #[command(after_help = SOCKETS_NOTES)]
     Sockets(StatusArgs),
+    /// Take out of the kernel what an agent with --pin has left there
+    Unpin {
+        /// Where it was pinned
+        #[arg(value_name = "DIR", default_value = FOLDER)]
+        folder: PathBuf,
+    },
     /// Check, explain, compare, learn and export policies without putting them in force
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -120,6 +127,10 @@ pub struct RunArgs {
     /// What becomes of a connection that cannot be read and behaves like a miner's [default: alert]
     #[arg(long, value_name = "ACTION")]
     pub encrypted_mining: Option<FindingAction>,
+    /// Leave what is enforced in the kernel when the agent goes, until `sentinel unpin`: a folder on a
+    /// bpffs, e.g. /sys/fs/bpf/sentinel [default: everything goes with the agent]
+    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
+    pub pin: Option<PathBuf>,
     /// Serve /metrics, /healthz and /readyz here; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
@@ -155,6 +166,7 @@ impl RunArgs {
             builtin_signatures: None,
             cri: None,
             cgroup: self.cgroup.clone(),
+            pin: self.pin.clone(),
             listen: self.listen,
             events: self.events.clone(),
             state_dir: self.state_dir.clone(),

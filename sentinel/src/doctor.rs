@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::datapath::platform;
+use crate::datapath::{pin, platform};
 
 /// How a finding stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -151,10 +151,14 @@ fn bpffs() -> Finding {
     let mounted = std::fs::read_to_string("/proc/self/mountinfo")
         .is_ok_and(|text| text.lines().any(|line| line.contains(" - bpf ")));
     if mounted {
-        return finding("bpffs", Standing::Good, "mounted", "");
+        let pinned = pin::is_used(Path::new(pin::FOLDER));
+        let found = if pinned { "mounted, sentinel is pinned there" } else { "mounted" };
+        let note =
+            "hooks and maps can be pinned (--pin); probes and what they tell leave with the agent";
+        return finding("bpffs", Standing::Good, found, note);
     }
-    let note = "not needed by this version: programs leave with the agent";
-    finding("bpffs", Standing::Good, "not mounted", note)
+    let note = "nothing can be pinned: all that is enforced ends with the agent; `mount -t bpf bpf /sys/fs/bpf`";
+    finding("bpffs", Standing::Reduced, "not mounted", note)
 }
 
 /// The kernel tells no feature bit; a configuration file is the only word short of trying.

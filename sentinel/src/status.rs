@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::SOCKET;
+use crate::engine::rfc3339;
 
 /// The agent answers at once or hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -159,6 +160,7 @@ fn attached(status: &Value, rows: &mut Rows) {
 
 /// What was seen.
 fn counted(status: &Value, rows: &mut Rows) {
+    rows.add("pinned", &pinned(status));
     rows.add("at start", &at_start(status));
     rows.each("packets", list(status, "packets"), |packets| {
         let [count, verdict, reason] = ["count", "verdict", "reason"].map(|key| word(packets, key));
@@ -178,6 +180,15 @@ fn modes(status: &Value) -> String {
         word(status, "names"),
         word(status, "encrypted_mining")
     )
+}
+
+/// Empty where everything goes with the agent.
+fn pinned(status: &Value) -> String {
+    let Some(pinned) = status.get("pinned") else { return String::new() };
+    let since = pinned.get("since").and_then(Value::as_u64).unwrap_or_default();
+    let since = rfc3339(i128::from(since) * 1_000_000_000);
+    let whose = if word(pinned, "taken_over") == "true" { ", taken over" } else { "" };
+    format!("in {} since {since}{whose}: stays when the agent goes", word(pinned, "folder"))
 }
 
 /// Empty until it has been looked at.

@@ -7,6 +7,7 @@ use sentinel_common::verdict::{COUNTERS, Mode};
 
 use crate::attribution::pods::Directory;
 use crate::audit::Audits;
+use crate::datapath::pin::Pinned;
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicyImage};
 use crate::event::line::SignatureFigures;
 use crate::export::metrics::Metrics;
@@ -69,6 +70,8 @@ pub struct Attached {
     pub cgroup: String,
     /// Number of the policy in force.
     pub generation: u32,
+    /// What stays when the agent goes.
+    pub pinned: Option<Pinned>,
 }
 
 /// The parts of the agent that more than one task looks at.
@@ -105,6 +108,7 @@ impl Shared {
             programs: datapath.attachments(),
             cgroup: datapath.cgroup().display().to_string(),
             generation: datapath.generation(),
+            pinned: datapath.pinned(),
         };
         Self {
             datapath: Mutex::new(Some(datapath)),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Attached, InForce, Shared};
 use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
+use crate::datapath::pin::Pinned;
 use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
 use crate::watch::wires::Coverage;
@@ -61,6 +62,9 @@ pub struct Status {
     pub audited: Vec<Audited>,
     /// What is attached.
     pub programs: Vec<Attachment>,
+    /// What stays in the kernel when the agent goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
     /// What is known of the names that policies allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learned: Option<LearnedFigures>,
@@ -139,7 +143,7 @@ impl Status {
     #[must_use]
     pub fn of(shared: &Shared) -> Self {
         let about = shared.about();
-        let Attached { programs, cgroup, generation } = shared.attached();
+        let Attached { programs, cgroup, generation, pinned } = shared.attached();
         let totals = shared.refresh();
         let not_ready = shared.not_ready();
         Self {
@@ -164,6 +168,7 @@ impl Status {
             signature_error: about.signature_error,
             audited: audited(shared),
             programs,
+            pinned,
             learned: about.learned,
             runtimes: about.runtimes,
             at_start: about.at_start,

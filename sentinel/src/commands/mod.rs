@@ -8,6 +8,7 @@ mod run;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::{Cli, Command, FeedCommand, Format};
+use crate::datapath::pin::{self, Removed};
 use crate::status::StatusError;
 use crate::{doctor, sockets, status};
 
@@ -42,9 +44,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sockets(arguments) => {
             tell(sockets::fetch(&arguments.state_dir), arguments.format, sockets::table)
         }
+        Command::Unpin { folder } => unpin(&folder),
         Command::Policy(command) => policy::run(command),
         Command::Feed(FeedCommand::Check { files, format }) => feed::check(&files, format),
         Command::Replay(arguments) => replay::replay(&arguments),
+    }
+}
+
+fn unpin(folder: &Path) -> ExitCode {
+    match pin::remove(folder) {
+        Ok(Removed { links: 0, maps: 0 }) => {
+            print(&format!("nothing is pinned in {}\n", folder.display()))
+        }
+        Ok(Removed { links, maps }) => print(&format!(
+            "removed {links} hooks and {maps} maps from {}: nothing is enforced from there any more\n",
+            folder.display()
+        )),
+        Err(error) => fail(FAILED, &error),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{FAILED, USAGE, fail};
 use crate::cli::RunArgs;
 use crate::config::{Config, ConfigError, ConfigFile, LogLevel};
 use crate::daemon;
+use crate::datapath::pin;
 
 pub(super) fn run(arguments: &RunArgs) -> ExitCode {
     let read = || read(arguments);
@@ -17,9 +18,18 @@ pub(super) fn run(arguments: &RunArgs) -> ExitCode {
         Err(error) => return fail(USAGE, &error),
     };
     log_to_stderr(config.log_level);
+    let pin = config.pin.clone();
     match daemon::run(config, read) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(if error.is_usage() { USAGE } else { FAILED }, &error),
+        Err(error) => {
+            if let Some(folder) = pin.filter(|folder| pin::is_used(folder)) {
+                let folder = folder.display();
+                eprintln!(
+                    "sentinel: what is pinned in {folder} is in force: `sentinel unpin {folder}` ends it"
+                );
+            }
+            fail(if error.is_usage() { USAGE } else { FAILED }, &error)
+        }
     }
 }
 

@@ -23,7 +23,7 @@ enum Worth {
 use Worth::{Default as D, Example as E, Set};
 
 /// The keys in the order in which a reader wants them.
-const KEYS: [Key; 19] = [
+const KEYS: [Key; 20] = [
     Key("mode", "audit", D),
     Key("stratum", "block", E("what the policies say, else block")),
     Key("names", "alert", D),
@@ -39,6 +39,7 @@ const KEYS: [Key; 19] = [
     Key("builtinSignatures", "true", D),
     Key("cri", "[/run/containerd/containerd.sock]", E("those at the usual places")),
     Key("cgroup", "/sys/fs/cgroup/system.slice", E("the whole host")),
+    Key("pin", "/sys/fs/bpf/sentinel", E("all that is enforced ends with the agent")),
     Key("listen", "127.0.0.1:9640", E("not served")),
     Key("events", "/var/log/sentinel/events.json", E("standard output")),
     Key("stateDir", "/run/sentinel", D),
@@ -56,7 +57,7 @@ const ENCRYPTED_MINING: [Key; 5] = [
 const HEAD: &str = "\
 ## Settings of `sentinel run --config FILE`. Every key may be left out; a flag of the command line wins
 ## over its key. Paths are taken from this file's folder. A change is taken up within seconds, but for
-## `cgroup`, `cri`, `rawSockets`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which
+## `cgroup`, `cri`, `pin`, `rawSockets`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which
 ## need a restart; a mistake leaves what was before in force. Lines that begin with one # are settings to uncomment.
 ";
 
@@ -144,7 +145,7 @@ fn what_is_written_is_understood_and_its_defaults_are_the_defaults() {
     written.encrypted_mining.settings.weights = without.encrypted_mining.settings.weights.clone();
     (written.policies, written.resolvers) = Default::default();
     (written.feeds, written.signatures) = Default::default();
-    (written.cgroup, written.cri) = (None, None);
+    (written.cgroup, written.cri, written.pin) = (None, None, None);
     (written.listen, written.events) = (None, None);
     assert_eq!(written, without);
 }

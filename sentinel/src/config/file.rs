@@ -50,6 +50,8 @@ pub struct ConfigFile {
     pub cri: Option<Vec<PathBuf>>,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
+    /// Folder on a bpffs for what is to stay in force when the agent goes; without one all goes with it.
+    pub pin: Option<PathBuf>,
     /// Address and port for `/metrics`.
     #[serde(deserialize_with = "address")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]

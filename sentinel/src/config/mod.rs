@@ -50,6 +50,8 @@ pub struct Config {
     pub cri: Option<Vec<PathBuf>>,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
+    /// Folder on a bpffs for what is to outlive the agent.
+    pub pin: Option<PathBuf>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
     pub listen: Option<SocketAddr>,
     /// Where events go as JSON lines, `-` being standard output.
@@ -91,6 +93,7 @@ impl Config {
             file: None,
             cri: file.cri,
             cgroup: typed.cgroup.or(file.cgroup),
+            pin: typed.pin.or(file.pin),
             listen: typed.listen.or(file.listen),
             events: typed.events.or(file.events),
             state_dir: typed.state_dir.or(file.state_dir).unwrap_or_else(|| STATE_DIR.into()),

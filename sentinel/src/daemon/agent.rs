@@ -1,7 +1,7 @@
 //! The running agent: its tasks, how it takes a new policy, how it ends. Knows no terminal, no
 //! signals and no kernel, so that a test can run one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +23,12 @@ use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
 use crate::datapath::Datapath;
-use crate::engine::{Input, Names, State, step};
+use crate::engine::{Input, Names, PolicyRules, SignatureSet, State, step};
 use crate::event::line::SignatureFigures;
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
+use crate::feed::FeedSet;
 use crate::policy::{ByPolicy, Judge};
 use crate::signature::Sets;
 use crate::watch::clock;
@@ -117,6 +118,7 @@ impl Agent {
         let set = about.signatures.clone();
         metrics.set_generation(generation);
         metrics.set_feeds(policy.feeds.tally());
+        let since = datapath.pinned().filter(|it| it.taken_over).map_or(0, |_| generation);
         let pods = Directory::default();
         let judge = judge(&policy, numbers.clone(), config.mode, pods.clone());
         let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone(), pods));
@@ -126,11 +128,8 @@ impl Agent {
         let (inputs, received) = mpsc::channel(INPUTS);
         let executor = Executor::start(outputs, metrics, shared.audits().clone(), inputs.clone())?;
         let sets = Sets::default();
-        let names = Names {
-            signatures: vec![names(number, &signatures.compiled)],
-            policies: Arc::new(policy_rules(&policy.set, &numbers)),
-            feeds: Arc::clone(&policy.feeds),
-        };
+        let signed = names(number, &signatures.compiled);
+        let names = first_names(signed, policy_rules(&policy.set, &numbers), since, &policy.feeds);
         sets.push(number, signatures.compiled);
         inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
         inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();
@@ -224,6 +223,17 @@ impl Agent {
     }
 }
 
+/// The names at the start; the numbers of policies are this agent's from a generation on.
+fn first_names(
+    signatures: SignatureSet,
+    policies: BTreeMap<u16, PolicyRules>,
+    since: u32,
+    feeds: &Arc<FeedSet>,
+) -> Names {
+    let (signatures, policies) = (vec![signatures], Arc::new(policies));
+    Names { signatures, policies, since, feeds: Arc::clone(feeds) }
+}
+
 /// What an agent with these settings says of itself at its start.
 fn about(
     config: &Config,
@@ -262,6 +272,9 @@ struct Drive {
 impl Drive {
     async fn run(self, mut inputs: mpsc::Receiver<Input>) {
         let mut state = State::default();
+        if self.shared.attached().pinned.is_some_and(|pinned| pinned.taken_over) {
+            state.set_known(losses_of(&self.shared.refresh()));
+        }
         let mut tick = interval(TICK);
         let mut losses = interval(LOSSES);
         for timer in [&mut tick, &mut losses] {
@@ -324,14 +337,14 @@ pub(super) fn policy_names(config: &Config) -> Vec<String> {
 
 /// Whether all that only counts at the start is as it was.
 pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
-    let Config { cgroup, cri, listen, events, state_dir, log_level, .. } = now;
+    let Config { cgroup, cri, pin, listen, events, state_dir, log_level, .. } = now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
         && before.refuse_raw == now.refuse_raw
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
         && before.cri == *cri
-        && (&before.state_dir, &before.log_level) == (state_dir, log_level)
+        && (&before.state_dir, &before.log_level, &before.pin) == (state_dir, log_level, pin)
 }
 
 pub(super) fn warn(warnings: &[String]) {

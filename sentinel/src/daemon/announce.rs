@@ -35,4 +35,10 @@ pub(super) fn stopped(summary: &Summary) {
         count("audited"),
         count("allowed"),
     );
+    if let Some(pinned) = &summary.status.pinned {
+        eprintln!(
+            "sentinel: what was enforced stays in force, pinned in {0}: the next agent takes it over, `sentinel unpin {0}` ends it",
+            pinned.folder.display()
+        );
+    }
 }

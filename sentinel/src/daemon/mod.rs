@@ -105,6 +105,7 @@ pub fn run(
         let mut files = Files::new(paths_of(&config));
         let (datapath, records) = datapath::open(&Options {
             cgroup: config.cgroup.clone(),
+            pin: config.pin.clone(),
             refuse_raw: config.refuse_raw,
         })?;
         let parts = Parts { datapath, records, config, prepared, outputs };

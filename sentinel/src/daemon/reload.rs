@@ -44,7 +44,7 @@ impl Agent {
     fn settle(&mut self, config: Config) {
         if !same_wiring(&self.config, &config) {
             tracing::warn!(
-                "cgroup, cri, rawSockets, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
+                "cgroup, cri, pin, rawSockets, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
         // The thread lives as long as the agent.

@@ -7,6 +7,7 @@ use aya::Ebpf;
 use aya::programs::{
     CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, KProbe,
     ProgramError, RawTracePoint,
+    links::{FdLink, LinkError},
 };
 
 use super::{Attachment, OpenError, object, platform};
@@ -16,6 +17,9 @@ use super::{Attachment, OpenError, object, platform};
 /// directory open may undo it.
 const LINK: CgroupAttachMode = CgroupAttachMode::Single;
 
+/// What judges: every hook on the cgroup, in the order in which they are attached.
+pub(super) const HOOKS: [&str; 7] =
+    ["connect4", "connect6", "sendmsg4", "sendmsg6", "sock_create", "egress", "ingress"];
 const SOCK_ADDR: [&str; 4] = ["connect4", "connect6", "sendmsg4", "sendmsg6"];
 const KPROBES: [&str; 2] = ["tcp_connect", "inet_csk_listen_start"];
 const STAND_IN: &str = "inet_sock_set_state";
@@ -49,8 +53,30 @@ pub(super) fn attach_all(ebpf: &mut Ebpf, cgroup: &Path) -> Result<Vec<Attachmen
     Ok(attached)
 }
 
+/// Attaches one hook that is loaded; who gets its link keeps it or pins it.
+pub(super) fn link(ebpf: &mut Ebpf, name: &str, directory: &File) -> Result<FdLink, OpenError> {
+    let unusual = |error: LinkError| OpenError::refused(format!("a link of `{name}`"), &error);
+    let kind = match name {
+        "egress" => CgroupSkbAttachType::Egress,
+        "ingress" => CgroupSkbAttachType::Ingress,
+        "sock_create" => {
+            let program: &mut CgroupSock = typed(ebpf, name)?;
+            let made = program.attach(directory, LINK).and_then(|id| program.take_link(id));
+            return made.map_err(|error| refused(name, &error))?.try_into().map_err(unusual);
+        }
+        _ => {
+            let program: &mut CgroupSockAddr = typed(ebpf, name)?;
+            let made = program.attach(directory, LINK).and_then(|id| program.take_link(id));
+            return made.map_err(|error| refused(name, &error))?.try_into().map_err(unusual);
+        }
+    };
+    let program: &mut CgroupSkb = typed(ebpf, name)?;
+    let made = program.attach(directory, kind, LINK).and_then(|id| program.take_link(id));
+    made.map_err(|error| refused(name, &error))?.try_into().map_err(unusual)
+}
+
 /// Kprobes, or the tracepoint that stands in for them.
-fn attach_probes(ebpf: &mut Ebpf) -> Result<Vec<Attachment>, OpenError> {
+pub(super) fn attach_probes(ebpf: &mut Ebpf) -> Result<Vec<Attachment>, OpenError> {
     if platform::has_kprobes() {
         let mut attached = Vec::new();
         for name in KPROBES {
@@ -80,7 +106,7 @@ fn refused(name: &str, error: &ProgramError) -> OpenError {
     OpenError::refused(format!("to attach `{name}`"), error)
 }
 
-fn entry(program: &str, target: &str, note: Option<&str>) -> Attachment {
+pub(super) fn entry(program: &str, target: &str, note: Option<&str>) -> Attachment {
     Attachment {
         program: program.to_owned(),
         target: target.to_owned(),

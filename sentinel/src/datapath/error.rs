@@ -42,6 +42,28 @@ pub enum OpenError {
         /// Where cgroup2 is mounted.
         root: PathBuf,
     },
+    /// Pins have no place there.
+    #[error(
+        "{path} is not a folder directly on a bpffs: mount one with `mount -t bpf bpf /sys/fs/bpf` and pin in /sys/fs/bpf/sentinel, or leave `pin` out"
+    )]
+    NoBpffs {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another agent has the pins.
+    #[error("a running agent holds the pins in {path}: stop it first")]
+    PinsHeld {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Some pins are missing.
+    #[error(
+        "what is pinned in {path} does not belong together, and stays in force: `sentinel unpin {path}` takes it away, then start again"
+    )]
+    TornPins {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The build carries no programs.
     #[error(
         "this build carries no kernel programs (it was built with AYA_BUILD_SKIP=1): build it again with `cargo xtask run`"
@@ -111,6 +133,9 @@ pub enum DatapathError {
         /// The reason.
         why: String,
     },
+    /// The hooks could not be given their programs.
+    #[error("the hooks could not be given their programs: {0}")]
+    Links(Box<OpenError>),
     /// The feeds were refused.
     #[error("the feeds were not taken, {now}: {why}")]
     Feeds {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,16 +12,15 @@ use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
-use rustix::rand::GetRandomFlags;
 use sentinel_common::config::{Config, Modes, Policies, Switch};
 use sentinel_common::event::ABI_VERSION;
 use sentinel_common::flow::Flow;
-use sentinel_common::names::NameKey;
 use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
 use super::names::Names;
+use super::pin::{Pinned, Pins};
 use super::policies::Resident;
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, WireEnd, attach,
@@ -36,18 +35,25 @@ const SLOW: Duration = Duration::from_secs(1);
 /// The programs in this kernel. Dropping it detaches them.
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
-    cgroup: PathBuf,
+    pub(super) cgroup: PathBuf,
     attachments: Vec<Attachment>,
     wires: Wires,
     pub(super) config: Config,
     /// What each slot of the policies holds.
-    resident: [Resident; 2],
+    pub(super) resident: [Resident; 2],
     /// What the maps of the feeds hold.
     feeds: Arc<FeedSet>,
     /// They hold parts of two sets: a refusal could not be undone.
     torn: bool,
+    /// They hold what another agent wrote.
+    pub(super) inherits_feeds: bool,
     /// What the maps of names hold.
     pub(super) names: Names,
+    /// Links that outlive this process, and whether they have yet to be given its programs.
+    pub(super) links: Vec<OwnedFd>,
+    pub(super) awaits_links: bool,
+    /// Last, for the lock: the next agent finds everything let go.
+    pub(super) pins: Option<Pins>,
 }
 
 impl Kernel {
@@ -56,12 +62,16 @@ impl Kernel {
     /// # Errors
     /// When the host cannot run the programs.
     pub fn load() -> Result<Self, OpenError> {
+        Self::create(None)
+    }
+
+    pub(super) fn create(pins: Option<Pins>) -> Result<Self, OpenError> {
         platform::check()?;
-        let ebpf = object::create()?;
+        let ebpf = object::create(pins.as_ref())?;
         let config = Config {
             abi_version: ABI_VERSION,
             offsets: offsets::find(),
-            name_key: name_key()?,
+            name_key: learning::name_key()?,
             learning: learning::at_start(),
             ..Config::default()
         };
@@ -74,8 +84,15 @@ impl Kernel {
             resident: Default::default(),
             feeds: Arc::default(),
             torn: false,
+            inherits_feeds: false,
             names: Names::default(),
+            links: Vec::new(),
+            awaits_links: false,
+            pins,
         };
+        if kernel.adopt()? {
+            return Ok(kernel);
+        }
         let off = Switch::new(0, Modes::OFF, Policies::default(), 0);
         kernel
             .switch_to(off)
@@ -94,7 +111,11 @@ impl Kernel {
             return Err(OpenError::NotACgroup { path, root });
         }
         self.watch_only(&path, &root)?;
-        self.attachments = attach::attach_all(&mut self.ebpf, &path)?;
+        self.attachments = if self.pins.is_some() {
+            self.load_hooks(&path)?
+        } else {
+            attach::attach_all(&mut self.ebpf, &path)?
+        };
         self.cgroup = path;
         Ok(())
     }
@@ -203,6 +224,12 @@ impl Kernel {
 
     /// Makes the feeds' maps hold this set, and goes back where the kernel refuses a part of it.
     fn turn_feeds(&mut self, new: &Arc<FeedSet>) -> Result<usize, DatapathError> {
+        if std::mem::take(&mut self.inherits_feeds) {
+            self.torn = true;
+            let touched = self.replace_unknown_feeds(new)?;
+            (self.feeds, self.torn) = (Arc::clone(new), false);
+            return Ok(touched);
+        }
         if self.torn {
             feeds::clear(&mut self.ebpf)?;
             (self.feeds, self.torn) = (Arc::default(), false);
@@ -243,17 +270,6 @@ where
     T::try_from(map).map_err(|error| DatapathError::map(name, "to be opened", &error))
 }
 
-/// A secret for this run.
-fn name_key() -> Result<NameKey, OpenError> {
-    let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())
-        .map_err(|error| OpenError::refused("randomness", &error))?;
-    let (words, _) = bytes.as_chunks::<8>();
-    let [seed, multiplier] = [words.first(), words.last()]
-        .map(|word| u64::from_ne_bytes(word.copied().unwrap_or_default()));
-    Ok(NameKey::new(seed, multiplier))
-}
-
 impl Datapath for Kernel {
     fn set_signatures(&mut self, signatures: &Signatures) -> Result<u32, DatapathError> {
         let now = self.switch();
@@ -278,6 +294,7 @@ impl Datapath for Kernel {
         let PolicyImage { modes, by_workload, on_ingress, .. } = **policy;
         let policies = Policies { slot, by_workload, on_ingress };
         self.switch_to(Switch::new(generation, modes, policies, now.signatures()))?;
+        self.put_links().map_err(|error| DatapathError::Links(Box::new(error)))?;
         self.look_only_for(&policy.patterns)?;
         if begun.elapsed() > SLOW {
             tracing::info!("{touched} entries of policies written in {:.1?}", begun.elapsed());
@@ -309,7 +326,7 @@ impl Datapath for Kernel {
 
     fn set_feeds(&mut self, new: &Arc<FeedSet>) -> Result<(), DatapathError> {
         let begun = Instant::now();
-        let had = !self.feeds.networks().is_empty() || self.torn;
+        let had = !self.feeds.networks().is_empty() || self.torn || self.inherits_feeds;
         self.ask_for_prefixes(had || !new.networks().is_empty())?;
         let touched = self.turn_feeds(new);
         let has = !self.feeds.networks().is_empty() || self.torn;
@@ -364,6 +381,10 @@ impl Datapath for Kernel {
         let mut attachments = self.attachments.clone();
         attachments.extend(self.wires.attachment());
         attachments
+    }
+
+    fn pinned(&self) -> Option<Pinned> {
+        self.pins.as_ref().map(Pins::pinned)
     }
 
     fn cgroup(&self) -> &Path {

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 
+use rustix::rand::GetRandomFlags;
 use sentinel_common::config::Learning;
 use sentinel_common::flow::Direction;
 use sentinel_common::learn::NameRuleKey;
+use sentinel_common::names::NameKey;
 use sentinel_common::policy::{PrefixRules, Scope};
 
-use super::{DatapathError, Kernel, PolicyImage, learned, names};
+use super::{DatapathError, Kernel, OpenError, PolicyImage, learned, names};
 use crate::names::{Holding, Opens, Swept};
 use crate::policy::Pattern;
 use crate::watch::clock;
@@ -91,4 +93,15 @@ pub(super) fn at_start() -> Learning {
     let netns = std::fs::metadata("/proc/self/ns/net").map_or(0, |namespace| namespace.ino());
     let netns = u32::try_from(netns).unwrap_or(0);
     Learning { on: 0, side: 0, netns, floor, ceiling, grace }
+}
+
+/// A secret for this run.
+pub(super) fn name_key() -> Result<NameKey, OpenError> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())
+        .map_err(|error| OpenError::refused("randomness", &error))?;
+    let (words, _) = bytes.as_chunks::<8>();
+    let [seed, multiplier] = [words.first(), words.last()]
+        .map(|word| u64::from_ne_bytes(word.copied().unwrap_or_default()));
+    Ok(NameKey::new(seed, multiplier))
 }

@@ -14,11 +14,13 @@ mod learning;
 mod names;
 mod object;
 mod offsets;
+pub mod pin;
 pub mod platform;
 mod policies;
 mod replay;
 mod ring;
 mod sockets;
+mod sys;
 mod wires;
 
 use std::collections::{BTreeSet, HashSet};
@@ -131,6 +133,11 @@ pub trait Datapath: Send {
     /// One entry for each attached program.
     fn attachments(&self) -> Vec<Attachment>;
 
+    /// What stays in the kernel when the agent goes; `None` when nothing does.
+    fn pinned(&self) -> Option<pin::Pinned> {
+        None
+    }
+
     /// The cgroup2 directory under which everything is judged.
     fn cgroup(&self) -> &Path;
 
@@ -185,6 +192,8 @@ pub struct Attachment {
 pub struct Options {
     /// The cgroup2 directory to attach to; `None` is the root of the hierarchy.
     pub cgroup: Option<PathBuf>,
+    /// The folder on a bpffs for what is to outlive the agent.
+    pub pin: Option<PathBuf>,
     /// Whether raw sockets are refused where an allowlist is enforced.
     pub refuse_raw: bool,
 }
@@ -194,7 +203,16 @@ pub struct Options {
 /// # Errors
 /// When this host cannot run the programs: the sentence says what is missing and the mend.
 pub fn open(options: &Options) -> Result<(Box<dyn Datapath>, Ring), OpenError> {
-    let mut kernel = Kernel::load()?;
+    if options.pin.is_none() && pin::is_used(Path::new(pin::FOLDER)) {
+        tracing::warn!(
+            "what an agent has pinned in {} judges as well: `sentinel unpin` removes it",
+            pin::FOLDER
+        );
+    }
+    let mut kernel = match &options.pin {
+        Some(folder) => Kernel::load_pinned(folder)?,
+        None => Kernel::load()?,
+    };
     kernel.refuse_raw(options.refuse_raw);
     kernel.attach(options.cgroup.as_deref())?;
     let ring = kernel.ring()?;

@@ -2,12 +2,12 @@
 //! written before what goes is taken out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData, MapError};
 use sentinel_common::address::{self, Address};
-use sentinel_common::learn::{FqdnEntry, NameRuleKey, opens, resolver};
+use sentinel_common::learn::{FqdnEntry, Learned, LearnedKey, NameRuleKey, opens, resolver};
 use sentinel_common::names::NameKey;
 use sentinel_common::policy::PrefixRules;
 
@@ -18,6 +18,7 @@ use crate::policy::Pattern;
 
 const FQDNS: &str = "FQDNS";
 const RESOLVERS: &str = "RESOLVERS";
+const LEARNED: &str = "LEARNED";
 const NAME_RULES: &str = "NAME_RULES";
 
 /// What the maps hold.
@@ -28,9 +29,34 @@ pub(super) struct Names {
     /// The last number that was given. Numbers are not given twice: what was learned of a pattern
     /// that is gone says nothing of another.
     last: u32,
+    /// Another agent has left patterns in the map, of which only hashes are known.
+    inherits: bool,
 }
 
 impl Names {
+    /// What another agent has left, if anything: its resolvers, and the numbers of its patterns.
+    pub(super) fn adopted(ebpf: &mut Ebpf) -> Result<Self, DatapathError> {
+        let unread = |map| move |error: MapError| DatapathError::map(map, "a read", &error);
+        let mut names = Self { inherits: true, ..Self::default() };
+        let map: HashMap<&mut MapData, Address, u32> = open(ebpf, RESOLVERS)?;
+        for entry in map.iter() {
+            let (address, flags) = entry.map_err(unread(RESOLVERS))?;
+            let server = IpAddr::V6(Ipv6Addr::from(address)).to_canonical();
+            names.resolvers.insert(server, flags);
+        }
+        let map: HashMap<&mut MapData, u64, FqdnEntry> = open(ebpf, FQDNS)?;
+        for entry in map.iter() {
+            let (_, entry) = entry.map_err(unread(FQDNS))?;
+            names.last = names.last.max(entry.exact).max(entry.suffix);
+        }
+        let map: HashMap<&mut MapData, LearnedKey, Learned> = open(ebpf, LEARNED)?;
+        for entry in map.iter() {
+            let (key, learned) = entry.map_err(unread(LEARNED))?;
+            names.last = names.last.max(learned.pattern_of(&key.address).unwrap_or_default());
+        }
+        Ok(names)
+    }
+
     pub(super) fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
     }
@@ -59,7 +85,10 @@ impl Names {
         let mut map: HashMap<&mut MapData, u64, FqdnEntry> = open(ebpf, FQDNS)?;
         for (pattern, opens) in wanted {
             let known = self.patterns.get(pattern).copied();
-            let number = known.map_or_else(|| self.last.saturating_add(1), |(number, _)| number);
+            let number = known.map(|(number, _)| number);
+            // What was learned for another agent holds for the same pattern.
+            let number = number.or_else(|| self.inherits.then(|| left(&map, key, pattern))?);
+            let number = number.unwrap_or_else(|| self.last.saturating_add(1));
             if known != Some((number, *opens)) {
                 write(&mut map, key, pattern, number, *opens)?;
                 self.last = self.last.max(number);
@@ -82,6 +111,33 @@ impl Names {
         for pattern in gone {
             write(&mut map, key, &pattern, 0, Opens::default())?;
             self.patterns.remove(&pattern);
+        }
+        if self.inherits {
+            self.disinherit(&mut map, key)?;
+            self.inherits = false;
+        }
+        Ok(())
+    }
+
+    /// Takes out what is nobody's in force.
+    fn disinherit(
+        &self,
+        map: &mut HashMap<&mut MapData, u64, FqdnEntry>,
+        key: NameKey,
+    ) -> Result<(), DatapathError> {
+        let refused = |error: MapError| DatapathError::map(FQDNS, "a removal", &error);
+        let numbers = self.numbers();
+        let mut wanted: BTreeSet<u64> = BTreeSet::new();
+        wanted.extend(self.patterns.keys().map(|it| key.hash(it.domain().as_bytes())));
+        let there = map.iter().collect::<Result<Vec<_>, _>>().map_err(refused)?;
+        for (hash, entry) in there {
+            let ours = |number: u32| if numbers.contains(&number) { number } else { 0 };
+            let kept = FqdnEntry { exact: ours(entry.exact), suffix: ours(entry.suffix), ..entry };
+            if !wanted.contains(&hash) || (kept.exact, kept.suffix) == (0, 0) {
+                map.remove(&hash).map_err(refused)?;
+            } else if kept != entry {
+                map.insert(hash, kept, 0).map_err(refused)?;
+            }
         }
         Ok(())
     }
@@ -111,6 +167,17 @@ impl Names {
         }
         Ok(())
     }
+}
+
+/// The number that a pattern has in the map.
+fn left(
+    map: &HashMap<&mut MapData, u64, FqdnEntry>,
+    key: NameKey,
+    pattern: &Pattern,
+) -> Option<u32> {
+    let entry = map.get(&key.hash(pattern.domain().as_bytes()), 0).ok()?;
+    let number = if pattern.is_below() { entry.suffix } else { entry.exact };
+    (number != 0).then_some(number)
 }
 
 /// What policies allow by name, into a slot of the sets; what the slot held before goes.

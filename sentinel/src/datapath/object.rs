@@ -3,19 +3,24 @@
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 
+use super::pin::Pins;
 use super::{OpenError, platform};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sentinel-ebpf"));
 
-/// Parses the object and creates its maps.
-pub(super) fn create() -> Result<Ebpf, OpenError> {
+/// Parses the object and creates its maps, or opens those that are pinned.
+pub(super) fn create(pins: Option<&Pins>) -> Result<Ebpf, OpenError> {
     if OBJECT.is_empty() {
         return Err(OpenError::NoPrograms);
     }
     // The oldest kernel it was seen on; between 5.10, which lacks it, and this one nobody looked.
     let asks_ancestor =
         u8::from(platform::kernel_release().is_some_and(|release| release >= (6, 1)));
-    EbpfLoader::new()
+    let mut loader = EbpfLoader::new();
+    for (name, path) in pins.into_iter().flat_map(Pins::maps) {
+        loader.map_pin_path(name, path);
+    }
+    loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("ASKS_ANCESTOR", &asks_ancestor, true)
         .load(OBJECT)
@@ -49,7 +54,7 @@ fn load_program(program: &mut Program) -> Result<(), ProgramError> {
 /// # Errors
 /// When the kernel refuses one.
 pub fn verified_instructions() -> Result<Vec<(String, Option<u32>)>, OpenError> {
-    let mut ebpf = create()?;
+    let mut ebpf = create(None)?;
     let mut names: Vec<String> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
     names.sort();
     let mut figures = Vec::new();

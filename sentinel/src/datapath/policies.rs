@@ -29,6 +29,11 @@ type Trie<'a> = LpmTrie<&'a mut MapData, PrefixKey, PrefixRules>;
 type Workloads<'a> = HashMap<&'a mut MapData, WorkloadKey, Binding>;
 
 impl Resident {
+    /// Something that another agent wrote.
+    pub(super) fn unknown() -> Self {
+        Self { torn: true, ..Self::default() }
+    }
+
     /// The set that stands here.
     pub(super) fn image(&self) -> Option<Arc<PolicyImage>> {
         self.image.clone().filter(|_| !self.torn)

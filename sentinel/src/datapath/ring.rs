@@ -1,13 +1,13 @@
 //! The ring buffer, and the kernel programs' own diagnostics.
 
 use std::io;
-use std::os::fd::AsRawFd;
 
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
 use bytes::Bytes;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::sys::register;
 
 /// Raw events, one record at a time, in the order the kernel reserved them.
 pub struct Ring {
@@ -59,11 +59,4 @@ fn forward(logger: EbpfLogger<&'static dyn log::Log>) -> Option<tokio::task::Joi
             guard.clear_ready();
         }
     }))
-}
-
-/// Registers a map's descriptor with the runtime. The only `unsafe` of this crate.
-fn register<T: AsRawFd>(source: T) -> io::Result<AsyncFd<T>> {
-    // SAFETY: every caller hands over a ring buffer, which owns its descriptor, keeps it open as
-    // long as it lives, and always returns the same one.
-    unsafe { AsyncFd::register_with_interest(source, Interest::READABLE) }.map_err(io::Error::from)
 }

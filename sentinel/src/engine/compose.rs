@@ -38,7 +38,7 @@ pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> L
     let event = &entry.event;
     let by_policy =
         matches!(event.kind, Kind::Egress | Kind::Ingress) && event.reason != Reason::PoolAddress;
-    let source = event.rule.filter(|_| by_policy);
+    let source = event.rule.filter(|_| by_policy && event.generation >= names.since);
     let policy = source.and_then(|source| names.policy(source));
     Line::Flow(Box::new(Flow {
         time: rfc3339(i128::from(event.time) + clock.monotonic_to_unix),

@@ -4,6 +4,7 @@
 mod audit;
 mod compose;
 mod limiter;
+mod losses;
 mod names;
 mod naming;
 mod pending;
@@ -160,7 +161,7 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         }
         Input::Fact(Fact::Pods(pods)) => named(state, clock, pods, &mut actions),
         Input::Tick => tick(state, clock, &mut actions),
-        Input::Losses(totals) => lost(state, clock, totals, &mut actions),
+        Input::Losses(totals) => losses::lost(state, clock, totals, &mut actions),
         Input::Incoming(feeds) => state.incoming = Some(feeds),
         Input::Applied(names, generation) => {
             (state.names, state.generation, state.incoming) = (*names, generation, None);
@@ -347,21 +348,6 @@ fn close(clock: Clock, closed: Vec<Closed>, actions: &mut Vec<Action>) {
             dst: one.key.remote.map(|remote| remote.to_string()),
             count: one.count,
         })));
-    }
-}
-
-fn lost(state: &mut State, clock: Clock, totals: [u64; Loss::COUNT], actions: &mut Vec<Action>) {
-    let before = std::mem::replace(&mut state.losses, totals);
-    for ((loss, total), before) in Loss::ALL.iter().zip(totals).zip(before) {
-        let count = total.saturating_sub(before);
-        if count > 0 {
-            actions.push(Action::Journal(Line::Losses(line::Losses {
-                time: clock.rfc3339(),
-                kind: Word(line::LossKind::Loss),
-                loss: Word(*loss),
-                count,
-            })));
-        }
     }
 }
 

@@ -45,6 +45,9 @@ pub struct Names {
     pub signatures: Vec<SignatureSet>,
     /// Policies by their number, those that were in force not long ago among them.
     pub policies: Arc<BTreeMap<u16, PolicyRules>>,
+    /// The first generation whose events are about these policies: those before are of an agent that is
+    /// gone, whose numbers stood for others.
+    pub since: u32,
     /// The feeds.
     pub feeds: Arc<FeedSet>,
 }

@@ -13,6 +13,7 @@ mod mining_modes;
 mod names;
 mod older;
 mod operator;
+mod pinned;
 mod pods;
 mod reloads;
 mod stage;
@@ -28,7 +29,7 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 30] = [
+const IN_GUESTS: [&str; 32] = [
     "allowlist/enforce",
     "bypass/hop_by_hop",
     "bypass/loose_source_route",
@@ -55,6 +56,8 @@ const IN_GUESTS: [&str; 30] = [
     "names/block/dns/bytes",
     "older/stratum-v1/the_next_share",
     "reloads/",
+    "pinned/another_layout",
+    "pinned/unpin",
     "workloads/a_new_one",
     "workloads/an_unknown_one",
     "workloads/callers",
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
     trials.extend(names::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
+    trials.extend(pinned::trials());
     trials.extend(pods::trials());
     trials.extend(reloads::trials());
     trials.extend(suspicion::trials());

@@ -86,6 +86,7 @@ fn named() -> State {
             )]
             .into(),
         ),
+        since: 0,
         feeds: Arc::default(),
     };
     let mut state = State::default();

@@ -21,7 +21,8 @@ use sentinel_tests::resolver::{Client, MANY, Place, Resolver, addresses, member}
 pub use forged::forge;
 
 use crate::trial;
-use scene::{Scene, accept_all, as_workload, connect, is_denied, lessons, policy, scene};
+use scene::{Scene, lessons, policy, scene};
+pub use scene::{accept_all, as_workload, connect, is_denied};
 
 /// Lookups that are each followed at once by a connection.
 const LOOKUPS: u16 = 10_000;
