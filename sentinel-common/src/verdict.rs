@@ -123,6 +123,9 @@ wire_enum! {
         NotIp = 18 => "not_ip",
         /// A raw socket, where none may be made.
         RawSocket = 19 => "raw_socket",
+        /// The rule demands a server's name, and what the connection says is no ClientHello with one of
+        /// the rule's.
+        ServerName = 20 => "server_name",
     }
 }
 

@@ -305,6 +305,7 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
             port: u16::from_be((*ctx).user_port as u16),
             protocol: (*ctx).protocol as u8,
             cookie: generated::bpf_get_socket_cookie(ctx.cast()),
+            socket: Socket((*ctx).__bindgen_anon_1.sk),
         }
     }
 }

@@ -9,7 +9,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Request, TCP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-use crate::context;
+use crate::context::{self, Socket};
 use crate::destination::listed;
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
@@ -23,6 +23,7 @@ pub struct Destination {
     pub port: u16,
     pub protocol: u8,
     pub cookie: u64,
+    pub socket: Socket,
 }
 
 /// Refused: the caller gets `EPERM`.
@@ -31,12 +32,12 @@ const PROCEED: i32 = 1;
 
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
-    call(context::destination(&ctx, false), Hook::Connect4)
+    connect(context::destination(&ctx, false), Hook::Connect4)
 }
 
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
-    call(context::destination(&ctx, true), Hook::Connect6)
+    connect(context::destination(&ctx, true), Hook::Connect6)
 }
 
 #[cgroup_sock_addr(sendmsg4)]
@@ -47,6 +48,16 @@ pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     call(context::destination(&ctx, true), Hook::Sendmsg6)
+}
+
+/// A TCP socket that has been disconnected (`AF_UNSPEC`) may connect again: what was settled about its
+/// connection before is not about this one. One that is connected does not come here.
+#[inline(always)]
+fn connect(to: Destination, hook: Hook) -> i32 {
+    if to.protocol == TCP {
+        to.socket.forget_flow();
+    }
+    call(to, hook)
 }
 
 #[inline(always)]
@@ -99,5 +110,5 @@ fn finding(config: &Config, to: &Destination, current: u64, subject: u64) -> Opt
     }
     let rule = listed(config, &to.remote)?;
     let ends_here = matches!(verdict, Verdict::Blocked) || to.protocol != TCP;
-    ends_here.then_some(Finding { verdict, reason: Reason::PoolAddress, rule })
+    ends_here.then_some(Finding { verdict, reason: Reason::PoolAddress, rule, demands: false })
 }

@@ -72,7 +72,9 @@ pub extern "C" fn tell_packet(ctx: *mut __sk_buff, told: u64, brief: u64) -> u32
         }
         let payload = brief.payload();
         if event.kind == Kind::Dns as u8 || event.kind == Kind::Tls as u8 {
-            if let Some(slot) = name::slot(event.cookie) {
+            if let Some(slot) = name::slot(event.cookie)
+                && slot.cookie == event.cookie
+            {
                 context::name(slot, event);
             }
         } else if payload < skb.len() {

@@ -36,8 +36,7 @@ pub fn rfc3339(unix_nanoseconds: i128) -> String {
 
 pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> Line {
     let event = &entry.event;
-    let by_policy =
-        matches!(event.kind, Kind::Egress | Kind::Ingress) && event.reason != Reason::PoolAddress;
+    let by_policy = event.is_of_a_policy();
     let source = event.rule.filter(|_| by_policy && event.generation >= names.since);
     let policy = source.and_then(|source| names.policy(source));
     Line::Flow(Box::new(Flow {

@@ -57,6 +57,18 @@ pub struct KernelEvent {
     pub said: Said,
 }
 
+impl KernelEvent {
+    /// Whether a policy's rule made the verdict.
+    #[must_use]
+    pub fn is_of_a_policy(&self) -> bool {
+        match self.reason {
+            Reason::ServerName => true,
+            Reason::PoolAddress => false,
+            _ => matches!(self.kind, Kind::Egress | Kind::Ingress),
+        }
+    }
+}
+
 /// Who opened a socket, as the kernel saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {

@@ -24,6 +24,9 @@ pub struct Explanation {
     /// Where that stands, `file:line`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// Only while the TLS handshake names a server that the rule means.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub requires_server_name: bool,
     /// What each policy on the workload says.
     pub policies: Vec<Opinion>,
     /// Policies on the workload that the kernel has no room for; they count for nothing.
@@ -68,6 +71,7 @@ impl Bound {
             policy: policy.map(|policy| policy.name.to_string()),
             rule: rule.map(|rule| rule.unwrap_or_else(|| "no rule".to_owned())),
             place,
+            requires_server_name: judged.decision.demands,
             policies: policies
                 .map(|policy| opinion(policy, cap, direction, request, name))
                 .collect(),

@@ -106,6 +106,9 @@ pub(super) struct EgressRule {
     /// Answers for these names may lie in private ranges.
     #[serde(default, rename = "allowPrivateAddresses")]
     pub(super) allow_private_addresses: bool,
+    /// The TLS handshake must name one of these names too (RFC 6066 section 3).
+    #[serde(default, rename = "requireServerName")]
+    pub(super) require_server_name: Option<Spanned<bool>>,
     /// Absent: every port of every protocol.
     pub(super) ports: Option<Vec<Port>>,
 }

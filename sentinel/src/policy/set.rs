@@ -116,7 +116,8 @@ impl Policy {
         }
     }
 
-    /// What it says of a request; `name` is what the address was resolved from, where that is known.
+    /// What it says of a request; `name` is what the address was resolved from, where that is known. Rules
+    /// that demand a server's name in the handshake say so in the [`Match`].
     #[must_use]
     pub fn find(&self, request: &Request, direction: Direction, name: Option<&str>) -> Match {
         let trie = self.prefixes.of(direction);

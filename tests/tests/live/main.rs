@@ -16,6 +16,7 @@ mod operator;
 mod pinned;
 mod pods;
 mod reloads;
+mod server_names;
 mod stage;
 mod suspicion;
 #[path = "../trial.rs"]
@@ -29,7 +30,7 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 32] = [
+const IN_GUESTS: [&str; 33] = [
     "allowlist/enforce",
     "bypass/hop_by_hop",
     "bypass/loose_source_route",
@@ -58,6 +59,7 @@ const IN_GUESTS: [&str; 32] = [
     "reloads/",
     "pinned/another_layout",
     "pinned/unpin",
+    "server_names/",
     "workloads/a_new_one",
     "workloads/an_unknown_one",
     "workloads/callers",
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
     trials.extend(pinned::trials());
     trials.extend(pods::trials());
     trials.extend(reloads::trials());
+    trials.extend(server_names::trials());
     trials.extend(suspicion::trials());
     trials.extend(workloads::trials());
     if std::env::var_os("SENTINEL_VM").is_some() {

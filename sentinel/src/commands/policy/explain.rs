@@ -176,13 +176,17 @@ const fn word(protocol: Protocol) -> &'static str {
 fn text(answer: &Answer) -> String {
     let mut text = String::new();
     for OfAddress { remote, protocol, explanation } in &answer.answers {
-        let Explanation { verdict, reason, policy, rule, place, policies, left_out } = explanation;
+        let Explanation { verdict, reason, policy, rule, place, policies, left_out, .. } =
+            explanation;
         let arrow = if answer.direction == Direction::Egress.word() { "->" } else { "<-" };
         let name = answer.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
         let whose = &answer.workload;
         text += &format!("{verdict} ({reason}): {whose} {arrow} {protocol} {remote}{name}\n");
         if let (Some(policy), Some(rule), Some(place)) = (policy, rule, place) {
             text += &format!("by policy {policy}, {rule}, {place}\n");
+        }
+        if explanation.requires_server_name {
+            text += "only while the TLS handshake names a server that the rule means\n";
         }
         if policies.is_empty() {
             text += "no policy is on this workload\n";
