@@ -37,6 +37,7 @@ pub(super) fn hit(names: &Names, clock: Clock, event: &KernelEvent, actions: &mu
         rule: rule.to_owned(),
         cgroup: event.cgroup,
         end,
+        names: event.names.clone(),
     };
     actions.push(Action::Audit(Box::new(Noted::Hit(hit))));
 }

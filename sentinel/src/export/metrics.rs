@@ -44,8 +44,18 @@ const AUDITED: &str = "Events of what a policy under audit would have blocked, b
 const AUDITED_RULES: usize = 2048;
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 7] =
-    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods"];
+const LOSS_KINDS: [&str; 10] = [
+    "journal",
+    "pending",
+    "limiter",
+    "queue",
+    "survey",
+    "detector",
+    "pods",
+    "lookup_table",
+    "lookup_truncated",
+    "lookup_unreadable",
+];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
