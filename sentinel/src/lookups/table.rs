@@ -176,7 +176,8 @@ mod tests {
         let mut table = Table::default();
         let mut forgotten = 0;
         let address = |number: u32| IpAddr::from(number.to_be_bytes());
-        for number in 0..ADDRESSES as u32 + 10 {
+        let many = u32::try_from(ADDRESSES).unwrap() + 10;
+        for number in 0..many {
             let lookup = lookup(u64::from(number), SECOND, "a.example", address(number));
             forgotten += table.take(&lookup).addresses;
         }

@@ -94,9 +94,8 @@ fn side(evidence: &Evidence) -> String {
         0 | 1 => "seen once".to_owned(),
         count => format!("seen {count} times"),
     };
-    match at.len() {
-        0 | 1 => {}
-        addresses => drop(write!(remark, " at {addresses} addresses")),
+    if at.len() > 1 {
+        let _ = write!(remark, " at {} addresses", at.len());
     }
     let _ = write!(remark, ", {first} to {last}");
     if !called.is_empty() {
