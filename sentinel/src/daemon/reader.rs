@@ -14,6 +14,7 @@ use crate::api::Shared;
 use crate::datapath::Ring;
 use crate::decode::{decode_and_name, is_lookup, lookup};
 use crate::engine::Input;
+use crate::lookups;
 use crate::signature::Sets;
 
 /// With nothing attached any more, a ring that is quiet for this long is empty.
@@ -95,9 +96,9 @@ fn learn(record: &[u8], shared: &Shared) {
     match lookup(record) {
         Some(found) => {
             let forgotten = shared.lookups().take(&found);
-            lose("lookup_truncated", u64::from(found.truncated));
-            lose("lookup_table", forgotten.addresses + forgotten.names + forgotten.servers);
+            lose(lookups::TRUNCATED, u64::from(found.truncated));
+            lose(lookups::TABLE, forgotten.addresses + forgotten.names + forgotten.servers);
         }
-        None => lose("lookup_unreadable", 1),
+        None => lose(lookups::UNREADABLE, 1),
     }
 }

@@ -21,6 +21,16 @@ pub(crate) use message::tests::message as answer_of;
 pub use message::{Answer, read};
 pub use table::{ADDRESSES, Forgotten, NAMES, SERVERS};
 
+/// What the agent may lose of lookups: what the table has no room for, what answers hold beyond the part
+/// that is told, and answers whose question names no host.
+pub const LOSSES: [&str; 3] = [TABLE, TRUNCATED, UNREADABLE];
+/// See [`LOSSES`].
+pub const TABLE: &str = "lookup_table";
+/// See [`LOSSES`].
+pub const TRUNCATED: &str = "lookup_truncated";
+/// See [`LOSSES`].
+pub const UNREADABLE: &str = "lookup_unreadable";
+
 /// One lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
