@@ -40,7 +40,8 @@ struct Scene {
     folder: PathBuf,
     policy: PathBuf,
     server: IpAddr,
-    service: Running,
+    /// Until its report is asked for.
+    service: Option<Running>,
 }
 
 impl Scene {
@@ -61,7 +62,7 @@ impl Scene {
         command.arg("visit").arg(server.to_string()).arg(PORT.to_string()).args(NAMES);
         command.stdin(Stdio::piped());
         let place = Placement::default().cgroup(&stage.workload).netns(stage.lab.node());
-        let service = place.spawn_reporting(command)?;
+        let service = Some(place.spawn_reporting(command)?);
         Ok(Self { stage, folder, policy, server, service })
     }
 
@@ -166,8 +167,9 @@ fn learn_then_enforce() -> Result<()> {
     let to = |address: IpAddr| packets.iter().filter(|packet| packet.dst == address).count();
     ensure!(to(other) == 0 && to(one) > 0, "{} and {} packets", to(other), to(one));
 
-    drop(scene.service.child().stdin.take());
-    let visited: Visited = scene.service.report(WITHIN)?;
+    let mut service = scene.service.take().context("the service has ended")?;
+    drop(service.child().stdin.take());
+    let visited: Visited = service.report(WITHIN)?;
     ensure!(visited.failed == 0 && visited.visits > 60, "{visited:?}");
     Ok(())
 }
