@@ -31,7 +31,7 @@ impl Kernel {
     /// Tells the programs whether there is anything to learn, and to judge by.
     fn tell_learning(&mut self) -> Result<(), DatapathError> {
         let judges = u32::from(self.names.has_patterns()) * Learning::JUDGES;
-        let teaches = u32::from(self.names.has_patterns()) * Learning::TEACHES | Learning::TELLS;
+        let teaches = (u32::from(self.names.has_patterns()) * Learning::TEACHES) | Learning::TELLS;
         let teaches = if self.names.has_resolvers() { teaches } else { 0 };
         self.config.learning.on = judges | teaches;
         let now = self.switch();

@@ -51,13 +51,16 @@ pub struct Lookup {
 /// Of which addresses somebody asks the names: cgroup and address.
 pub type Question = Vec<(u64, IpAddr)>;
 
+/// A server that answered: its address, over which IP protocol, and how often.
+pub type Server = (IpAddr, u8, u64);
+
 /// What is known of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// The names of each, in the order of the question; the last that was asked for first.
     pub names: Vec<Vec<String>>,
     /// The servers that answered each cgroup of the question: address, IP protocol, answers.
-    pub servers: Vec<(u64, Vec<(IpAddr, u8, u64)>)>,
+    pub servers: Vec<(u64, Vec<Server>)>,
 }
 
 /// All lookups; clones share them.
