@@ -219,7 +219,7 @@ impl Config {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learning {
-    /// [`Learning::TEACHES`], [`Learning::JUDGES`]; 0 costs nothing.
+    /// [`Learning::TEACHES`], [`Learning::JUDGES`], [`Learning::TELLS`]; 0 costs nothing.
     pub on: u32,
     /// The side that is written, 0 or 1 (see [`crate::learn`]).
     pub side: u32,
@@ -238,6 +238,8 @@ impl Learning {
     pub const TEACHES: u32 = 1;
     /// There are patterns: what was learned of them counts.
     pub const JUDGES: u32 = 2;
+    /// There are resolvers: what they answer is told.
+    pub const TELLS: u32 = 4;
 }
 
 /// Byte offsets in this kernel's structures, from its BTF. 0 is "not found" except where noted.

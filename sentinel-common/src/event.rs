@@ -7,7 +7,7 @@ use crate::limits::EXCERPT;
 use crate::verdict::wire_enum;
 
 /// Changes whenever a record or a map's layout does: a loader refuses an object of another number.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 wire_enum! {
     /// What an event tells of.

@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod learn;
 pub mod lexer;
 pub mod limits;
+pub mod lookup;
 pub mod names;
 pub mod packet;
 pub mod place;

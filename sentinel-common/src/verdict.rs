@@ -146,6 +146,9 @@ wire_enum! {
         Payload = 5 => "payload",
         /// Sockets without a kernel object to keep state on.
         Socketless = 6 => "socketless",
+        /// Answers to lookups that were not told: too much waited in the ring buffer, or the message
+        /// began in a segment before.
+        Lookup = 7 => "lookup",
     }
 }
 

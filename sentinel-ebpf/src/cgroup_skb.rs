@@ -51,7 +51,7 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PASS;
     };
-    if config.learning.on & Learning::TEACHES != 0 && may_speak_of_names(skb) {
+    if config.learning.on & (Learning::TEACHES | Learning::TELLS) != 0 && may_speak_of_names(skb) {
         read_names(skb.0, direction as u64);
     }
     let switch = config.switch();

@@ -7,16 +7,15 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use aya_ebpf::programs::{SockAddrContext, SockContext};
-use core::ffi::c_void;
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit};
 use sentinel_common::address::{from_v4, from_words};
-use sentinel_common::event::Event;
 use sentinel_common::flow::{Flow, Owner};
 use sentinel_common::learn::Kept;
 use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
 use sentinel_common::names::{NAME_ROOM, NameSlot};
 use sentinel_common::policy::TCP;
 use sentinel_common::segment::PIECE;
+use sentinel_common::{event::Event, lookup::Lookup};
 
 use crate::maps::{FLOWS, STREAMS};
 use crate::sock_addr::Destination;
@@ -193,6 +192,8 @@ impl Skb {
 pub trait Plain {}
 impl<const N: usize> Plain for [u8; N] {}
 impl<const N: usize> Plain for [u32; N] {}
+impl Plain for Event {}
+impl Plain for Lookup {}
 
 /// Room for a chunk of payload on the stack.
 pub struct Chunk(MaybeUninit<[u64; CHUNK / 8]>);
@@ -378,10 +379,10 @@ pub fn now() -> u64 {
     unsafe { generated::bpf_ktime_get_ns() }
 }
 
-/// A reserved event, every byte of it zero: the record goes to userspace whole.
+/// A reserved record, every byte of it zero: it goes to userspace whole.
 #[inline(always)]
-pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
-    zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
+pub fn zeroed<T: Plain>(entry: &mut RingBufEntry<T>) -> &mut T {
+    zero(entry.as_mut_ptr().cast::<u64>(), size_of::<T>() / 8);
     // SAFETY: integers and byte arrays, all written.
     unsafe { entry.assume_init_mut() }
 }

@@ -44,6 +44,8 @@ mod ends;
 #[cfg(target_arch = "bpf")]
 mod learn;
 #[cfg(target_arch = "bpf")]
+mod lookup;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod name;

@@ -15,6 +15,7 @@ use sentinel_common::limits::{
     CALLED_PEERS, MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, MAX_WIRES, MAX_WORKLOADS,
     OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
 };
+use sentinel_common::lookup::{ASKED_SLOTS, AskedSlot};
 use sentinel_common::names::{NAME_SLOTS, NameSlot};
 use sentinel_common::policy::{Binding, Called, PolicyTable, PrefixKey, PrefixRules, WorkloadKey};
 use sentinel_common::signature::Signatures;
@@ -129,6 +130,11 @@ pub static LEARNED: HashMap<LearnedKey, Learned> = HashMap::with_max_entries(MAX
 /// question's slot is taken over, and if that had no answer yet, `Lesson::Forgotten` counts it.
 #[map]
 pub static QUESTIONS: Array<QuestionSlot> = Array::with_max_entries(QUESTION_SLOTS as u32, 0);
+
+/// Questions under way that no pattern is about, likewise. Never full: an older question's slot is taken
+/// over, and its answer is not told, which happens to every answer that nobody had asked for.
+#[map]
+pub static ASKED: Array<AskedSlot> = Array::with_max_entries(ASKED_SLOTS as u32, 0);
 
 /// Messages being read at this moment, each by one run of a program under a key of its own: nobody
 /// else writes to it, whatever runs on this CPU or on others in between. Full, the message is not

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::honest::{self, HonestServer, Service};
 use crate::pool::{Manner, Pool};
+use crate::resolver::{Visits, visit};
 use crate::score::remote;
 use crate::transcript::Dialect;
 use crate::{bypass, cgroup, miner};
@@ -50,6 +51,8 @@ enum Action {
     Session(remote::Client),
     /// Be an honest server until stdin ends.
     Serve(ServeOptions),
+    /// Go where names lead until stdin ends, then report how it went as JSON.
+    Visit(Visits),
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +106,7 @@ impl Lab {
                 until_stdin_ends()?;
                 print(&pool.record())
             }
+            Action::Visit(visits) => print(&visit(&visits)),
             Action::Serve(options) => {
                 let _server = HonestServer::start(options.service, &options.listen)?;
                 until_stdin_ends()
@@ -120,6 +124,7 @@ impl Action {
             Action::Pool(_) => c"lab-pool",
             Action::Session(_) => c"lab-session",
             Action::Serve(_) => c"lab-serve",
+            Action::Visit(_) => c"lab-visit",
         }
     }
 }

@@ -37,6 +37,7 @@ use serde::Serialize;
 
 use crate::feed::FeedSet;
 use crate::names::Swept;
+use crate::policy::Pattern;
 pub use error::{DatapathError, OpenError};
 pub use image::{PolicyImage, PrefixEntry};
 pub use kernel::Kernel;
@@ -115,6 +116,14 @@ pub trait Datapath: Send {
 
     /// Whether there are patterns in force.
     fn has_patterns(&self) -> bool;
+
+    /// The patterns in force that the programs take this address for now: rules on them speak of it.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the map.
+    fn learned(&mut self, _address: IpAddr) -> Result<Vec<Pattern>, DatapathError> {
+        Ok(Vec::new())
+    }
 
     /// Takes away what was learned and no longer holds: its time is over and none of these
     /// addresses, to which connections are open, is meant. What holds is found throughout.

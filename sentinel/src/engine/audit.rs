@@ -35,6 +35,7 @@ pub(super) fn hit(names: &Names, clock: Clock, event: &KernelEvent, actions: &mu
         rule: rule.to_owned(),
         cgroup: event.cgroup,
         end,
+        names: event.names.clone(),
     };
     actions.push(Action::Audit(Box::new(Noted::Hit(hit))));
 }

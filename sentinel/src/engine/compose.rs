@@ -55,6 +55,7 @@ pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> L
         policy: policy.map(|(policy, _)| policy.to_owned()),
         rule: policy.map(|(_, rule)| rule.to_owned()),
         name: event.name.clone(),
+        names: event.names.clone(),
         feed: feed(names, event),
         stratum: stratum(names, event),
         countermeasure: countermeasure(entry),

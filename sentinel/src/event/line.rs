@@ -71,6 +71,10 @@ pub struct Flow {
     /// The name that was asked for, in a DNS question or a TLS handshake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Names by which the workload itself had looked up the address of `dst`, the last first, as far as the
+    /// answers still held. More than one share that address: then nobody can tell which was meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// What says that a name or an address is a mining pool's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feed: Option<FeedEntry>,

@@ -55,6 +55,9 @@ pub struct KernelEvent {
     pub name: Option<String>,
     /// What was said, as far as the excerpt shows.
     pub said: Said,
+    /// The names by which its workload had asked for the other end's address, the last first: no part of
+    /// the record, but of those before it.
+    pub names: Vec<String>,
 }
 
 impl KernelEvent {

@@ -20,6 +20,7 @@ use crate::decode::DecodeError;
 use crate::event::line::{Measure, Missing, SignatureFigures};
 use crate::event::word::Words;
 use crate::feed::Tally;
+use crate::lookups;
 use crate::policy::PolicySet;
 
 const PACKETS: &str = "Packets and calls judged in the kernel, by reason and verdict. Each CPU counts for itself; the sum is read when asked for.";
@@ -156,7 +157,8 @@ impl Metrics {
         for (reason, verdict) in outcomes() {
             self.packets.with_label_values(&[reason.label(), verdict.label()]);
         }
-        for kind in Loss::ALL.iter().map(|loss| loss.label()).chain(LOSS_KINDS) {
+        let kinds = Loss::ALL.iter().map(|loss| loss.label()).chain(LOSS_KINDS);
+        for kind in kinds.chain(lookups::LOSSES) {
             self.losses.with_label_values(&[kind]);
         }
         for kind in Kind::ALL {

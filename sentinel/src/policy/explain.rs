@@ -6,7 +6,7 @@ use sentinel_common::verdict::Mode;
 use serde::Serialize;
 
 use super::bind::Bound;
-use super::set::{Policy, PolicySet};
+use super::set::{Named, Policy, PolicySet};
 
 /// The answer, and who gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,9 +58,9 @@ impl Bound {
         cap: Mode,
         direction: Direction,
         request: &Request,
-        name: Option<&str>,
+        named: Option<Named<'_>>,
     ) -> Explanation {
-        let judged = self.judge(set, cap, direction, request, name);
+        let judged = self.judge(set, cap, direction, request, named);
         let policy = judged.policy.and_then(|place| set.policies.get(place));
         let (rule, place) = policy.map(|policy| source(policy, judged.rule)).unzip();
         let (places, left_out) = self.kept(set);
@@ -73,7 +73,7 @@ impl Bound {
             place,
             requires_server_name: judged.decision.demands,
             policies: policies
-                .map(|policy| opinion(policy, cap, direction, request, name))
+                .map(|policy| opinion(policy, cap, direction, request, named))
                 .collect(),
             left_out,
         }
@@ -85,9 +85,9 @@ fn opinion(
     cap: Mode,
     direction: Direction,
     request: &Request,
-    name: Option<&str>,
+    named: Option<Named<'_>>,
 ) -> Opinion {
-    let found = policy.find(request, direction, name);
+    let found = policy.find(request, direction, named);
     let (says, number) = match (found.denying(), found.allowing()) {
         (0, 0) if *policy.isolates.of(direction) => ("allows nothing like it", 0),
         (0, 0) => ("nothing", 0),

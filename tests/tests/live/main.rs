@@ -8,6 +8,7 @@ mod feed;
 mod honest;
 mod learn;
 mod lifecycle;
+mod lookups;
 mod loss;
 mod mining_modes;
 mod names;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
     trials.extend(feed::trials());
     trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
+    trials.extend(lookups::trials());
     trials.extend(loss::trials());
     trials.extend(mining_modes::trials());
     trials.extend(names::trials());

@@ -43,7 +43,7 @@ const STATE: [&str; 16] = [
 ];
 /// What means nothing beyond one run of a program, or one agent.
 #[cfg(test)]
-const PASSING: [&str; 5] = ["GRACE", "REPLAY", "READINGS", "BLANK", "WIRES"];
+const PASSING: [&str; 6] = ["GRACE", "REPLAY", "READINGS", "BLANK", "WIRES", "ASKED"];
 
 /// The folder, which no other agent holds meanwhile.
 #[derive(Debug)]

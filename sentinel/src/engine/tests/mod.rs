@@ -50,6 +50,7 @@ fn event(verdict: Verdict, port: u16) -> Box<KernelEvent> {
         direction: Direction::Egress,
         name: None,
         said: Said { login: Some("48ed".to_owned()), ..Said::default() },
+        names: vec!["pool.example".to_owned()],
     })
 }
 

@@ -43,6 +43,7 @@ fn flow() -> Flow {
         policy: None,
         rule: None,
         name: None,
+        names: Vec::new(),
         feed: None,
         stratum: Some(Stratum {
             dialect: Some("monero".to_owned()),
