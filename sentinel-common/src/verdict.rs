@@ -143,6 +143,8 @@ wire_enum! {
         Payload = 5 => "payload",
         /// Sockets without a kernel object to keep state on.
         Socketless = 6 => "socketless",
+        /// News of processes for which their ring buffer had no room.
+        Process = 7 => "process",
     }
 }
 

@@ -26,6 +26,9 @@ fn flow() -> Flow {
             cmdline: Vec::new(),
             uid: 0,
             start_time: None,
+            exe_device: None,
+            exe_inode: None,
+            parents: Vec::new(),
             missing: None,
         }),
         workload: Some(Workload {
