@@ -136,8 +136,7 @@ fn program(tasks: &TaskOffsets, record: &mut Exec, file: u64) {
     record.device = field(field(inode, tasks.superblock), tasks.device);
     record.path_len = 0;
     let mut dentry = field::<u64>(file, tasks.file_dentry);
-    let mut mount =
-        field::<u64>(file, tasks.file_mount).wrapping_sub(u64::from(tasks.mount));
+    let mut mount = field::<u64>(file, tasks.file_mount).wrapping_sub(u64::from(tasks.mount));
     for _ in 0..PATH_STEPS {
         if dentry == field::<u64>(mount, tasks.mount_root) {
             let above = field::<u64>(mount, tasks.mount_parent);

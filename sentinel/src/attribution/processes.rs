@@ -74,17 +74,44 @@ pub struct Ancestor {
     pub image: Option<Arc<Image>>,
 }
 
-/// Something new of a process; times are nanoseconds of `CLOCK_MONOTONIC`.
+/// Something new of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// It began as a copy of its parent. `inner` is its number in its own pid namespace.
-    Fork { time: u64, id: Id, parent: Id, inner: u32 },
+    /// It began as a copy of its parent.
+    Fork(Birth),
     /// It runs another program.
-    Exec { time: u64, id: Id, parent: Id, inner: u32, image: Arc<Image> },
+    Exec(Birth, Arc<Image>),
     /// It ended.
-    Exit { time: u64, id: Id },
+    Exit {
+        /// When, nanoseconds of `CLOCK_MONOTONIC`.
+        time: u64,
+        /// The process.
+        id: Id,
+    },
     /// It was there, in `/proc`, whose times are coarse.
-    Found { id: Id, parent: u32, inner: u32, image: Arc<Image> },
+    Found {
+        /// The process.
+        id: Id,
+        /// Its parent's number.
+        parent: u32,
+        /// Its number in its own pid namespace.
+        inner: u32,
+        /// What it runs.
+        image: Arc<Image>,
+    },
+}
+
+/// What the kernel tells of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Birth {
+    /// When, nanoseconds of `CLOCK_MONOTONIC`.
+    pub time: u64,
+    /// The process.
+    pub id: Id,
+    /// Its parent.
+    pub parent: Id,
+    /// Its number in its own pid namespace; a container's first process has 1.
+    pub inner: u32,
 }
 
 /// News, in their order.
@@ -180,14 +207,14 @@ impl Processes {
     /// `false` when there was no room.
     fn take_one(&mut self, news: News) -> bool {
         match news {
-            News::Fork { time, id, parent, inner } => {
+            News::Fork(Birth { time, id, parent, inner }) => {
                 let image = self.find(parent).and_then(|parent| self.known.get(&parent));
                 let image = image.and_then(|parent| parent.image(time)).cloned();
                 let images = image.into_iter().map(|image| (time, image)).collect();
                 let parents = self.parents(parent, time);
                 self.insert(id, Entry { images, parents, inner, is_exact: true })
             }
-            News::Exec { time, id, parent, inner, image } => {
+            News::Exec(Birth { time, id, parent, inner }, image) => {
                 if let Some(entry) = self.entry(id) {
                     entry.inner = inner;
                     entry.images.push((time, image));
@@ -218,11 +245,13 @@ impl Processes {
             }
             return true;
         }
-        let of_number = Id { pid: parent, start_time: 0 }..=Id { pid: parent, start_time: u64::MAX };
-        let parent = self.known.range(of_number).next_back().map_or(
-            Id { pid: parent, start_time: u64::MAX },
-            |(parent, _)| *parent,
-        );
+        let of_number =
+            Id { pid: parent, start_time: 0 }..=Id { pid: parent, start_time: u64::MAX };
+        let parent = self
+            .known
+            .range(of_number)
+            .next_back()
+            .map_or(Id { pid: parent, start_time: u64::MAX }, |(parent, _)| *parent);
         let (images, parents) = (vec![(0, image)], self.parents(parent, u64::MAX));
         self.insert(id, Entry { images, parents, inner, is_exact: false })
     }
@@ -233,8 +262,10 @@ impl Processes {
             return Some(id);
         }
         let Id { pid, start_time } = id;
-        let near = Id { pid, start_time: start_time.saturating_sub(SLACK) }
-            ..=Id { pid, start_time: start_time.saturating_add(SLACK) };
+        let near = Id { pid, start_time: start_time.saturating_sub(SLACK) }..=Id {
+            pid,
+            start_time: start_time.saturating_add(SLACK),
+        };
         let is_it = |found: &Id, entry: &Entry| {
             !entry.is_exact && start_time != 0 && same_start(start_time, found.start_time)
         };

@@ -209,6 +209,8 @@ impl Agent {
         if self.reader.await.is_err() {
             tracing::error!("the ring's reader has failed");
         }
+        // The last events wait for the last news.
+        let processes = self.processes;
         let settled = async {
             // The engine is behind its queue by at least one look.
             loop {
@@ -219,6 +221,7 @@ impl Agent {
             }
         };
         timeout(DRAIN, settled).await.ok();
+        drop(processes);
         self.inputs.send(Input::Finish).await.ok();
         if timeout(FLUSH, self.engine).await.is_err() {
             tracing::warn!("the last events could not be written: the output takes none");

@@ -3,10 +3,10 @@
 use std::mem::offset_of;
 use std::sync::Arc;
 
-use sentinel_common::process::{Change, Exec, Head};
+use sentinel_common::process::{ARGUMENTS_ROOM, Change, Exec, Head, PATH_ROOM};
 
 use super::DecodeError;
-use crate::attribution::processes::{Id, Image, News};
+use crate::attribution::processes::{Birth, Id, Image, News};
 
 /// Reads one record.
 ///
@@ -23,21 +23,20 @@ pub fn news(bytes: &[u8]) -> Result<News, DecodeError> {
     if bytes.len() < expected {
         return Err(DecodeError::Short(bytes.len()));
     }
-    let time = record.u64(offset_of!(Head, time));
-    let id = record.id(offset_of!(Head, tgid), offset_of!(Head, start_time));
-    let parent = record.id(offset_of!(Head, parent), offset_of!(Head, parent_start));
-    let inner = record.u32(offset_of!(Head, inner));
+    let birth = Birth {
+        time: record.u64(offset_of!(Head, time)),
+        id: record.id(offset_of!(Head, tgid), offset_of!(Head, start_time)),
+        parent: record.id(offset_of!(Head, parent), offset_of!(Head, parent_start)),
+        inner: record.u32(offset_of!(Head, inner)),
+    };
     // The ring gives lengths in steps of eight; these records are such.
     if bytes.len() > expected {
         return Err(DecodeError::Long(bytes.len()));
     }
     match kind {
-        Some(Change::Fork) => Ok(News::Fork { time, id, parent, inner }),
-        Some(Change::Exit) => Ok(News::Exit { time, id }),
-        Some(Change::Exec) => {
-            let image = Arc::new(record.image()?);
-            Ok(News::Exec { time, id, parent, inner, image })
-        }
+        Some(Change::Fork) => Ok(News::Fork(birth)),
+        Some(Change::Exit) => Ok(News::Exit { time: birth.time, id: birth.id }),
+        Some(Change::Exec) => Ok(News::Exec(birth, Arc::new(record.image()?))),
         None => Err(DecodeError::Kind(change as u8)),
     }
 }
@@ -79,10 +78,9 @@ impl Bytes<'_> {
 
     /// What of a room is in use; both rooms are of one size.
     fn used(&self, room: usize, length: usize) -> Result<&[u8], DecodeError> {
-        const { assert!(size_of::<[u8; sentinel_common::process::PATH_ROOM]>() == 512) };
-        const { assert!(sentinel_common::process::ARGUMENTS_ROOM == 512) };
+        const { assert!(PATH_ROOM == ARGUMENTS_ROOM) };
         let used = self.u32(length);
-        let within = usize::try_from(used).ok().filter(|used| *used <= 512);
+        let within = usize::try_from(used).ok().filter(|used| *used <= PATH_ROOM);
         let bytes = within.and_then(|used| self.0.get(room..room.checked_add(used)?));
         bytes.ok_or(DecodeError::Excerpt(used.try_into().unwrap_or(u16::MAX)))
     }
@@ -126,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_program_is_read_and_what_was_in_the_ring_before_is_not() {
-        let Ok(News::Exec { time: 5, id, image, .. }) = news(&exec()) else { panic!() };
+        let Ok(News::Exec(Birth { time: 5, id, .. }, image)) = news(&exec()) else { panic!() };
         assert_eq!(id, Id { pid: 42, start_time: 4 });
         assert_eq!(image.exe.as_deref(), Some("/usr/bin/curl"));
         assert_eq!((image.inode, image.device, image.deleted), (77, (8, 1), false));
@@ -137,7 +135,7 @@ mod tests {
     fn a_path_that_was_cut_says_so() {
         let mut record = exec();
         put(&mut record, offset_of!(Exec, flags), &Exec::PATH_CUT.to_ne_bytes());
-        let Ok(News::Exec { image, .. }) = news(&record) else { panic!() };
+        let Ok(News::Exec(_, image)) = news(&record) else { panic!() };
         assert_eq!(image.exe.as_deref(), Some("…/usr/bin/curl"));
     }
 

@@ -10,8 +10,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::Clock;
-use super::names::Names;
 use super::explain::other_cgroup;
+use super::names::Names;
 use super::pending::{Entry, Stage};
 use crate::action::Outcome;
 use crate::attribution::pods::Pods;
@@ -57,10 +57,8 @@ pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> L
         workload: workload_of(pods, event.cgroup, entry.found.cgroup.as_deref()),
         workload_is_callers: event.is_callers,
         passed: event.passed,
-        process_cgroup: other_cgroup(event).map(|id| ProcessCgroup {
-            id,
-            path: entry.found.process_cgroup.clone(),
-        }),
+        process_cgroup: other_cgroup(event)
+            .map(|id| ProcessCgroup { id, path: entry.found.process_cgroup.clone() }),
         policy: policy.map(|(policy, _)| policy.to_owned()),
         rule: policy.map(|(_, rule)| rule.to_owned()),
         name: event.name.clone(),

@@ -22,9 +22,9 @@ pub(super) fn take(state: &mut State, clock: Clock, batch: Batch, actions: &mut 
         return;
     }
     let processes = &state.processes;
-    let ready = state.pending.extract(|entry| {
-        entry.awaits == Awaits::News && !processes.is_behind(entry.event.time)
-    });
+    let ready = state
+        .pending
+        .extract(|entry| entry.awaits == Awaits::News && !processes.is_behind(entry.event.time));
     for entry in ready {
         naming::settle(state, clock, entry, actions);
     }

@@ -33,8 +33,8 @@ use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
-use limiter::{Closed, Key, Limiter};
 use explain::finish;
+use limiter::{Closed, Key, Limiter};
 use naming::{named, settle, tell};
 use pending::{Awaits, Entry, Pending, Stage};
 

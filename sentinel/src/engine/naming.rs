@@ -28,7 +28,8 @@ fn is_awaited(pods: &Pods, entry: &Entry) -> bool {
 
 /// The runtimes have told of pods: what waited for them goes on.
 pub(super) fn named(state: &mut State, clock: Clock, pods: Arc<Pods>, actions: &mut Vec<Action>) {
-    let ready = state.pending.extract(|entry| entry.awaits == Awaits::Pod && !is_awaited(&pods, entry));
+    let ready =
+        state.pending.extract(|entry| entry.awaits == Awaits::Pod && !is_awaited(&pods, entry));
     state.pods = pods;
     for entry in ready {
         tell(state, clock, entry, actions);

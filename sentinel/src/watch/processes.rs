@@ -58,9 +58,9 @@ fn describe(pid: u32) -> Option<(u64, News)> {
     let image = Image {
         exe: process.exe,
         inode: file.as_ref().map_or(0, MetadataExt::ino),
-        device: file.as_ref().map_or((0, 0), |file| {
-            (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()))
-        }),
+        device: file
+            .as_ref()
+            .map_or((0, 0), |file| (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()))),
         deleted: process.deleted,
         arguments,
         is_cut: false,

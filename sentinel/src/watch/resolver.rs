@@ -41,8 +41,7 @@ impl Resolver {
                 let id = if question.cgroup == 0 { owner.cgroup } else { question.cgroup };
                 let pid = process.as_ref().ok().map(|process| process.pid);
                 let is_other = id != owner.cgroup && owner.cgroup != 0;
-                let process_cgroup =
-                    if is_other { self.cgroup(owner.cgroup, pid) } else { None };
+                let process_cgroup = if is_other { self.cgroup(owner.cgroup, pid) } else { None };
                 Attribution { cgroup: self.cgroup(id, pid), process, process_cgroup }
             }
             None => {

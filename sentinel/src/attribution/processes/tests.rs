@@ -12,11 +12,11 @@ fn image(exe: &str) -> Arc<Image> {
 }
 
 fn fork(time: u64, child: Id, parent: Id) -> News {
-    News::Fork { time, id: child, parent, inner: 9 }
+    News::Fork(Birth { time, id: child, parent, inner: 9 })
 }
 
 fn exec(time: u64, process: Id, exe: &str) -> News {
-    News::Exec { time, id: process, parent: id(1, 1), inner: 9, image: image(exe) }
+    News::Exec(Birth { time, id: process, parent: id(1, 1), inner: 9 }, image(exe))
 }
 
 fn table(news: Vec<News>) -> Processes {
@@ -54,7 +54,7 @@ fn parents_end_at_a_containers_first_process_and_at_the_bound() {
     let init = id(100, 1);
     let mut news = vec![
         exec(1, id(50, 1), "/usr/bin/containerd-shim"),
-        News::Fork { time: 2, id: init, parent: id(50, 1), inner: 1 },
+        News::Fork(Birth { time: 2, id: init, parent: id(50, 1), inner: 1 }),
     ];
     for depth in 0..20 {
         news.push(fork(3, id(101 + depth, 1), id(100 + depth, 1)));
