@@ -15,7 +15,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, waitpid};
 use serde::{Deserialize, Serialize};
 
 use crate::{cgroup, sys};
@@ -175,6 +175,8 @@ impl Receiver {
         let (line, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         let child = sys::forked(|| {
+            // It has its parent's end of the line as well, and would wait for ever.
+            let _ = set_parent_process_death_signal(Some(Signal::KILL));
             if cgroup::join(other).is_ok() {
                 while let Ok(Some((socket, target))) = received(&theirs) {
                     connect(&socket, target);

@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::crowd::Made;
-use sentinel_tests::netlab::Subnet;
 use sentinel_tests::process::{Placement, lab_program};
 use serde_json::Value;
 
