@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::identity::{SLACK, same_start};
+use super::identity::SLACK;
 
 /// Processes remembered, the lately ended included.
 pub const CAPACITY: usize = 32_768;
@@ -238,7 +238,7 @@ impl Processes {
 
     /// What the kernel has told is newer than what `/proc` has shown.
     fn found(&mut self, id: Id, parent: u32, inner: u32, image: Arc<Image>) -> bool {
-        if let Some(key) = self.find(id) {
+        if let Some(key) = self.near(id, |_| true) {
             let entry = self.known.get_mut(&key);
             if let Some(entry) = entry.filter(|entry| entry.images.is_empty()) {
                 entry.images.push((0, image));
@@ -256,20 +256,25 @@ impl Processes {
         self.insert(id, Entry { images, parents, inner, is_exact: false })
     }
 
-    /// Where a process is, whose start may be known in steps of `/proc` only.
+    /// Where a process is that the kernel tells of; what `/proc` has shown of it is found by its start in
+    /// coarse steps.
     fn find(&self, id: Id) -> Option<Id> {
         if self.known.contains_key(&id) {
             return Some(id);
         }
+        self.near(id, |entry| !entry.is_exact)
+    }
+
+    /// Where a process is whose start is only nearly that.
+    fn near(&self, id: Id, may_be: impl Fn(&Entry) -> bool) -> Option<Id> {
         let Id { pid, start_time } = id;
-        let near = Id { pid, start_time: start_time.saturating_sub(SLACK) }..=Id {
-            pid,
-            start_time: start_time.saturating_add(SLACK),
-        };
-        let is_it = |found: &Id, entry: &Entry| {
-            !entry.is_exact && start_time != 0 && same_start(start_time, found.start_time)
-        };
-        self.known.range(near).find(|(found, entry)| is_it(found, entry)).map(|(found, _)| *found)
+        if start_time == 0 {
+            return None;
+        }
+        let from = Id { pid, start_time: start_time.saturating_sub(SLACK) };
+        let to = Id { pid, start_time: start_time.saturating_add(SLACK) };
+        let mut found = self.known.range(from..=to).filter(|(_, entry)| may_be(entry));
+        found.next().map(|(found, _)| *found)
     }
 
     /// The entry of a process that the kernel tells of, which knows its start exactly.

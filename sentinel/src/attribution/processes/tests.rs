@@ -72,7 +72,7 @@ fn what_proc_shows_is_no_news_to_what_the_kernel_told() {
     let coarse = id(7, 120_000_000);
     let exact = id(7, 123_456_789);
     let mut table = table(vec![
-        News::Found { id: id(1, 0), parent: 0, inner: 1, image: image("/sbin/init") },
+        News::Found { id: id(1, 10_000_000), parent: 0, inner: 1, image: image("/sbin/init") },
         News::Found { id: coarse, parent: 1, inner: 7, image: image("/bin/old") },
     ]);
     assert_eq!(exe(&table, exact, 3).as_deref(), Some("/bin/old"));

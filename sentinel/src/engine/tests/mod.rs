@@ -1,6 +1,7 @@
 mod audit;
 mod feeds;
 mod pods;
+mod processes;
 mod survey;
 
 use sentinel_common::event::Hook;

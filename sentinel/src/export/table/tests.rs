@@ -31,6 +31,9 @@ fn flow() -> Flow {
             parents: Vec::new(),
             missing: None,
         }),
+        workload_is_callers: false,
+        passed: false,
+        process_cgroup: None,
         workload: Some(Workload {
             cgroup: Some("/system.slice/nginx.service".to_owned()),
             cgroup_id: 9,
