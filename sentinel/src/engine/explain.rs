@@ -42,6 +42,15 @@ pub(super) fn finish(state: &mut State, clock: Clock, mut entry: Entry, actions:
     }
 }
 
+/// Without what was waited for.
+pub(super) fn go_on(state: &mut State, clock: Clock, entry: Entry, actions: &mut Vec<Action>) {
+    if entry.awaits == Awaits::News {
+        naming::settle(state, clock, entry, actions);
+    } else {
+        naming::tell(state, clock, entry, actions);
+    }
+}
+
 /// Completes an entry's process by what is known of it.
 pub(super) fn explain(processes: &Processes, entry: &mut Entry) {
     let Some(owner) = &entry.event.owner else { return };

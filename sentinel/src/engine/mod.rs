@@ -33,9 +33,9 @@ use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
-use explain::finish;
+use explain::{finish, go_on};
 use limiter::{Closed, Key, Limiter};
-use naming::{named, settle, tell};
+use naming::{named, tell};
 use pending::{Awaits, Entry, Pending, Stage};
 
 /// Events that may wait for an answer at a time.
@@ -324,15 +324,6 @@ fn tick(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
         advance(state, clock, entry, actions);
     }
     close(clock, state.limiter.expire(clock.now), actions);
-}
-
-/// Without what was waited for.
-fn go_on(state: &mut State, clock: Clock, entry: Entry, actions: &mut Vec<Action>) {
-    if entry.awaits == Awaits::News {
-        settle(state, clock, entry, actions);
-    } else {
-        tell(state, clock, entry, actions);
-    }
 }
 
 fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
