@@ -2,6 +2,8 @@
 
 use crate::verdict::Mode;
 
+/// `SOCK_STREAM` (include/linux/net.h).
+pub const SOCK_STREAM: u32 = 1;
 /// `SOCK_RAW` (include/linux/net.h).
 const SOCK_RAW: u32 = 3;
 
@@ -195,6 +197,8 @@ pub struct Config {
     pub name_key: crate::names::NameKey,
     /// What is learned of names.
     pub learning: Learning,
+    /// Where they keep what is told of processes.
+    pub tasks: crate::process::TaskOffsets,
 }
 
 impl Config {
@@ -282,12 +286,19 @@ pub struct Offsets {
 pub struct OwnerSlot {
     /// The socket's cookie; the slot may since belong to another socket.
     pub cookie: u64,
-    /// 1 when it was seen to connect, not only to be made.
-    pub outbound: u64,
+    /// [`OwnerSlot::OUTBOUND`], [`OwnerSlot::PASSED`]
+    pub flags: u64,
     /// Its owner.
     pub owner: crate::flow::Owner,
     /// The cgroup it was made in, which policy is about; 0 where nobody saw it being made.
     pub cgroup: u64,
 }
 
-const _: () = assert!(size_of::<Config>() == 24 + 8 + 56 + 16 + 24);
+impl OwnerSlot {
+    /// It was seen to connect, not only to be made.
+    pub const OUTBOUND: u64 = 1;
+    /// More than one process has used it, its maker included.
+    pub const PASSED: u64 = 2;
+}
+
+const _: () = assert!(size_of::<Config>() == 24 + 8 + 56 + 16 + 24 + 112);

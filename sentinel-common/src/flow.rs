@@ -44,7 +44,8 @@ pub struct Flow {
     pub reason: u8,
     /// Bit `1 << Direction`: nothing more is to be looked at there. And [`Flow::DEMANDS`].
     pub settled: u8,
-    /// 1 once `owner` was looked for, 3 when this host opened the connection.
+    /// 1 once `owner` was looked for, with 2 where this host opened the connection and 4 where more than
+    /// one process has used the socket.
     pub owned: u8,
     /// Sum over the last destination that was told of as denied: one event for each, not for each
     /// datagram.

@@ -21,6 +21,7 @@ pub mod names;
 pub mod packet;
 pub mod place;
 pub mod policy;
+pub mod process;
 pub mod segment;
 pub mod signature;
 pub mod stream;

@@ -149,6 +149,8 @@ wire_enum! {
         /// Answers to lookups that were not told: too much waited in the ring buffer, or the message
         /// began in a segment before.
         Lookup = 7 => "lookup",
+        /// News of processes for which their ring buffer had no room.
+        Process = 8 => "process",
     }
 }
 

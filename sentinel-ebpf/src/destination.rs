@@ -18,7 +18,7 @@ use crate::emit::{count, lose};
 use crate::ends::Copied;
 use crate::maps::{CALLED, CONFIG, FEED_ADDRESSES, FEED_PREFIXES};
 use crate::name::{forget_name, note_server_name};
-use crate::owner::recall;
+use crate::owner::{self, recall};
 use crate::payload::UNNAMED;
 use crate::tell::{Told, tell_packet};
 use crate::workload::{self, Finding};
@@ -225,6 +225,10 @@ fn deny(
     };
     inspect::refresh(flow, switch);
     recall(skb.cookie(), flow);
+    if !socket.is_tcp() {
+        // Each of its datagrams may be another process's.
+        owner::refresh(skb.cookie(), flow);
+    }
     let goes_out = matches!(direction, Direction::Egress);
     // What comes in comes to a listener, which serves others as well.
     if goes_out && socket.is_tcp() && matches!(found.verdict, Verdict::Blocked) {

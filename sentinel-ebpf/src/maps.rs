@@ -18,6 +18,7 @@ use sentinel_common::limits::{
 use sentinel_common::lookup::{ASKED_SLOTS, AskedSlot};
 use sentinel_common::names::{NAME_SLOTS, NameSlot};
 use sentinel_common::policy::{Binding, Called, PolicyTable, PrefixKey, PrefixRules, WorkloadKey};
+use sentinel_common::process::PROCESS_RING_BYTES;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 use sentinel_common::wire::Wire;
@@ -160,6 +161,15 @@ pub static WIRES: HashMap<u32, Wire> = HashMap::with_max_entries(MAX_WIRES as u3
 /// Never full: one slot for each.
 #[map]
 pub static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTERS as u32, 0);
+
+/// News of processes, fetched by userspace many times a second: nobody is woken. Full, the news is
+/// lost, `Loss::Process` counts it, and userspace begins to gather them anew.
+#[map]
+pub static PROCESSES: RingBuf = RingBuf::with_byte_size(PROCESS_RING_BYTES, 0);
+
+/// How much news was lost, so that userspace learns it before it says of anything who it was.
+#[map]
+pub static PROCESSES_LOST: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Events: they explain, they do not count. Full, the event is lost and `Loss::Event` counts it.
 #[map]

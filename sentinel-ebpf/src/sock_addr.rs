@@ -4,7 +4,7 @@ use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use sentinel_common::address::Address;
 use sentinel_common::config::Config;
-use sentinel_common::event::{Hook, Kind};
+use sentinel_common::event::{Event, Hook, Kind};
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Request, TCP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
@@ -66,8 +66,8 @@ fn call(to: Destination, hook: Hook) -> i32 {
         return PROCEED;
     };
     let owner = caller(config);
-    let subject = remember(to.cookie, true, &owner);
-    let Some(found) = finding(config, &to, owner.cgroup, subject) else {
+    let past = remember(to.cookie, true, &owner);
+    let Some(found) = finding(config, &to, owner.cgroup, past.cgroup) else {
         return PROCEED;
     };
     count(found.reason, found.verdict);
@@ -79,7 +79,12 @@ fn call(to: Destination, hook: Hook) -> i32 {
         event.rule = found.rule;
         event.generation = config.switch().generation();
         event.cookie = to.cookie;
-        event.cgroup = owner.cgroup;
+        event.flags = u32::from(past.passed) * Event::PASSED;
+        event.cgroup = past.cgroup;
+        if past.cgroup == 0 {
+            event.cgroup = owner.cgroup;
+            event.flags |= Event::CALLERS;
+        }
         event.owner = owner;
         event.remote = to.remote;
         event.remote_port = to.port;

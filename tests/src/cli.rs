@@ -18,7 +18,7 @@ use crate::pool::{Manner, Pool};
 use crate::resolver::{Visits, visit};
 use crate::score::remote;
 use crate::transcript::Dialect;
-use crate::{bypass, cgroup, miner};
+use crate::{bypass, cgroup, crowd, miner};
 
 /// Act as one party of sentinel's network laboratory. Nothing here mines.
 #[derive(Debug, Parser)]
@@ -45,6 +45,10 @@ enum Action {
     Honest(honest::Options),
     /// Try one way past an allowlist and report what the kernel said as JSON.
     Bypass(bypass::Options),
+    /// Make many short-lived sockets and report whose they were as JSON.
+    Crowd(crowd::Options),
+    /// Make one connection and end.
+    Call(crowd::Call),
     /// Be a pool until stdin ends, then report what was received as JSON.
     Pool(PoolOptions),
     /// Play one session over TLS, a miner's or any other's, and report how it ended as JSON.
@@ -101,6 +105,8 @@ impl Lab {
             Action::Honest(options) => print(&honest::run(&options)),
             Action::Session(client) => print(&remote::run(&client)?),
             Action::Bypass(options) => print(&bypass::run(&options)?),
+            Action::Crowd(options) => print(&crowd::run(&options)?),
+            Action::Call(call) => crowd::call(&call),
             Action::Pool(options) => {
                 let pool = Pool::start(&options.listen, options.manner())?;
                 until_stdin_ends()?;
@@ -121,6 +127,8 @@ impl Action {
             Action::Miner(_) => c"lab-miner",
             Action::Honest(_) => c"lab-honest",
             Action::Bypass(_) => c"lab-bypass",
+            Action::Crowd(_) => c"lab-crowd",
+            Action::Call(_) => c"lab-call",
             Action::Pool(_) => c"lab-pool",
             Action::Session(_) => c"lab-session",
             Action::Serve(_) => c"lab-serve",

@@ -18,7 +18,7 @@ use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, sampler, survey, wires};
+use super::{identity, learning, processes, sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
@@ -87,6 +87,8 @@ pub struct Agent {
     identity: identity::Watch,
     /// Ends the look at workloads' wires, likewise.
     wires: std::sync::mpsc::Sender<()>,
+    /// Ends the news of processes, likewise.
+    processes: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -102,7 +104,7 @@ impl Agent {
     /// # Errors
     /// When something cannot be had; what was attached is detached again.
     pub async fn start<R: Records>(parts: Parts<R>) -> Result<Self, RunError> {
-        let Parts { mut datapath, records, config, prepared, outputs } = parts;
+        let Parts { mut datapath, mut records, config, prepared, outputs } = parts;
         let now = clock::now();
         let metrics = Metrics::new((now.unix() / 1_000_000) as f64 / 1000.0)?;
         let Prepared { policy, signatures } = prepared;
@@ -135,6 +137,7 @@ impl Agent {
         inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();
         let (stop, stopped) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
+        let processes = processes::start(records.processes(), &shared, &inputs)?;
         let reading = read(records, inputs.clone(), Arc::clone(&shared), sets.clone(), stopped);
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
@@ -167,6 +170,7 @@ impl Agent {
             watcher,
             identity,
             wires,
+            processes,
         })
     }
 
@@ -205,6 +209,8 @@ impl Agent {
         if self.reader.await.is_err() {
             tracing::error!("the ring's reader has failed");
         }
+        // The last events wait for the last news.
+        let processes = self.processes;
         let settled = async {
             // The engine is behind its queue by at least one look.
             loop {
@@ -215,6 +221,7 @@ impl Agent {
             }
         };
         timeout(DRAIN, settled).await.ok();
+        drop(processes);
         self.inputs.send(Input::Finish).await.ok();
         if timeout(FLUSH, self.engine).await.is_err() {
             tracing::warn!("the last events could not be written: the output takes none");

@@ -6,6 +6,7 @@ mod identity;
 mod learning;
 mod meter;
 mod prepare;
+mod processes;
 mod reader;
 mod recheck;
 mod reload;

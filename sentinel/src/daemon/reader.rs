@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::api::Shared;
-use crate::datapath::Ring;
+use crate::datapath::{ProcessRing, Ring};
 use crate::decode::{decode_and_name, is_lookup, lookup};
 use crate::engine::Input;
 use crate::lookups;
@@ -26,11 +26,20 @@ const LAST: usize = 4096;
 pub trait Records: Send + 'static {
     /// The next record.
     fn next(&mut self) -> impl Future<Output = io::Result<Bytes>> + Send;
+
+    /// Where news of processes come from, if anybody tells.
+    fn processes(&mut self) -> Option<ProcessRing> {
+        None
+    }
 }
 
 impl Records for Ring {
     async fn next(&mut self) -> io::Result<Bytes> {
         Self::next(self).await
+    }
+
+    fn processes(&mut self) -> Option<ProcessRing> {
+        self.take_processes()
     }
 }
 

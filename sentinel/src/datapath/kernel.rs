@@ -74,6 +74,7 @@ impl Kernel {
             offsets: offsets::find(),
             name_key: learning::name_key()?,
             learning: learning::at_start(),
+            tasks: offsets::tasks(),
             ..Config::default()
         };
         let mut kernel = Self {

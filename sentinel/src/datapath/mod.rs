@@ -17,6 +17,7 @@ mod offsets;
 pub mod pin;
 pub mod platform;
 mod policies;
+mod processes;
 mod replay;
 mod ring;
 mod sockets;
@@ -42,6 +43,7 @@ pub use error::{DatapathError, OpenError};
 pub use image::{PolicyImage, PrefixEntry};
 pub use kernel::Kernel;
 pub use object::verified_instructions;
+pub use processes::ProcessRing;
 pub use replay::{Judge, KernelEngine};
 pub use ring::Ring;
 
@@ -224,6 +226,6 @@ pub fn open(options: &Options) -> Result<(Box<dyn Datapath>, Ring), OpenError> {
     };
     kernel.refuse_raw(options.refuse_raw);
     kernel.attach(options.cgroup.as_deref())?;
-    let ring = kernel.ring()?;
+    let ring = kernel.ring()?.with_processes(kernel.processes()?);
     Ok((Box::new(kernel), ring))
 }

@@ -4,6 +4,7 @@
 //! apart. Nothing here can panic: a record of another version is an error with a name.
 
 mod lookup;
+pub mod process;
 mod said;
 
 use std::mem::offset_of;
@@ -103,6 +104,8 @@ pub fn decode(bytes: &[u8]) -> Result<KernelEvent, DecodeError> {
         protocol: record.u8(offset_of!(Event, protocol)),
         direction: direction(record.u8(offset_of!(Event, direction)))?,
         name: name(kind, record.excerpt()?),
+        passed: record.u32(offset_of!(Event, flags)) & Event::PASSED != 0,
+        is_callers: record.u32(offset_of!(Event, flags)) & Event::CALLERS != 0,
         said: said(kind, record.excerpt()?),
         names: Vec::new(),
     })

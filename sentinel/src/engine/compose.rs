@@ -10,14 +10,16 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::Clock;
+use super::explain::other_cgroup;
 use super::names::Names;
 use super::pending::{Entry, Stage};
 use crate::action::Outcome;
 use crate::attribution::pods::Pods;
+use crate::attribution::processes::Ancestor;
 use crate::attribution::{self, Attribution};
 use crate::event::line::{
-    Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Process, Stratum,
-    Workload,
+    Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Parent, Process,
+    ProcessCgroup, Stratum, Workload,
 };
 use crate::event::word::Word;
 use crate::event::{KernelEvent, Owner};
@@ -52,6 +54,10 @@ pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> L
         bytes: event.bytes,
         process: process(clock, event, &entry.found),
         workload: workload_of(pods, event.cgroup, entry.found.cgroup.as_deref()),
+        workload_is_callers: event.is_callers,
+        passed: event.passed,
+        process_cgroup: other_cgroup(event)
+            .map(|id| ProcessCgroup { id, path: entry.found.process_cgroup.clone() }),
         policy: policy.map(|(policy, _)| policy.to_owned()),
         rule: policy.map(|(_, rule)| rule.to_owned()),
         name: event.name.clone(),
@@ -100,8 +106,15 @@ pub(crate) fn described(clock: Clock, process: &attribution::Process) -> Process
         cmdline: process.cmdline.clone(),
         uid: process.uid,
         start_time: Some(rfc3339(i128::from(process.start_time) + clock.boot_to_unix)),
+        exe_device: process.file.map(|((major, minor), _)| format!("{major}:{minor}")),
+        exe_inode: process.file.map(|(_, inode)| inode),
+        parents: process.parents.iter().map(parent).collect(),
         missing: None,
     }
+}
+
+fn parent(of: &Ancestor) -> Parent {
+    Parent { pid: of.pid, exe: of.image.as_ref().and_then(|image| image.exe.clone()) }
 }
 
 /// What the kernel told is all there is.
@@ -116,6 +129,9 @@ fn told(clock: Clock, owner: &Owner, why: Missing) -> Process {
         cmdline: Vec::new(),
         uid: owner.uid,
         start_time: (owner.start_time != 0).then(|| rfc3339(started)),
+        exe_device: None,
+        exe_inode: None,
+        parents: Vec::new(),
         missing: Some(Word(why)),
     }
 }

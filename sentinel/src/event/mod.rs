@@ -1,6 +1,7 @@
 //! What the agent knows of an event, and the journal's lines made of it.
 
 pub mod line;
+pub mod process;
 pub mod socket;
 pub mod suspicion;
 pub mod word;
@@ -53,6 +54,10 @@ pub struct KernelEvent {
     pub direction: Direction,
     /// The name that was asked for, lower-case and dotted, of a `Dns` or `Tls` event.
     pub name: Option<String>,
+    /// Another process than the owner has made the socket or used it before.
+    pub passed: bool,
+    /// `cgroup` is the owner's: which one the socket was made in is not known.
+    pub is_callers: bool,
     /// What was said, as far as the excerpt shows.
     pub said: Said,
     /// The names by which its workload had asked for the other end's address, the last first: no part of

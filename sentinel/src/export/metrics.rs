@@ -45,8 +45,8 @@ const AUDITED: &str = "Events of what a policy under audit would have blocked, b
 const AUDITED_RULES: usize = 2048;
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 7] =
-    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods"];
+const LOSS_KINDS: [&str; 8] =
+    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods", "process_table"];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
@@ -205,6 +205,7 @@ impl Metrics {
             Count::Suppressed => self.suppressed.inc(),
             Count::PendingOverflow => self.lost("pending"),
             Count::SurveyOverflow(left_out) => self.lost_many("survey", *left_out),
+            Count::ProcessOverflow(left_out) => self.lost_many("process_table", *left_out),
             Count::LimiterOverflow => self.lost("limiter"),
             Count::NameCollision => self.name_collisions.inc(),
         }
@@ -226,7 +227,7 @@ impl Metrics {
     }
 
     /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`, `detector`,
-    /// `pods`.
+    /// `pods`, `process_table`.
     pub fn lost(&self, kind: &'static str) {
         self.lost_many(kind, 1);
     }

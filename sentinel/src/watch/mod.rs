@@ -12,6 +12,7 @@ pub mod files;
 pub mod holders;
 pub mod inventory;
 pub mod links;
+pub mod processes;
 pub mod procfs;
 pub mod resolver;
 pub mod roster;

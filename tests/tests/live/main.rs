@@ -2,6 +2,7 @@
 //! independent packet capture on the peer's side that says what got out.
 
 mod allowlist;
+mod attribution;
 mod bypass;
 mod catch;
 mod feed;
@@ -31,8 +32,10 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 33] = [
+const IN_GUESTS: [&str; 35] = [
     "allowlist/enforce",
+    "attribution/short_lived",
+    "attribution/programs",
     "bypass/hop_by_hop",
     "bypass/loose_source_route",
     "bypass/mptcp",
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
+    trials.extend(attribution::trials());
     trials.extend(bypass::trials());
     trials.extend(feed::trials());
     trials.extend(learn::trials());
