@@ -105,7 +105,7 @@ fn state_of(flow: &Flow, direction: Direction) -> u64 {
     let [egress, ingress] = &flow.readers;
     let lexer_state = flow.readers[direction as usize].lexer_state();
     let demands =
-        u64::from(flow.settled & Flow::DEMANDS) / u64::from(Flow::DEMANDS) & !(direction as u64);
+        (u64::from(flow.settled & Flow::DEMANDS) / u64::from(Flow::DEMANDS)) & !(direction as u64);
     u64::from(egress.started() | ingress.started()) << OPEN
         | demands << DEMANDS
         | lexer_state << LEXER

@@ -127,11 +127,11 @@ pub extern "C" fn note_server_name(ctx: *mut __sk_buff) -> u32 {
     let whole = finish(whole);
     let hashes = suffixes.hashes();
     slot.patterns[0] = context::value(FQDNS.get_ptr_mut(whole)).map_or(0, |entry| entry.exact);
-    for label in 0..MAX_LABELS {
+    let [_, ends @ ..] = &mut slot.patterns;
+    for (pattern, end) in ends.iter_mut().zip(hashes) {
         // What is below a name is not the name.
-        let hash = if hashes[label] == whole { 0 } else { hashes[label] };
-        slot.patterns[label + 1] =
-            context::value(FQDNS.get_ptr_mut(hash)).map_or(0, |entry| entry.suffix);
+        let hash = if end == whole { 0 } else { end };
+        *pattern = context::value(FQDNS.get_ptr_mut(hash)).map_or(0, |entry| entry.suffix);
     }
     cookie as u32 & (NAME_SLOTS as u32 - 1)
 }

@@ -37,7 +37,7 @@ pub fn remember(cookie: u64, outbound: bool, owner: &Owner) -> Past {
         (true, true) => Past { cgroup: place.cgroup, passed: was_anothers(place, owner) },
         (true, false) => Past { cgroup: 0, passed: false },
     };
-    let flags = u64::from(outbound) * OwnerSlot::OUTBOUND | u64::from(past.passed) << 1;
+    let flags = (u64::from(outbound) * OwnerSlot::OUTBOUND) | (u64::from(past.passed) << 1);
     *place = OwnerSlot { cookie, flags, owner: *owner, cgroup: past.cgroup };
     past
 }

@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -170,7 +170,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn start(other: &PathBuf) -> Result<Self> {
+    fn start(other: &Path) -> Result<Self> {
         let flags = SocketFlags::empty();
         let (line, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;

@@ -53,9 +53,8 @@ impl PortRange {
     const fn says(&self) -> Match {
         if self.flags & DENY == 0 {
             // Without a branch, which the verifier would follow at each of the ranges.
-            Match::allow(
-                self.rule | (self.flags & SERVER_NAME) as u16 * (DEMANDS / SERVER_NAME as u16),
-            )
+            let demands = (self.flags & SERVER_NAME) as u16 * (DEMANDS / SERVER_NAME as u16);
+            Match::allow(self.rule | demands)
         } else {
             Match::deny(self.rule)
         }

@@ -111,9 +111,12 @@ impl Scene {
     }
 }
 
+/// What came, each piece with the port that it came from.
+type Heard = Mutex<Vec<(u16, Vec<u8>)>>;
+
 /// Sends back what it is told, and keeps it by the port that it came from.
 pub struct Server {
-    heard: Arc<Mutex<Vec<(u16, Vec<u8>)>>>,
+    heard: Arc<Heard>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -122,7 +125,7 @@ impl Server {
     fn start(lab: &Lab) -> Result<Self> {
         let listener = lab.in_peer(|| Ok(TcpListener::bind(("0.0.0.0", PORT))?))?;
         listener.set_nonblocking(true)?;
-        let (heard, stop) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
+        let (heard, stop) = (Arc::<Heard>::default(), Arc::<AtomicBool>::default());
         let (all, until) = (Arc::clone(&heard), Arc::clone(&stop));
         let thread = thread::spawn(move || {
             while !until.load(Ordering::Acquire) {
@@ -155,7 +158,7 @@ impl Drop for Server {
     }
 }
 
-fn echo(mut stream: TcpStream, from: u16, all: &Mutex<Vec<(u16, Vec<u8>)>>) {
+fn echo(mut stream: TcpStream, from: u16, all: &Heard) {
     let until = Instant::now() + Duration::from_secs(20);
     let mut room = [0; 4096];
     if stream.set_nonblocking(false).is_err() {
