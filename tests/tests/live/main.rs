@@ -32,9 +32,8 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 35] = [
+const IN_GUESTS: [&str; 33] = [
     "allowlist/enforce",
-    "attribution/short_lived",
     "attribution/programs",
     "bypass/hop_by_hop",
     "bypass/loose_source_route",
@@ -61,9 +60,8 @@ const IN_GUESTS: [&str; 35] = [
     "names/block/dns/bytes",
     "older/stratum-v1/the_next_share",
     "reloads/",
-    "pinned/another_layout",
     "pinned/unpin",
-    "server_names/",
+    "server_names/enforced",
     "workloads/a_new_one",
     "workloads/an_unknown_one",
     "workloads/callers",
