@@ -24,11 +24,9 @@ fn the_condition_is_on_tcp_and_on_these_ports_and_void_beside_a_freer_rule() {
     let demanding = format!("{{toFQDNs: [{NAME}], requireServerName: true}}");
     assert_eq!(led(&rules(&demanding), TCP, 443), (Verdict::Allowed, true));
     assert_eq!(led(&rules(&demanding), UDP, 443).0, Verdict::Blocked);
-    let port = format!(
-        "{{toFQDNs: [\"*.example.com\"], requireServerName: true, ports: [{{port: 443}}]}}"
-    );
-    assert_eq!(led(&rules(&port), TCP, 443), (Verdict::Allowed, true));
-    assert_eq!(led(&rules(&port), TCP, 80).0, Verdict::Blocked);
+    let port = "{toFQDNs: [\"*.example.com\"], requireServerName: true, ports: [{port: 443}]}";
+    assert_eq!(led(&rules(port), TCP, 443), (Verdict::Allowed, true));
+    assert_eq!(led(&rules(port), TCP, 80).0, Verdict::Blocked);
     for freer in [
         format!("{{toFQDNs: [{NAME}], ports: [{{port: 443}}]}}"),
         "{toFQDNs: [\"*.example.com\"]}".to_owned(),
