@@ -22,8 +22,16 @@ use crate::name::{gather_name, judge_name};
 struct InKernel {
     skb: Skb,
     slot: u64,
-    /// Whether names are gathered: a replayed packet has no socket to keep them by.
+    /// Whether names are gathered: see [`gathers_names`].
     names: bool,
+}
+
+/// Whether names of this direction are gathered. Of a socket one name is kept, the one that it says
+/// itself: were the other side's words put into it, a server could finish the name of its client. A
+/// replayed packet has no socket to keep a name by.
+#[inline(always)]
+const fn gathers_names<P: Place>(direction: u64) -> bool {
+    !P::REPLAYED && direction & 1 == Direction::Egress as u64
 }
 
 impl Calls for InKernel {
@@ -205,7 +213,7 @@ fn messages<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64, slot: u64
     let index = (direction & 1) as usize;
     let said = flow.readers[index ^ 1].said_under(flow.readers[index].table());
     let reader = &mut flow.readers[index];
-    let surroundings = InKernel { skb, slot, names: !P::REPLAYED };
+    let surroundings = InKernel { skb, slot, names: gathers_names::<P>(direction) };
     let place = (offset as u32, end as u32);
     segment::messages(reader, said, signatures, place, room.zeroed(), &surroundings)
 }
@@ -218,7 +226,7 @@ fn run<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64) -> Step {
     let index = (direction & 1) as usize;
     let peer = flow.readers[index ^ 1].bytes;
     let reader = &mut flow.readers[index];
-    let surroundings = InKernel { skb, slot: 0, names: !P::REPLAYED };
+    let surroundings = InKernel { skb, slot: 0, names: gathers_names::<P>(direction) };
     segment::run(reader, peer, (offset as u32, end as u32), &surroundings)
 }
 
@@ -229,7 +237,7 @@ fn header<P: Place>(skb: Skb, offset: u64, end: u64, direction: u64) -> Step {
     };
     let mut room = Chunk::new();
     let reader = &mut flow.readers[(direction & 1) as usize];
-    let surroundings = InKernel { skb, slot: 0, names: !P::REPLAYED };
+    let surroundings = InKernel { skb, slot: 0, names: gathers_names::<P>(direction) };
     segment::header(reader, (offset as u32, end as u32), room.zeroed(), &surroundings)
 }
 

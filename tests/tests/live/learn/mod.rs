@@ -26,6 +26,10 @@ pub use scene::{accept_all, as_workload, connect, is_denied};
 
 /// Lookups that are each followed at once by a connection.
 const LOOKUPS: u16 = 10_000;
+/// How often each name is looked up where what it opens is over soon and taken away.
+const ROUNDS: usize = 5;
+/// How long it is not over.
+const HELD: Duration = Duration::from_millis(900);
 const ALL: &[&str] = &["*.lab.example"];
 
 pub fn trials() -> Vec<Trial> {
@@ -47,28 +51,29 @@ fn at_once(swept: bool) -> Result<()> {
         // What is over so soon is what a sweep would like to take away.
         kernel.set_holding(Holding { floor: 1, ceiling: 1, grace: 0 })?;
     }
+    let rounds = if swept { ROUNDS } else { 1 };
     let resolver = lab.in_peer(|| Resolver::start(server))?;
     let (stop, lab, kernel) = (AtomicBool::new(false), &lab, &mut kernel);
-    let (denied, sweeps) = thread::scope(|scope| {
+    let (denied, (sweeps, removed)) = thread::scope(|scope| {
         let accepting = scope.spawn(|| accept_all(lab, &stop));
         let sweeping = scope.spawn(|| {
-            let mut sweeps = 0_u32;
+            let (mut sweeps, mut removed) = (0_u32, 0);
             while swept && !stop.load(Ordering::Acquire) {
-                kernel.sweep(&HashSet::new())?;
+                removed += kernel.sweep(&HashSet::new())?.removed;
                 sweeps += 1;
             }
-            anyhow::Ok(sweeps)
+            anyhow::Ok((sweeps, removed))
         });
-        let denied = as_workload(&workload, lab, || look_up_and_connect(server));
+        let denied = as_workload(&workload, lab, || look_up_and_connect(server, rounds));
         stop.store(true, Ordering::Release);
         let sweeps = sweeping.join().map_err(|_| anyhow::anyhow!("the sweeper panicked"))??;
         accepting.join().map_err(|_| anyhow::anyhow!("the servers panicked"))??;
         anyhow::Ok((denied?, sweeps))
     })?;
     drop(resolver);
-    eprintln!("{denied} of {LOOKUPS} denied, {sweeps} sweeps meanwhile");
-    ensure!(denied == 0, "{denied} of {LOOKUPS} denied");
-    ensure!(!swept || sweeps > 10, "only {sweeps} sweeps: nothing was proved");
+    eprintln!("{denied} denied, {sweeps} sweeps meanwhile took {removed} away");
+    ensure!(denied == 0, "{denied} denied");
+    ensure!(!swept || (sweeps > 10 && removed > 0), "nothing was proved");
     ensure!(lessons(kernel, Lesson::Learned)? >= u64::from(LOOKUPS));
     for lesson in Lesson::ALL.iter().filter(|lesson| **lesson != Lesson::Learned) {
         ensure!(lessons(kernel, *lesson)? == 0, "{}", lesson.label());
@@ -76,18 +81,32 @@ fn at_once(swept: bool) -> Result<()> {
     Ok(())
 }
 
-/// How many of the lookups were followed by a connection that failed.
-fn look_up_and_connect(server: IpAddr) -> Result<u32> {
+/// How many of the lookups were followed by a connection that failed, while what they opened held.
+fn look_up_and_connect(server: IpAddr, rounds: usize) -> Result<u32> {
     ensure!(is_denied(member(256).into()), "open before it was asked for");
     let begun = Instant::now();
     let mut client = Client::new(server, true)?;
-    let mut denied = 0;
-    for number in 256..256 + LOOKUPS {
-        let found = addresses(&client.ask(&format!("n{number}.lab.example."))?);
-        ensure!(found == [IpAddr::from(member(number))], "{found:?}");
-        denied += u32::from(connect(member(number).into()).is_err());
+    let (mut denied, mut late) = (0, 0);
+    for number in (0..rounds).flat_map(|_| 256..256 + LOOKUPS) {
+        loop {
+            let asked = Instant::now();
+            let found = addresses(&client.ask(&format!("n{number}.lab.example."))?);
+            ensure!(found == [IpAddr::from(member(number))], "{found:?}");
+            let Err(error) = connect(member(number).into()) else {
+                break;
+            };
+            if rounds > 1 && error.raw_os_error() == Some(1) && asked.elapsed() > HELD && late < 10 {
+                // This thread had no processor for so long that the answer was over.
+                late += 1;
+                continue;
+            }
+            eprintln!("n{number}: {error} {:.1?} after the question", asked.elapsed());
+            denied += 1;
+            break;
+        }
     }
-    eprintln!("{LOOKUPS} lookups and connections in {:.1?}", begun.elapsed());
+    let lookups = rounds * usize::from(LOOKUPS);
+    eprintln!("{lookups} lookups and connections in {:.1?}, {late} too late", begun.elapsed());
     Ok(denied)
 }
 

@@ -99,6 +99,8 @@ pub fn is_denied(to: IpAddr) -> bool {
 /// Accepts whatever comes to the crowd, until told to stop.
 pub fn accept_all(lab: &Lab, stop: &AtomicBool) -> Result<()> {
     let listener = lab.in_peer(|| Ok(TcpListener::bind(("0.0.0.0", PORT))?))?;
+    // More than the library's 128: a SYN that finds no room comes again a second later.
+    rustix::net::listen(&listener, 4096)?;
     listener.set_nonblocking(true)?;
     while !stop.load(Ordering::Acquire) {
         if listener.accept().is_err() {

@@ -3,6 +3,7 @@
 
 mod scene;
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use scene::{FREE_PLACE, GOOD, GOOD_PLACE, OTHER, PORT, Scene};
 const SOON: Duration = Duration::from_secs(5);
 /// Connections that are each opened and named at once.
 const MANY: u32 = 1_000;
+/// Connections on which every byte is a segment.
+const BYTEWISE: u32 = 100;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -27,6 +30,7 @@ pub fn trials() -> Vec<Trial> {
         trial("server_names/audited", audited),
         trial("server_names/in_pieces", in_pieces),
         trial("server_names/a_socket_that_connects_again", again),
+        trial("server_names/a_server_that_finishes_the_name", finished_by_the_server),
     ]
 }
 
@@ -158,12 +162,15 @@ fn in_pieces() -> Result<()> {
         ensure!(heard.len() < name_ends, "cut at {at}: {} bytes got out", heard.len());
     }
     let bytes: Vec<&[u8]> = good.chunks(1).collect();
-    let is_open = scene.act(|| Ok(Scene::echoed(Scene::connect(GOOD_PLACE)?, &bytes)))?;
-    ensure!(
-        is_open,
-        "byte by byte: the right name was refused: {:?}",
-        scene.agent.journal()?.last()
-    );
+    // The echo of one byte comes while the next goes out.
+    for round in 0..BYTEWISE {
+        let is_open = scene.act(|| Ok(Scene::echoed(Scene::connect(GOOD_PLACE)?, &bytes)))?;
+        ensure!(
+            is_open,
+            "byte by byte, {round}: the right name was refused: {:?}",
+            scene.agent.journal()?.last()
+        );
+    }
     let bytes: Vec<&[u8]> = other.chunks(1).collect();
     let is_open = scene.act(|| Ok(Scene::echoed(Scene::connect(GOOD_PLACE)?, &bytes)))?;
     ensure!(!is_open, "byte by byte: the wrong name passed");
@@ -188,6 +195,33 @@ fn again() -> Result<()> {
         let heard = scene.server.heard_from(from);
         ensure!(!heard.ends_with(b"more"), "{heard:?}");
     }
+    ensure!(scene.agent.stop()?.success());
+    Ok(())
+}
+
+/// What the other side says is no part of the client's name: a server that is in league with its client
+/// would say the right one for him.
+fn finished_by_the_server() -> Result<()> {
+    let scene = Scene::set("sni-league", 68, "enforce")?;
+    let all_but_the_last_byte = |name: &str| {
+        let hello = client_hello(name)?;
+        let at = hello.windows(name.len()).position(|it| it == name.as_bytes());
+        let end = at.context("no name in the message")? + name.len() - 1;
+        let (before, rest) = hello.split_at_checked(end).context("no byte is left")?;
+        anyhow::Ok((before.to_vec(), rest.to_vec()))
+    };
+    let ((of_server, _), (before, rest)) =
+        (all_but_the_last_byte(GOOD)?, all_but_the_last_byte(OTHER)?);
+    scene.server.answer_next(&of_server);
+    let from = scene.act(|| {
+        let mut stream = Scene::connect(GOOD_PLACE)?;
+        stream.write_all(&before)?;
+        stream.read_exact(&mut vec![0; of_server.len()]).context("the server said nothing")?;
+        let from = stream.local_addr()?.port();
+        ensure!(!Scene::echoed(stream, &[&rest]), "the wrong name was answered");
+        Ok(from)
+    })?;
+    ensure!(scene.server.heard_from(from) == before, "the end of the wrong name got out");
     ensure!(scene.agent.stop()?.success());
     Ok(())
 }

@@ -117,6 +117,7 @@ type Heard = Mutex<Vec<(u16, Vec<u8>)>>;
 /// Sends back what it is told, and keeps it by the port that it came from.
 pub struct Server {
     heard: Arc<Heard>,
+    instead: Arc<Mutex<Option<Vec<u8>>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -126,19 +127,26 @@ impl Server {
         let listener = lab.in_peer(|| Ok(TcpListener::bind(("0.0.0.0", PORT))?))?;
         listener.set_nonblocking(true)?;
         let (heard, stop) = (Arc::<Heard>::default(), Arc::<AtomicBool>::default());
-        let (all, until) = (Arc::clone(&heard), Arc::clone(&stop));
+        let instead = Arc::<Mutex<Option<Vec<u8>>>>::default();
+        let (all, until, answer) = (Arc::clone(&heard), Arc::clone(&stop), Arc::clone(&instead));
         let thread = thread::spawn(move || {
             while !until.load(Ordering::Acquire) {
                 match listener.accept() {
                     Ok((stream, from)) => {
                         let all = Arc::clone(&all);
-                        thread::spawn(move || echo(stream, from.port(), &all));
+                        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+                        thread::spawn(move || echo(stream, from.port(), &all, answer));
                     }
                     Err(_) => thread::sleep(Duration::from_millis(1)),
                 }
             }
         });
-        Ok(Self { heard, stop, thread: Some(thread) })
+        Ok(Self { heard, instead, stop, thread: Some(thread) })
+    }
+
+    /// Whoever comes next is told this in answer to his first words.
+    pub fn answer_next(&self, answer: &[u8]) {
+        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.to_vec());
     }
 
     /// What came from this port.
@@ -158,7 +166,7 @@ impl Drop for Server {
     }
 }
 
-fn echo(mut stream: TcpStream, from: u16, all: &Heard) {
+fn echo(mut stream: TcpStream, from: u16, all: &Heard, mut answer: Option<Vec<u8>>) {
     let until = Instant::now() + Duration::from_secs(20);
     let mut room = [0; 4096];
     if stream.set_nonblocking(false).is_err() {
@@ -168,7 +176,8 @@ fn echo(mut stream: TcpStream, from: u16, all: &Heard) {
         let Ok(len @ 1..) = stream.read(&mut room) else { return };
         let said = room.get(..len).unwrap_or_default();
         all.lock().unwrap_or_else(PoisonError::into_inner).push((from, said.to_vec()));
-        if stream.write_all(said).is_err() {
+        let answer = answer.take();
+        if stream.write_all(answer.as_deref().unwrap_or(said)).is_err() {
             return;
         }
     }
