@@ -164,7 +164,7 @@ fn demand(skb: Skb, switch: Switch, socket: Socket, brief: Brief) -> bool {
     };
     inspect::refresh(flow, switch);
     recall(skb.cookie(), flow);
-    forget_name(skb.cookie());
+    forget_name(socket);
     flow.demand_server_name();
     true
 }
@@ -179,12 +179,12 @@ pub extern "C" fn judge_server_name(ctx: *mut __sk_buff, brief: u64) -> u32 {
         return Verdict::Allowed as u32;
     };
     let switch = config.switch();
-    let slot = note_server_name(ctx);
+    note_server_name(ctx);
+    let (subject, is_unknown) = subject(skb, switch);
     let mut remote = [0; 16];
     skb.destination(&mut remote);
-    let (subject, is_unknown) = subject(skb, switch);
     let request = Brief(brief).request(remote);
-    let found = workload::judge_named(subject, is_unknown, &request, slot);
+    let found = workload::judge_named(skb, subject, is_unknown, &request);
     count(found.reason, found.verdict);
     let Some(flow) = socket.flow() else {
         return found.verdict as u32;

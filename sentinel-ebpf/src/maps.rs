@@ -100,8 +100,14 @@ pub static FEED_ADDRESSES: HashMap<Address, u32> =
 pub static FEED_PREFIXES: LpmTrie<Address, u32> =
     LpmTrie::with_max_entries(MAX_FEED_ADDRESSES as u32, NO_PREALLOC);
 
-/// Names on their way from a socket, in slot `cookie % NAME_SLOTS`. The packet hooks write; userspace
-/// reads the name a connection's TLS handshake asked for. Never full: an older socket's is overwritten.
+/// Names on their way from a socket, on the socket: nobody else can put a word into what a rule is asked
+/// about. When memory is short the name is not known, which fulfils no rule, and `Loss::FlowState` counts
+/// it.
+#[btf_map]
+pub static NAMED: SkStorage<NameSlot> = SkStorage::new();
+
+/// Names once they are read, in slot `cookie % NAME_SLOTS`, for events and for userspace, which cannot
+/// look into a socket. Never full: an older socket's is overwritten.
 #[map]
 pub static NAMES: Array<NameSlot> = Array::with_max_entries(NAME_SLOTS as u32, 0);
 

@@ -1,24 +1,29 @@
 //! Names that a socket asks for, gathered piece by piece and looked up in the feeds.
 
 use aya_ebpf::bindings::__sk_buff;
-use sentinel_common::names::{MAX_LABELS, NAME_SLOTS, NameSlot, Suffixes, finish, lower};
+use sentinel_common::names::{
+    MAX_LABELS, NAME_PATTERNS, NAME_SLOTS, NameSlot, Suffixes, finish, lower,
+};
 use sentinel_common::policy::Match;
 use sentinel_common::segment::{Piece, Source};
 use sentinel_common::signature::NO_RULE;
 use sentinel_common::verdict::Loss;
 
-use crate::context::{self, Skb};
+use crate::context::{self, Skb, Socket};
 use crate::emit::lose;
 use crate::learn::{BY_NAME, match_pattern};
 use crate::maps::{CONFIG, FEED_DOMAINS, FQDNS, NAMES};
 
-/// No slot of [`NAMES`].
-pub const NO_SLOT: u32 = NAME_SLOTS as u32;
-
-/// The slot of a socket's name; it may hold another socket's.
+/// The slot where the name of a socket can be seen once it is read; it may hold another socket's.
 #[inline(always)]
 pub fn slot(cookie: u64) -> Option<&'static mut NameSlot> {
     context::value(NAMES.get_ptr_mut(cookie as u32 & (NAME_SLOTS as u32 - 1)))
+}
+
+/// The name that a packet's socket asks for, if it has said one.
+#[inline(always)]
+fn of_socket(skb: Skb) -> Option<&'static mut NameSlot> {
+    skb.socket()?.name()
 }
 
 /// Takes `len` bytes at `offset` of the packet, at most a `PIECE`, into the name of its socket.
@@ -27,12 +32,15 @@ pub fn slot(cookie: u64) -> Option<&'static mut NameSlot> {
 #[inline(never)]
 pub extern "C" fn gather_name(ctx: *mut __sk_buff, offset: u64, len: u64, piece: u64) -> u32 {
     let skb = Skb(ctx);
-    let cookie = skb.cookie();
-    let Some(slot) = slot(cookie) else {
+    let Some(socket) = skb.socket() else {
         return 0;
     };
-    if piece == Piece::First as u64 {
-        slot.cookie = cookie;
+    let is_first = piece == Piece::First as u64;
+    let Some(slot) = (if is_first { socket.name_or_new() } else { socket.name() }) else {
+        lose(Loss::FlowState);
+        return 0;
+    };
+    if is_first {
         slot.len = 0;
         slot.source = 0;
     }
@@ -52,17 +60,18 @@ pub extern "C" fn gather_name(ctx: *mut __sk_buff, offset: u64, len: u64, piece:
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn judge_name(ctx: *mut __sk_buff, source: u64) -> u32 {
-    let cookie = Skb(ctx).cookie();
-    let (Some(slot), Some(config)) = (slot(cookie), CONFIG.get(0)) else {
+    let skb = Skb(ctx);
+    let (Some(slot), Some(config)) = (of_socket(skb), CONFIG.get(0)) else {
         return NO_RULE;
     };
     if source == Source::Nameless as u64 {
-        slot.cookie = cookie;
         slot.len = 0;
     }
     slot.source = source as u32;
+    slot.cookie = skb.cookie();
     let len = slot.len as usize;
-    if slot.cookie != cookie || len == 0 || len > 0xff {
+    if len == 0 || len > 0xff {
+        show(slot);
         return NO_RULE;
     }
     let mut suffixes = Suffixes::new(config.name_key);
@@ -76,6 +85,7 @@ pub extern "C" fn judge_name(ctx: *mut __sk_buff, source: u64) -> u32 {
         suffixes.push(byte);
         index += 1;
     }
+    show(slot);
     // A top-level domain alone is in no feed.
     let [_, two, three, four, five, six] = suffixes.hashes();
     for hash in [two, three, four, five, six] {
@@ -88,29 +98,35 @@ pub extern "C" fn judge_name(ctx: *mut __sk_buff, source: u64) -> u32 {
     NO_RULE
 }
 
+/// Puts the name that was read where it can be seen.
+#[inline(always)]
+fn show(read: &NameSlot) {
+    if let Some(shown) = slot(read.cookie) {
+        *shown = *read;
+    }
+}
+
 /// A connection begins: what its socket has named before is another's.
 #[inline(always)]
-pub fn forget_name(cookie: u64) {
-    if let Some(slot) = slot(cookie)
-        && slot.cookie == cookie
-    {
+pub fn forget_name(socket: Socket) {
+    if let Some(slot) = socket.name() {
         slot.source = 0;
         slot.len = 0;
     }
 }
 
-/// Notes which patterns mean the server that the socket's ClientHello has named; returns the slot where
-/// they stand, or [`NO_SLOT`] where it has named none. Global: see `reading`.
+/// Notes which patterns mean the server that the socket's ClientHello has named; none where it has named
+/// none. Returns 0. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn note_server_name(ctx: *mut __sk_buff) -> u32 {
-    let cookie = Skb(ctx).cookie();
-    let (Some(slot), Some(config)) = (slot(cookie), CONFIG.get(0)) else {
-        return NO_SLOT;
+    let (Some(slot), Some(config)) = (of_socket(Skb(ctx)), CONFIG.get(0)) else {
+        return 0;
     };
+    slot.patterns = [0; NAME_PATTERNS];
     let len = slot.len as usize;
-    if slot.cookie != cookie || slot.source != Source::Tls as u32 || len == 0 || len > 0xff {
-        return NO_SLOT;
+    if slot.source != Source::Tls as u32 || len == 0 || len > 0xff {
+        return 0;
     }
     let mut suffixes = Suffixes::new(config.name_key);
     let mut whole = config.name_key.seed;
@@ -133,17 +149,22 @@ pub extern "C" fn note_server_name(ctx: *mut __sk_buff) -> u32 {
         let hash = if end == whole { 0 } else { end };
         *pattern = context::value(FQDNS.get_ptr_mut(hash)).map_or(0, |entry| entry.suffix);
     }
-    cookie as u32 & (NAME_SLOTS as u32 - 1)
+    0
 }
 
 /// What a policy says, a [`Match`], now that the ClientHello is there: what it has said before without the
-/// permissions that have a condition, and those that the slot's patterns fulfil. `rules` is the policy's
+/// permissions that have a condition, and those that the noted patterns fulfil. `rules` is the policy's
 /// scope with [`BY_NAME`], `asked` a `Request`'s word. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn match_server_name(slot: u64, rules: u64, asked: u64, before: u64) -> u32 {
+pub extern "C" fn match_server_name(
+    ctx: *mut __sk_buff,
+    rules: u64,
+    asked: u64,
+    before: u64,
+) -> u32 {
     let mut found = Match(before as u32).unconditional();
-    let Some(slot) = context::value(NAMES.get_ptr_mut(slot as u32)) else {
+    let Some(slot) = of_socket(Skb(ctx)) else {
         return found.0;
     };
     if rules & BY_NAME == 0 {

@@ -3,9 +3,10 @@
 use aya_ebpf::bindings::BPF_LOCAL_STORAGE_GET_F_CREATE;
 use sentinel_common::flow::Flow;
 use sentinel_common::learn::Kept;
+use sentinel_common::names::NameSlot;
 
 use crate::context::{Skb, Socket};
-use crate::maps::{FLOWS, STREAMS};
+use crate::maps::{FLOWS, NAMED, STREAMS};
 
 /// Makes what is not there yet.
 const CREATE: u64 = BPF_LOCAL_STORAGE_GET_F_CREATE as u64;
@@ -29,6 +30,18 @@ impl Socket {
     #[inline(always)]
     pub fn flow_or_new(self) -> Option<&'static mut Flow> {
         self.storage((&raw const FLOWS).cast(), CREATE)
+    }
+
+    /// The name that the socket asks for, if it has said one.
+    #[inline(always)]
+    pub fn name(self) -> Option<&'static mut NameSlot> {
+        self.storage((&raw const NAMED).cast(), 0)
+    }
+
+    /// The same, made if need be.
+    #[inline(always)]
+    pub fn name_or_new(self) -> Option<&'static mut NameSlot> {
+        self.storage((&raw const NAMED).cast(), CREATE)
     }
 
     /// Where the socket's stream of names stands, made if need be.

@@ -114,17 +114,12 @@ fn unpack(word: u64) -> Finding {
     }
 }
 
-/// Decides by the policies on a workload on a connection whose ClientHello is there; the patterns that
-/// mean the server that it names stand in this slot.
+/// Decides by the policies on a workload on a connection whose ClientHello is there, and whose patterns
+/// are noted.
 #[inline(always)]
-pub fn judge_named(subject: u64, is_unknown: bool, request: &Request, slot: u32) -> Finding {
-    let (high, low) = halves(&request.remote);
-    let way = u64::from(is_unknown) << 1 | u64::from(slot) << SLOT;
-    unpack(judge_server(subject, high, low, request.pack(), way))
+pub fn judge_named(skb: Skb, subject: u64, is_unknown: bool, request: &Request) -> Finding {
+    unpack(judge_server(skb.0, subject, request.pack(), u64::from(is_unknown) << 1))
 }
-
-/// Where the slot of a server's name begins in what [`judge_server`] calls a way.
-const SLOT: u32 = 8;
 
 /// Decides on an address in two halves by the policies on a known cgroup, or by the node's where it is
 /// 0; `asked` is a [`Request`]'s word, bit 0 of `way` the direction, bit 1 whether the packet is of
@@ -132,19 +127,37 @@ const SLOT: u32 = 8;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, way: u64) -> u64 {
-    decide::<false>(cgroup, (high, low), asked, way)
+    decide::<false>(cgroup, (high, low), asked, way, core::ptr::null_mut())
 }
 
-/// The same of what goes out, and of rules that demand a server's name those that the name in the slot
-/// fulfils: see [`judge_named`]. Global: see `reading`.
+/// The same of a packet that goes out, and of rules that demand a server's name those that the noted
+/// patterns fulfil: see [`judge_named`]. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn judge_server(cgroup: u64, high: u64, low: u64, asked: u64, way: u64) -> u64 {
-    decide::<true>(cgroup, (high, low), asked, way)
+pub extern "C" fn judge_server(ctx: *mut __sk_buff, cgroup: u64, asked: u64, way: u64) -> u64 {
+    let remote = (remote_half(ctx, 0), remote_half(ctx, 1));
+    decide::<true>(cgroup, remote, asked, way, ctx)
+}
+
+/// The upper half of the address that a packet goes to, or the lower one. Global: its caller has no room
+/// for the address.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn remote_half(ctx: *mut __sk_buff, which: u64) -> u64 {
+    let mut remote = [0; 16];
+    Skb(ctx).destination(&mut remote);
+    let (high, low) = halves(&remote);
+    if which == 0 { high } else { low }
 }
 
 #[inline(always)]
-fn decide<const NAMED: bool>(cgroup: u64, remote: (u64, u64), asked: u64, way: u64) -> u64 {
+fn decide<const NAMED: bool>(
+    cgroup: u64,
+    remote: (u64, u64),
+    asked: u64,
+    way: u64,
+    ctx: *mut __sk_buff,
+) -> u64 {
     let Some(config) = CONFIG.get(0) else {
         return 0;
     };
@@ -169,7 +182,7 @@ fn decide<const NAMED: bool>(cgroup: u64, remote: (u64, u64), asked: u64, way: u
         let found = match_policy(high, low, rules, asked);
         let found = Match(named(high, low, rules, asked, found));
         let found = if NAMED {
-            Match(match_server_name(way >> SLOT, rules, asked, u64::from(found.0)))
+            Match(match_server_name(ctx, rules, asked, u64::from(found.0)))
         } else {
             found
         };

@@ -23,7 +23,7 @@ const SECRET: &str = "SECRET";
 /// What is learned of names.
 const NAMES: [&str; 4] = ["LEARNED", "FQDNS", "RESOLVERS", "QUESTIONS"];
 /// What else outlives the agent.
-const STATE: [&str; 16] = [
+const STATE: [&str; 17] = [
     "CONFIG",
     "SIGNATURES",
     "POLICIES",
@@ -35,6 +35,7 @@ const STATE: [&str; 16] = [
     "FEED_DOMAINS",
     "FEED_ADDRESSES",
     "FEED_PREFIXES",
+    "NAMED",
     "NAMES",
     "NAME_RULES",
     "STREAMS",

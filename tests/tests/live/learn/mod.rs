@@ -95,7 +95,8 @@ fn look_up_and_connect(server: IpAddr, rounds: usize) -> Result<u32> {
             let Err(error) = connect(member(number).into()) else {
                 break;
             };
-            if rounds > 1 && error.raw_os_error() == Some(1) && asked.elapsed() > HELD && late < 10 {
+            if rounds > 1 && error.raw_os_error() == Some(1) && asked.elapsed() > HELD && late < 10
+            {
                 // This thread had no processor for so long that the answer was over.
                 late += 1;
                 continue;

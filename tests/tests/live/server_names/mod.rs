@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
+use rustix::net::sockopt::socket_cookie;
+use sentinel_common::names::NAME_SLOTS;
 use sentinel_tests::resolver::member;
 use serde_json::Value;
 
@@ -31,6 +33,7 @@ pub fn trials() -> Vec<Trial> {
         trial("server_names/in_pieces", in_pieces),
         trial("server_names/a_socket_that_connects_again", again),
         trial("server_names/a_server_that_finishes_the_name", finished_by_the_server),
+        trial("server_names/another_socket_puts_in_no_word", finished_by_another),
     ]
 }
 
@@ -222,6 +225,39 @@ fn finished_by_the_server() -> Result<()> {
         Ok(from)
     })?;
     ensure!(scene.server.heard_from(from) == before, "the end of the wrong name got out");
+    ensure!(scene.agent.stop()?.success());
+    Ok(())
+}
+
+/// Nor is what another socket says, whatever its number.
+fn finished_by_another() -> Result<()> {
+    let scene = Scene::set("sni-another", 69, "enforce")?;
+    let cut_at = |name: &str, piece: &str| {
+        let hello = client_hello(name)?;
+        let at = hello.windows(name.len()).position(|it| it == name.as_bytes());
+        let at = at.zip(name.find(piece)).context("no name in the message")?;
+        let (before, rest) = hello.split_at_checked(at.0 + at.1).context("no byte is left")?;
+        anyhow::Ok((before.to_vec(), rest.to_vec()))
+    };
+    // Of n500.example and xxxx.lab.y comes n500.lab.example, in one place of a table by cookies.
+    let (before, rest) = cut_at("n500.example", "example")?;
+    let (others_before, others_rest) = cut_at("xxxxlab.y", "lab.y")?;
+    let word = others_rest.get(..4).context("no word")?;
+    let (from, of_another) = scene.act(|| {
+        let mut stream = Scene::connect(GOOD_PLACE)?;
+        let mut another = Scene::connect_as(GOOD_PLACE, |cookie| {
+            Ok(cookie % NAME_SLOTS as u64 == socket_cookie(&stream)? % NAME_SLOTS as u64)
+        })?;
+        another.write_all(&others_before)?;
+        stream.write_all(&before)?;
+        another.write_all(word)?;
+        let ports = (stream.local_addr()?.port(), another.local_addr()?.port());
+        ensure!(!Scene::echoed(stream, &[&rest]), "the wrong name was answered");
+        Ok(ports)
+    })?;
+    ensure!(scene.server.heard_from(from) == before, "the end of the wrong name got out");
+    let heard = scene.server.heard_from(of_another);
+    ensure!(heard == [&others_before[..], word].concat(), "nobody else said a word: {heard:?}");
     ensure!(scene.agent.stop()?.success());
     Ok(())
 }

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::net::sockopt::socket_cookie;
+use rustix::net::{AddressFamily, SocketType};
 use sentinel_tests::agent::Agent;
 use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::netlab::{Lab, PEER_HOSTS, Subnet};
@@ -25,6 +27,9 @@ pub const OTHER: &str = "n500.other.example";
 pub const FREE: &str = "n501.free.example";
 pub const GOOD_PLACE: u16 = 500;
 pub const FREE_PLACE: u16 = 501;
+
+/// Sockets that are made to find one with a number that is like another's.
+const CANDIDATES: u32 = 100_000;
 
 pub struct Scene {
     pub agent: Agent,
@@ -97,6 +102,20 @@ impl Scene {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
         Ok(stream)
+    }
+
+    /// The same of a socket whose number is like this.
+    pub fn connect_as(place: u16, is_like: impl Fn(u64) -> Result<bool>) -> Result<TcpStream> {
+        for _ in 0..CANDIDATES {
+            let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            if is_like(socket_cookie(&socket)?)? {
+                rustix::net::connect(&socket, &SocketAddr::new(member(place).into(), PORT))?;
+                let stream = TcpStream::from(socket);
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+        }
+        bail!("none of {CANDIDATES} sockets is like that")
     }
 
     /// Says something in pieces, and waits for the echo of all of it: whether it came.
