@@ -14,6 +14,7 @@ use sentinel_common::verdict::{
     COUNTERS, Loss, Mode, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
 };
 
+use super::kubernetes::Kubernetes;
 use super::runtimes::Runtimes;
 use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
@@ -44,8 +45,8 @@ const AUDITED: &str = "Events of what a policy under audit would have blocked, b
 const AUDITED_RULES: usize = 2048;
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 7] =
-    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods"];
+const LOSS_KINDS: [&str; 8] =
+    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods", "kubernetes"];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
@@ -72,6 +73,7 @@ pub struct Metrics {
     learned: IntGaugeVec,
     audited: IntCounterVec,
     runtimes: Runtimes,
+    kubernetes: Kubernetes,
     /// Policies and rules that have a series of their own.
     audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
@@ -141,6 +143,7 @@ impl Metrics {
             learned: kinds(&registry, "learned_addresses", LEARNED)?,
             audited: counters(&registry, "policy_audit_hits_total", AUDITED, &["policy", "rule"])?,
             runtimes: Runtimes::new(&registry)?,
+            kubernetes: Kubernetes::new(&registry)?,
             audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
@@ -227,6 +230,12 @@ impl Metrics {
     /// `pods`.
     pub fn lost(&self, kind: &'static str) {
         self.lost_many(kind, 1);
+    }
+
+    /// What Kubernetes tells.
+    #[must_use]
+    pub const fn kubernetes(&self) -> &Kubernetes {
+        &self.kubernetes
     }
 
     /// What container runtimes tell.

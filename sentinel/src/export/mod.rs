@@ -1,7 +1,9 @@
 //! Where events and figures go.
 
 pub mod journal;
+pub mod kubernetes;
 pub mod metrics;
+pub mod policy_status;
 pub mod runtimes;
 pub mod table;
 pub mod writer;

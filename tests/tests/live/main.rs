@@ -6,6 +6,7 @@ mod bypass;
 mod catch;
 mod feed;
 mod honest;
+mod kubernetes;
 mod learn;
 mod lifecycle;
 mod loss;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
     trials.extend(allowlist::trials());
     trials.extend(bypass::trials());
     trials.extend(feed::trials());
+    trials.extend(kubernetes::trials());
     trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
     trials.extend(loss::trials());

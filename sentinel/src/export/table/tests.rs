@@ -39,9 +39,11 @@ fn flow() -> Flow {
             pod: None,
             namespace: None,
             pod_uid: None,
+            owner: None,
         }),
         policy: None,
         rule: None,
+        service: None,
         name: None,
         feed: None,
         stratum: Some(Stratum {
