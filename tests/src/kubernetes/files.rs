@@ -11,10 +11,12 @@ pub(super) fn write(folder: &Path, admin: &str) -> Result<()> {
     let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned);
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(names)?.self_signed(&key)?;
+    let accounts = KeyPair::generate()?;
     let files = [
         ("tls.crt", certificate.pem()),
         ("tls.key", key.serialize_pem()),
-        ("sa.key", KeyPair::generate()?.serialize_pem()),
+        ("sa.key", accounts.serialize_pem()),
+        ("sa.pub", accounts.public_key_pem()),
         ("tokens.csv", format!("{admin},admin,1,\"system:masters\"\n")),
         (
             "audit.yaml",

@@ -33,7 +33,14 @@ pub enum Resource {
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pods, Self::Namespaces, Self::Services, Self::EndpointSlices];
+    pub const ALL: [Self; 6] = [
+        Self::Pods,
+        Self::Namespaces,
+        Self::Services,
+        Self::EndpointSlices,
+        Self::EgressPolicies,
+        Self::ClusterEgressPolicies,
+    ];
 
     /// As the API calls it.
     #[must_use]
