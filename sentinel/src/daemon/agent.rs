@@ -19,7 +19,7 @@ use super::objects::PolicyObjects;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, sampler, survey, wires};
+use super::{identity, learning, objects, sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
@@ -148,7 +148,7 @@ impl Agent {
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         let learning = learning::start(&shared, &config)?;
-        let objects = Arc::<PolicyObjects>::default();
+        let objects = Arc::new(PolicyObjects::new(&config.state_dir, objects::remembered(&config)));
         let identity = identity::start(&shared, &workloads, &inputs, &objects, &config);
         let watcher = workloads::watch(&shared, &workloads, identity.changed())?;
         shared.set_not_ready(None);

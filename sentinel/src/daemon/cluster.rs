@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::objects::PolicyObjects;
 use crate::api::{KubernetesFigures, Shared};
@@ -19,6 +19,8 @@ use crate::watch::kubernetes::{KubernetesError, Report, Resource, Settings, Told
 
 /// Addresses of services change all the time in a large cluster: their table is made anew this seldom.
 const SERVICES: Duration = Duration::from_millis(500);
+/// How old figures of policies may be that are refused only beside others.
+const FIGURES: Duration = Duration::from_secs(5);
 
 /// What is known of the cluster, and how well.
 pub(super) struct ClusterView {
@@ -34,6 +36,7 @@ pub(super) struct ClusterView {
     due: Option<Instant>,
     addresses: usize,
     left_out: usize,
+    other_pods: bool,
 }
 
 impl ClusterView {
@@ -54,6 +57,7 @@ impl ClusterView {
             due: None,
             addresses: 0,
             left_out: 0,
+            other_pods: false,
         };
         view.tell();
         view
@@ -76,7 +80,11 @@ impl ClusterView {
             }
             Err(why) => self.missed(resource, &why),
         }
-        self.tell();
+    }
+
+    /// Whether pods may be others since this was asked last.
+    pub(super) const fn has_other_pods(&mut self) -> bool {
+        std::mem::replace(&mut self.other_pods, false)
     }
 
     fn take(&mut self, told: Told) {
@@ -84,6 +92,8 @@ impl ClusterView {
             Told::Cluster(told) => {
                 if matches!(told, cluster::Told::Services(_) | cluster::Told::Slices(_)) {
                     self.due.get_or_insert(Instant::now() + SERVICES);
+                } else {
+                    self.other_pods = true;
                 }
                 let left_out = self.cluster.take(told);
                 self.lose(left_out);
@@ -131,19 +141,25 @@ impl ClusterView {
         }
     }
 
-    /// Ends when the table of services is to be made anew.
-    pub(super) fn services_are_due(&self) -> impl Future<Output = ()> + use<> {
-        let due = self.due;
+    /// Ends when the table of services is to be made anew, or figures may be others.
+    pub(super) fn is_due(&self) -> impl Future<Output = ()> + use<> {
+        let (due, asks) = (self.due, self.node.is_some());
         async move {
             match due {
                 Some(due) => sleep_until(due).await,
+                None if asks => sleep(FIGURES).await,
                 None => pending().await,
             }
         }
     }
 
-    /// Makes the table of services anew where it is time to.
-    pub(super) async fn publish_services(&mut self) {
+    /// Says what is known, and makes the table of services anew where it is time to.
+    pub(super) async fn publish(&mut self) {
+        self.publish_services().await;
+        self.tell();
+    }
+
+    async fn publish_services(&mut self) {
         if self.due.is_none_or(|due| due > Instant::now()) {
             return;
         }
@@ -153,7 +169,6 @@ impl ClusterView {
         // Those that found none before find none now: only more of them are news.
         self.lose(left_out.saturating_sub(self.left_out));
         self.left_out = left_out;
-        self.tell();
         let fact = Input::Fact(Fact::Services(Arc::new(services)));
         if self.inputs.send(fact).await.is_err() {
             tracing::debug!("the agent ended before its services were told");

@@ -97,10 +97,12 @@ impl Registry {
         mut tells: mpsc::Receiver<kubernetes::Report>,
     ) {
         loop {
+            let mut is_news = false;
             tokio::select! {
                 Some(report) = reports.recv() => {
                     self.shared.metrics().runtimes().count(report.calls);
                     self.note(report);
+                    is_news = true;
                 }
                 Some(report) = tells.recv() => {
                     self.cluster.note(report);
@@ -109,11 +111,12 @@ impl Registry {
                         self.cluster.note(report);
                     }
                 }
-                () = self.cluster.services_are_due() => {}
-                else => return,
+                () = self.cluster.is_due() => {}
             }
-            self.cluster.publish_services().await;
-            self.publish().await;
+            self.cluster.publish().await;
+            if self.cluster.has_other_pods() || is_news {
+                self.publish().await;
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::verdict::Mode;
 use time::OffsetDateTime;
 
+use super::objects::remembered;
 use crate::config::Config;
 use crate::engine::{PolicyRules, SignatureRule, SignatureSet};
 use crate::event::line::SignatureFigures;
@@ -82,7 +83,7 @@ pub struct PreparedPolicy {
 /// What is wrong with it.
 pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     Ok(Prepared {
-        policy: prepare_policy(config, Vec::new())?.0,
+        policy: prepare_policy(config, remembered(config))?.0,
         signatures: prepare_signatures(config)?,
     })
 }

@@ -38,6 +38,7 @@ const LEARNED: &str = "What policies' names are known to lead to: pairs of addre
 const UNATTRIBUTED: &str = "Events whose process could not be described, by why.";
 const DECODE_ERRORS: &str =
     "Records of the kernel that could not be read, by what is wrong with them.";
+const GENERATION: &str = "Number of the policy in force, counted from 1.";
 const COUNTERMEASURES: &str = "What was done beyond the verdict, by what came of it.";
 
 const AUDITED: &str = "Events of what a policy under audit would have blocked, by policy and rule; a socket tells of each destination once.";
@@ -107,11 +108,7 @@ impl Metrics {
             )?,
             pending: gauge(&registry, "pending_events", PENDING)?,
             followed: gauge(&registry, "followed_connections", FOLLOWED)?,
-            generation: gauge(
-                &registry,
-                "policy_generation",
-                "Number of the policy in force, counted from 1.",
-            )?,
+            generation: gauge(&registry, "policy_generation", GENERATION)?,
             load_failures: plain(
                 &registry,
                 "policy_load_failures_total",

@@ -153,6 +153,8 @@ impl Fate {
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     held: BTreeMap<(ObjectKind, String), Held>,
+    /// Kinds whose objects were told of, all of them.
+    listed: BTreeSet<ObjectKind>,
     /// Objects that found no room.
     left_out: u64,
 }
@@ -160,6 +162,7 @@ pub struct Objects {
 impl Objects {
     /// These are all objects of a kind.
     pub fn all(&mut self, kind: ObjectKind, objects: Vec<(String, Object)>) {
+        self.listed.insert(kind);
         let there: BTreeSet<&str> = objects.iter().map(|(key, _)| key.as_str()).collect();
         self.held.retain(|(of, key), _| *of != kind || there.contains(key.as_str()));
         for (key, object) in objects {
@@ -224,6 +227,12 @@ impl Objects {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
+    }
+
+    /// Whether all objects of both kinds were told of.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.listed.len() == 2
     }
 
     /// Objects that found no room so far.

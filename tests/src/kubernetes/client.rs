@@ -67,14 +67,7 @@ impl Client {
     }
 
     fn text(&self, method: &str, path: &str, body: Option<&Value>) -> Result<String> {
-        let kind = match method {
-            "PATCH" => "application/merge-patch+json",
-            _ => "application/json",
-        };
-        let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        let request =
-            http::Request::builder().method(method).uri(path).header("content-type", kind);
-        let request = request.body(body)?;
+        let request = request(method, path, body)?;
         // A connection of its own: the server may have been another the last time.
         let answer = self.runtime.block_on(async {
             kube::Client::try_from(self.config.clone())?.request_text(request).await
@@ -88,6 +81,21 @@ impl Client {
     /// When the server refuses it: its words.
     pub fn create(&self, object: &Value) -> Result<Value> {
         self.send("POST", &place(object)?, Some(object))
+    }
+
+    /// Makes many objects, over one connection.
+    ///
+    /// # Errors
+    /// When the server refuses any.
+    pub fn create_all(&self, objects: &[Value]) -> Result<()> {
+        self.runtime.block_on(async {
+            let client = kube::Client::try_from(self.config.clone())?;
+            for object in objects {
+                let request = request("POST", &place(object)?, Some(object))?;
+                client.request_text(request).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Changes an object: what is said replaces what was there.
@@ -148,6 +156,16 @@ impl Client {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn request(method: &str, path: &str, body: Option<&Value>) -> Result<http::Request<Vec<u8>>> {
+    let kind = match method {
+        "PATCH" => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
+    Ok(request.body(body)?)
 }
 
 fn text<'a>(object: &'a Value, path: &str) -> &'a str {

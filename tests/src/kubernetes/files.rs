@@ -20,9 +20,7 @@ pub(super) fn write(folder: &Path, admin: &str) -> Result<()> {
         ("tokens.csv", format!("{admin},admin,1,\"system:masters\"\n")),
         (
             "audit.yaml",
-            "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\n\
-             rules: [{level: Metadata}]\n"
-                .to_owned(),
+            "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n".to_owned(),
         ),
     ];
     for (name, text) in files {

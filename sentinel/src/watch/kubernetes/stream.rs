@@ -18,6 +18,8 @@ use crate::watch::backoff::Backoff;
 
 /// A watch that is over sooner than this was none.
 const SHORT: Duration = Duration::from_secs(1);
+/// How long before all is listed anew.
+const ANEW: Duration = Duration::from_secs(2);
 /// Objects that are asked for at a time.
 const PAGE: u32 = 500;
 
@@ -67,7 +69,11 @@ impl Stream {
                 KubernetesError::Expired => seen = None,
                 _ => {}
             }
-            let wait = backoff.next(why.is_likely_to_last());
+            // A list that is needed anew is no failure of the server's, and yet not all nodes' at one moment.
+            let wait = match why {
+                KubernetesError::Expired => Backoff::new(ANEW, LAST).next(false),
+                _ => backoff.next(why.is_likely_to_last()),
+            };
             tracing::debug!("{} are asked for again in {wait:?}: {why}", self.resource.name());
             if why != KubernetesError::Expired && !self.report(Err(why)).await {
                 return;

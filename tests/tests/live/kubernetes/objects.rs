@@ -66,11 +66,14 @@ pub fn life() -> Result<()> {
     ensure!(scene.connect(OTHER)? == EPERM, "a wrong one took the right one away");
     admin.patch(&web, &json!({"spec": only_to(&[address(PEER)])}))?;
 
-    for number in 0..MANY {
-        let spec = json!({"workload": {"podSelector": {"matchLabels": {"app": format!("a{number}")}}},
-            "mode": "enforce", "egress": [{"toCIDRs": [format!("10.{}.{}.0/24", number / 200, number % 200)]}]});
-        admin.create(&object(&format!("policy-{number}"), spec))?;
-    }
+    let one = |number: usize| {
+        let selector = json!({"matchLabels": {"app": format!("a{number}")}});
+        let prefix = format!("10.{}.{}.0/24", number / 200, number % 200);
+        let spec = json!({"workload": {"podSelector": selector}, "mode": "enforce",
+            "egress": [{"toCIDRs": [prefix]}]});
+        object(&format!("policy-{number}"), spec)
+    };
+    admin.create_all(&(0..MANY).map(one).collect::<Vec<_>>())?;
     eventually("a thousand are known", || Ok(policies()? == (MANY + 1) as f64))?;
     admin.patch(&web, &wider)?;
     let took =
