@@ -63,12 +63,6 @@ impl KubernetesError {
             _ => Self::Failed { code, message },
         }
     }
-
-    /// Whether asking again soon is no use.
-    #[must_use]
-    pub const fn is_likely_to_last(&self) -> bool {
-        matches!(self, Self::Settings(_) | Self::Refused { .. } | Self::Unknown { .. })
-    }
 }
 
 /// The last cause says most: "connection refused" rather than "client error".
@@ -85,11 +79,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_will_last_is_told_from_what_will_pass() {
+    fn an_answer_is_told_by_its_code() {
         let of = |code| KubernetesError::answered("pods", code, "no");
-        assert!(of(403).is_likely_to_last() && of(404).is_likely_to_last());
-        assert!(!of(500).is_likely_to_last() && !of(429).is_likely_to_last());
         assert_eq!(of(410), KubernetesError::Expired);
+        assert!(matches!(of(404), KubernetesError::Unknown { .. }));
         assert!(of(403).to_string().contains("does not let the agent see pods (403)"));
+        assert_eq!(of(500).to_string(), "the API server answers 500: no");
     }
 }

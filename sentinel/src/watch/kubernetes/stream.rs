@@ -72,7 +72,8 @@ impl Stream {
             // A list that is needed anew is no failure of the server's, and yet not all nodes' at one moment.
             let wait = match why {
                 KubernetesError::Expired => Backoff::new(ANEW, LAST).next(false),
-                _ => backoff.next(why.is_likely_to_last()),
+                // A server that has just started refuses what it will grant in a moment.
+                _ => backoff.next(false),
             };
             tracing::debug!("{} are asked for again in {wait:?}: {why}", self.resource.name());
             if why != KubernetesError::Expired && !self.report(Err(why)).await {
