@@ -2,6 +2,8 @@
 
 use crate::verdict::Mode;
 
+/// `SOCK_STREAM` (include/linux/net.h).
+pub const SOCK_STREAM: u32 = 1;
 /// `SOCK_RAW` (include/linux/net.h).
 const SOCK_RAW: u32 = 3;
 
@@ -195,6 +197,8 @@ pub struct Config {
     pub name_key: crate::names::NameKey,
     /// What is learned of names.
     pub learning: Learning,
+    /// Where they keep what is told of processes.
+    pub tasks: crate::process::TaskOffsets,
 }
 
 impl Config {
@@ -219,7 +223,7 @@ impl Config {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Learning {
-    /// [`Learning::TEACHES`], [`Learning::JUDGES`]; 0 costs nothing.
+    /// [`Learning::TEACHES`], [`Learning::JUDGES`], [`Learning::TELLS`]; 0 costs nothing.
     pub on: u32,
     /// The side that is written, 0 or 1 (see [`crate::learn`]).
     pub side: u32,
@@ -238,6 +242,8 @@ impl Learning {
     pub const TEACHES: u32 = 1;
     /// There are patterns: what was learned of them counts.
     pub const JUDGES: u32 = 2;
+    /// There are resolvers: what they answer is told.
+    pub const TELLS: u32 = 4;
 }
 
 /// Byte offsets in this kernel's structures, from its BTF. 0 is "not found" except where noted.
@@ -280,12 +286,19 @@ pub struct Offsets {
 pub struct OwnerSlot {
     /// The socket's cookie; the slot may since belong to another socket.
     pub cookie: u64,
-    /// 1 when it was seen to connect, not only to be made.
-    pub outbound: u64,
+    /// [`OwnerSlot::OUTBOUND`], [`OwnerSlot::PASSED`]
+    pub flags: u64,
     /// Its owner.
     pub owner: crate::flow::Owner,
     /// The cgroup it was made in, which policy is about; 0 where nobody saw it being made.
     pub cgroup: u64,
 }
 
-const _: () = assert!(size_of::<Config>() == 24 + 8 + 56 + 16 + 24);
+impl OwnerSlot {
+    /// It was seen to connect, not only to be made.
+    pub const OUTBOUND: u64 = 1;
+    /// More than one process has used it, its maker included.
+    pub const PASSED: u64 = 2;
+}
+
+const _: () = assert!(size_of::<Config>() == 24 + 8 + 56 + 16 + 24 + 112);

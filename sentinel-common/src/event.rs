@@ -7,7 +7,7 @@ use crate::limits::EXCERPT;
 use crate::verdict::wire_enum;
 
 /// Changes whenever a record or a map's layout does: a loader refuses an object of another number.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 wire_enum! {
     /// What an event tells of.
@@ -92,8 +92,8 @@ pub struct Event {
     pub bytes: u32,
     /// For `Stratum`, number of the signature set that `rule` and the tokens are of.
     pub signatures: u32,
-    /// Keeps what follows aligned; zero.
-    pub reserved: u32,
+    /// [`Event::PASSED`], [`Event::CALLERS`]
+    pub flags: u32,
     /// A [`Kind`].
     pub kind: u8,
     /// A [`crate::verdict::Verdict`].
@@ -111,6 +111,13 @@ pub struct Event {
     /// The payload that completed the match, from its first byte on; of a `Dns` or `Tls` event the
     /// name, lower-case and dotted.
     pub excerpt: [u8; EXCERPT],
+}
+
+impl Event {
+    /// Another process than `owner` has made the socket or used it before.
+    pub const PASSED: u32 = 1;
+    /// `cgroup` is the caller's: which one the socket was made in is not known.
+    pub const CALLERS: u32 = 2;
 }
 
 const _: () = assert!(size_of::<Event>() == 40 + 40 + 32 + 4 + 20 + 8 + EXCERPT);

@@ -42,9 +42,10 @@ pub struct Flow {
     pub verdict: u8,
     /// A [`Reason`].
     pub reason: u8,
-    /// Bit `1 << Direction`: nothing more is to be looked at there.
+    /// Bit `1 << Direction`: nothing more is to be looked at there. And [`Flow::DEMANDS`].
     pub settled: u8,
-    /// 1 once `owner` was looked for, 3 when this host opened the connection.
+    /// 1 once `owner` was looked for, with 2 where this host opened the connection and 4 where more than
+    /// one process has used the socket.
     pub owned: u8,
     /// Sum over the last destination that was told of as denied: one event for each, not for each
     /// datagram.
@@ -60,6 +61,9 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// In `settled`: the flow was let out on the condition that its ClientHello names a server that its
+    /// rule means. Whatever settles the flow takes it away.
+    pub const DEMANDS: u8 = 4;
     /// No rule: [`NO_RULE`] as a flow keeps it.
     pub const NO_RULE: u16 = NO_RULE as u16;
 
@@ -89,6 +93,22 @@ impl Flow {
     #[must_use]
     pub const fn is_settled(&self, direction: Direction, generation: u32) -> bool {
         self.generation == generation && self.settled & 1 << direction as u8 != 0
+    }
+
+    /// A connection begins, on the condition that its ClientHello names a server. Its socket may have had
+    /// another before (`AF_UNSPEC`).
+    #[inline(always)]
+    pub const fn demand_server_name(&mut self) {
+        let Self { verdict, reason, readers, .. } = Self::NEW;
+        (self.verdict, self.reason, self.readers) = (verdict, reason, readers);
+        self.settled = Self::DEMANDS;
+    }
+
+    /// Whether its ClientHello has yet to name a server.
+    #[inline(always)]
+    #[must_use]
+    pub const fn demands(&self) -> bool {
+        self.settled & Self::DEMANDS != 0
     }
 
     /// Passes a verdict on the whole flow.

@@ -181,7 +181,7 @@ mod begins {
 /// far as four bytes hold them.
 const WORDS: [[u8; 4]; 7] = [*b"GET ", *b"POST", *b"PUT ", *b"HTTP", *b"CONN", *b"PROX", *b"JOB,"];
 /// A TLS record with a handshake (RFC 8446 section 5.1).
-const TLS_HANDSHAKE: u8 = 0x16;
+pub const TLS_HANDSHAKE: u8 = 0x16;
 /// The first bytes of a websocket's text and data, whole and in fragments (RFC 6455 section 5.2).
 const FRAMES: [u8; 4] = [0x81, 0x82, FRAGMENT_OF_TEXT, FRAGMENT_OF_DATA];
 const FRAGMENT_OF_TEXT: u8 = 1;

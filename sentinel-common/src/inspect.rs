@@ -6,7 +6,7 @@
 use crate::config::Switch;
 use crate::flow::{Direction, Flow};
 use crate::frame::{Frame, flag, state};
-pub use crate::gate::{Facts, Opening, begins_nothing, opening};
+pub use crate::gate::{Facts, Opening, TLS_HANDSHAKE, begins_nothing, opening};
 use crate::policy::TCP;
 use crate::segment::outcome;
 use crate::stream::{Reader, STARTED, WAITING};
@@ -50,7 +50,10 @@ pub const fn is_open(flow: &Flow) -> bool {
 pub fn refresh(flow: &mut Flow, switch: Switch) {
     if flow.generation != switch.generation() {
         flow.generation = switch.generation();
-        if let Some(mode) = standing(flow.reason, switch) {
+        if flow.reason == Reason::ServerName as u8 {
+            // What was said stays said, and nobody knows any more what of it.
+            flow.settled = 3;
+        } else if let Some(mode) = standing(flow.reason, switch) {
             flow.verdict = mode.verdict() as u8;
             flow.settled = 3;
         } else if flow.reason != Reason::Unremarkable as u8 {

@@ -10,6 +10,9 @@ pub const MAX_LABELS: usize = 6;
 pub const MAX_NAME: usize = 253;
 /// Room for a name and for one more piece of it behind its last byte, see [`NameSlot`].
 pub const NAME_ROOM: usize = 320;
+/// Room for the patterns that can mean one name: one that is it, one for each of its ends, and one that
+/// is never used, for the alignment.
+pub const NAME_PATTERNS: usize = 1 + MAX_LABELS + 1;
 /// Names under way or read last, in slot `cookie % NAME_SLOTS`.
 pub const NAME_SLOTS: usize = 8192;
 
@@ -30,9 +33,10 @@ impl NameKey {
         Self { seed, multiplier: multiplier | 1 }
     }
 
-    /// A hash under way, one byte further; it begins at `seed`.
+    /// A hash under way, one byte further; it begins at `seed`, and [`finish`] ends it.
     #[inline(always)]
-    pub(crate) const fn step(self, hash: u64, byte: u8) -> u64 {
+    #[must_use]
+    pub const fn step(self, hash: u64, byte: u8) -> u64 {
         (hash ^ byte as u64).wrapping_mul(self.multiplier)
     }
 
@@ -45,7 +49,8 @@ impl NameKey {
 
 /// The upper half folded into the lower one, which a multiplication alone leaves weak.
 #[inline(always)]
-pub(crate) const fn finish(hash: u64) -> u64 {
+#[must_use]
+pub const fn finish(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^ hash >> 29
 }
@@ -122,6 +127,8 @@ pub struct NameSlot {
     pub source: u32,
     /// The name, lower-case and dotted; no dot at the end.
     pub name: [u8; NAME_ROOM],
+    /// Numbers of the patterns that mean it, where a rule demands a server's name; 0 for none.
+    pub patterns: [u32; NAME_PATTERNS],
 }
 
 /// A letter of a host's name as it is compared (RFC 4343): only ASCII has a case.
@@ -133,7 +140,7 @@ pub const fn lower(byte: u8) -> u8 {
 }
 
 const _: () = {
-    assert!(size_of::<NameSlot>() == 16 + NAME_ROOM);
+    assert!(size_of::<NameSlot>() == 16 + NAME_ROOM + 4 * NAME_PATTERNS);
     assert!(NAME_SLOTS.is_power_of_two());
     assert!(NAME_ROOM >= 256 + 64);
 };

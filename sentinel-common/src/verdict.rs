@@ -123,6 +123,9 @@ wire_enum! {
         NotIp = 18 => "not_ip",
         /// A raw socket, where none may be made.
         RawSocket = 19 => "raw_socket",
+        /// The rule demands a server's name, and what the connection says is no ClientHello with one of
+        /// the rule's.
+        ServerName = 20 => "server_name",
     }
 }
 
@@ -143,6 +146,11 @@ wire_enum! {
         Payload = 5 => "payload",
         /// Sockets without a kernel object to keep state on.
         Socketless = 6 => "socketless",
+        /// Answers to lookups that were not told: too much waited in the ring buffer, or the message
+        /// began in a segment before.
+        Lookup = 7 => "lookup",
+        /// News of processes for which their ring buffer had no room.
+        Process = 8 => "process",
     }
 }
 

@@ -6,8 +6,8 @@ use sentinel_common::address::{Address, from_halves, from_v4, halves, is_loopbac
 use sentinel_common::flow::Direction;
 use sentinel_common::limits::{MAX_POLICIES_PER_WORKLOAD, MAX_PORT_RANGES};
 use sentinel_common::policy::{
-    ANY_PORT, DENY, Decision, ICMPV6, Match, PolicyHead, PortRange, PrefixRules, Request, TCP,
-    Tally, UDP, needs_lookup,
+    ANY_PORT, DENY, Decision, ICMPV6, MAX_RULES, Match, PolicyHead, PortRange, PrefixRules,
+    Request, SERVER_NAME, TCP, Tally, UDP, needs_lookup,
 };
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
@@ -58,7 +58,7 @@ fn naive(request: &Request, said: &[Said]) -> (Verdict, Reason, Option<usize>) {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let rule = || prop::option::of(prop_oneof![1..4_u16, Just(u16::MAX)]);
+    let rule = || prop::option::of(prop_oneof![1..4_u16, Just(MAX_RULES)]);
     (prop::sample::select(Mode::ALL), any::<bool>(), rule(), rule())
         .prop_map(|(mode, isolates, allows, denies)| Said { mode, isolates, allows, denies })
 }
@@ -84,7 +84,7 @@ fn protocol() -> impl Strategy<Value = u8> {
 
 fn rules() -> impl Strategy<Value = PrefixRules> {
     let range =
-        (0u16..20, 0u16..20, prop::sample::select(vec![0, TCP, UDP, 1]), 0u8..4, 1..=u16::MAX)
+        (0u16..20, 0u16..20, prop::sample::select(vec![0, TCP, UDP, 1]), 0u8..4, 1..=MAX_RULES)
             .prop_map(|(first, last, protocol, flags, rule)| PortRange {
                 first,
                 last,
@@ -130,6 +130,58 @@ proptest! {
         if !needs_lookup(&request) {
             prop_assert_eq!(decision, Tally::default().decide(&request));
         }
+    }
+
+    /// Where nothing is demanded, it is all the same whether a server is named. Where something is, and the
+    /// right one is named, all stays as it was.
+    #[test]
+    fn what_is_demanded_is_decided_again(
+        port in prop::option::of(0u16..20),
+        said in prop::collection::vec((said(), any::<bool>()), 0..=MAX_POLICIES_PER_WORKLOAD),
+    ) {
+        let request = Request { remote: [0xfd; 16], protocol: TCP, port, icmp_type: 0 };
+        let (mut first, mut without, mut named) = <(Tally, Tally, Tally)>::default();
+        let mut is_any = false;
+        for (place, (one, on_condition)) in (0..).zip(&said) {
+            let head = PolicyHead {
+                mode: one.mode as u8,
+                isolates: u8::from(one.isolates),
+                ..PolicyHead::default()
+            };
+            let flags = ANY_PORT | if *on_condition { SERVER_NAME } else { 0 };
+            let range = PortRange { flags, rule: one.allows.unwrap_or(0), ..PortRange::UNUSED };
+            let count = u32::from(one.allows.is_some());
+            let allowed = PrefixRules { count, ranges: [range; MAX_PORT_RANGES] }.find(&request);
+            let found = allowed.or(Match::deny(one.denies.unwrap_or(0)));
+            prop_assert_eq!(found.demands(), *on_condition && one.allows.is_some());
+            is_any |= found.demands();
+            first.add(place, head, Direction::Egress, found);
+            without.add(place, head, Direction::Egress, found.unconditional());
+            named.add(place, head, Direction::Egress, found.unconditional().or(found.met()));
+        }
+        let (first, without) = (first.decide(&request), without.decide(&request));
+        prop_assert!(is_any || !first.demands);
+        prop_assert!(first.demands || first.verdict == without.verdict);
+        prop_assert!(!without.demands && first.verdict <= without.verdict);
+        let named = named.decide(&request);
+        prop_assert_eq!((named.verdict, named.demands), (first.verdict, false));
+    }
+
+    #[test]
+    fn a_permission_without_a_condition_comes_first(one in 0u16..4, other in 0u16..4) {
+        let of = |rule: u16| {
+            let flags = ANY_PORT | if rule & 1 == 1 { SERVER_NAME } else { 0 };
+            let range = PortRange { flags, rule, ..PortRange::UNUSED };
+            PrefixRules { count: 1, ranges: [range; MAX_PORT_RANGES] }
+                .find(&Request { remote: [1; 16], protocol: TCP, port: None, icmp_type: 0 })
+        };
+        let both = of(one).or(of(other));
+        let expected = match (one, other) {
+            (0, rule) | (rule, 0) => rule,
+            (1 | 3, 2) => other,
+            _ => one,
+        };
+        prop_assert_eq!((both.allowing(), both.demands()), (expected, expected & 1 == 1));
     }
 
     #[test]

@@ -12,19 +12,21 @@ use aya_ebpf::programs::SkBuffContext;
 use sentinel_common::config::{Learning, Switch};
 use sentinel_common::dns;
 use sentinel_common::flow::{Direction, Flow};
-use sentinel_common::inspect::{self, Facts, Opening, Start};
+use sentinel_common::inspect::{self, Facts, Opening, Start, TLS_HANDSHAKE};
 use sentinel_common::packet::{Brief, Packet, Source as _, opens_connection, parse};
 use sentinel_common::policy::{TCP, UDP};
 use sentinel_common::stream::is_in_message;
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
 use crate::context::Skb;
-use crate::destination::{called, judge_feed, judge_packet, judge_route};
+use crate::destination::{called, judge_feed, judge_packet, judge_route, judge_server_name};
 use crate::dns::read_names;
 use crate::emit::{count, count_wire};
 use crate::maps::CONFIG;
-use crate::payload::{direction_of, opened, read_payload};
+use crate::payload::{UNNAMED, direction_of, opened, read_payload};
 
+const ALLOWED: u32 = Verdict::Allowed as u32;
+const BLOCKED: u32 = Verdict::Blocked as u32;
 const DROP: i32 = 0;
 const PASS: i32 = 1;
 
@@ -49,7 +51,7 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PASS;
     };
-    if config.learning.on & Learning::TEACHES != 0 && may_speak_of_names(skb) {
+    if config.learning.on & (Learning::TEACHES | Learning::TELLS) != 0 && may_speak_of_names(skb) {
         read_names(skb.0, direction as u64);
     }
     let switch = config.switch();
@@ -74,19 +76,25 @@ pub fn packet(skb: Skb, direction: Direction) -> i32 {
     let (brief, sequence) = (packet.brief().0, u64::from(packet.payload_sequence()));
     way |= u64::from(packet.flags) << FLAGS;
     let considered = consider(skb.0, brief, sequence, way, switch.0);
-    if considered & READ == 0 {
-        return if considered == DROP as u32 { DROP } else { PASS };
+    let mut verdict = considered;
+    if considered & READ != 0 {
+        verdict = read_payload(skb.0, brief, sequence, way | u64::from(considered & OPENING));
     }
-    outcome(read_payload(skb.0, brief, sequence, way | u64::from(considered & OPENING)) as u8)
+    if verdict == UNNAMED {
+        // Here and not there: the stack has no room for it further down.
+        verdict = judge_server_name(skb.0, brief);
+    }
+    outcome(verdict as u8)
 }
 
-/// Beside what `read_payload` calls a way, where these begin: whether either direction of the flow was read, TCP's
-/// flags, and the lexer's state in this direction.
+/// Beside what `read_payload` calls a way, where these begin: whether either direction of the flow was read,
+/// whether a ClientHello is demanded of what goes out, TCP's flags, and the lexer's state in this direction.
 const OPEN: u32 = 1;
+const DEMANDS: u32 = 3;
 const FLAGS: u32 = 16;
 const LEXER: u32 = 24;
 /// What is known of a flow's state.
-const STATE: u64 = 3 << OPEN | 63 << LEXER;
+const STATE: u64 = 3 << OPEN | 1 << DEMANDS | 63 << LEXER;
 /// In the answer of [`consider`]: the payload is to be read, and what it opens.
 const READ: u32 = 1 << 31;
 const OPENING: u32 = 0xff00;
@@ -96,7 +104,11 @@ const OPENING: u32 = 0xff00;
 fn state_of(flow: &Flow, direction: Direction) -> u64 {
     let [egress, ingress] = &flow.readers;
     let lexer_state = flow.readers[direction as usize].lexer_state();
-    u64::from(egress.started() | ingress.started()) << OPEN | lexer_state << LEXER
+    let demands =
+        (u64::from(flow.settled & Flow::DEMANDS) / u64::from(Flow::DEMANDS)) & !(direction as u64);
+    u64::from(egress.started() | ingress.started()) << OPEN
+        | demands << DEMANDS
+        | lexer_state << LEXER
 }
 
 /// Whether payload that is at hand begins with a byte that opens nothing: 1 or 0. `payload` is where
@@ -123,7 +135,7 @@ pub extern "C" fn opens_nothing(ctx: *mut __sk_buff, payload: u64, port: u64) ->
 }
 
 /// A packet whose flow is not settled: whether it may go where it goes, and whether its payload is to
-/// be read. [`DROP`], [`PASS`], or [`READ`] and an [`Opening`]. `brief` is the packet's [`Brief`],
+/// be read. A [`Verdict`] or [`UNNAMED`], or [`READ`] and an [`Opening`]. `brief` is the packet's [`Brief`],
 /// `sequence` that of its payload, `switch` a [`Switch`]. Global: see `reading`; a packet's many
 /// shapes end at its call.
 #[unsafe(no_mangle)]
@@ -141,26 +153,31 @@ pub extern "C" fn consider(
     let opens = opens_connection(protocol, flags);
     if is_egress_judged(switch, direction)
         && Brief(brief).has_more_headers(skb.link().1)
-        && judge_route(ctx, brief) == Verdict::Blocked as u32
+        && judge_route(ctx, brief) == BLOCKED
     {
-        return DROP as u32;
+        return BLOCKED;
     }
     let is_answer = is_answer(switch, skb, brief, direction);
-    if needs_judgement(switch, skb, opens, direction)
-        && !is_answer
-        && judge_packet(ctx, brief, direction as u64) == Verdict::Blocked as u32
-    {
-        return DROP as u32;
+    if needs_judgement(switch, skb, opens, direction) && !is_answer {
+        match judge_packet(ctx, brief, direction as u64) {
+            UNNAMED => return UNNAMED,
+            BLOCKED => return BLOCKED,
+            _ => {}
+        }
     }
-    if opens
-        && may_reach_a_pool(switch, direction)
-        && judge_feed(ctx, brief) == Verdict::Blocked as u32
-    {
-        return DROP as u32;
+    if opens && may_reach_a_pool(switch, direction) && judge_feed(ctx, brief) == BLOCKED {
+        return BLOCKED;
     }
     let len = skb.len().saturating_sub(Brief(brief).payload());
+    if len != 0 && protocol == TCP && demands(skb, way, opens) {
+        return if begins_hello(skb, brief) {
+            READ | (Opening::Stream as u32) << 8
+        } else {
+            UNNAMED
+        };
+    }
     if !reads(switch) || len == 0 || (protocol != TCP && protocol != UDP) {
-        return PASS as u32;
+        return ALLOWED;
     }
     // On an open stream every segment is read; of datagrams each may open something.
     if protocol == TCP && way >> OPEN & 3 != 0 {
@@ -168,12 +185,12 @@ pub extern "C" fn consider(
     }
     let start = skb.start(direction, sequence as u32);
     if matches!(start, Start::Later) {
-        return PASS as u32;
+        return ALLOWED;
     }
     let facts = Facts::of_brief(Brief(brief), len, direction, start);
     let opening = opened(skb, Brief(brief), facts, switch) as u32;
     if opening == Opening::Closed as u32 && !is_in_message(way >> LEXER & 63) {
-        return PASS as u32;
+        return ALLOWED;
     }
     READ | opening << 8
 }
@@ -210,6 +227,22 @@ fn unreadable(switch: Switch, skb: Skb, direction: Direction) -> i32 {
         return PASS;
     }
     outcome(judge_packet(skb.0, Brief::UNREADABLE.0, direction as u64) as u8)
+}
+
+/// Whether what goes out must be a ClientHello. A SYN may have brought that about, and data with it.
+#[inline(always)]
+fn demands(skb: Skb, way: u64, opens: bool) -> bool {
+    way >> DEMANDS & 1 != 0
+        || (opens && way & 1 == 0 && skb.flow().is_some_and(|flow| flow.demands()))
+}
+
+/// Whether what goes out begins as a TLS handshake does, or goes on with one: a handshake behind the preamble
+/// of a proxy is the proxy's business.
+#[inline(always)]
+fn begins_hello(skb: Skb, brief: u64) -> bool {
+    let started = skb.flow().is_some_and(|flow| flow.readers[0].started() != 0);
+    let [byte, ..] = skb.first_bytes(Brief(brief).payload());
+    started || byte == TLS_HANDSHAKE
 }
 
 /// Whether a packet goes out where some policy is about what does.

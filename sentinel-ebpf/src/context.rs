@@ -1,28 +1,24 @@
 //! The kernel's side of the border: pointers, helpers and their contracts. The only `unsafe` here.
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::{
-    __sk_buff, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_addr, bpf_tcp_sock,
-};
+use aya_ebpf::bindings::{__sk_buff, bpf_sock, bpf_sock_addr, bpf_tcp_sock};
 use aya_ebpf::helpers::generated;
 use aya_ebpf::maps::ring_buf::RingBufEntry;
 use aya_ebpf::programs::{SockAddrContext, SockContext};
-use core::ffi::c_void;
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit};
 use sentinel_common::address::{from_v4, from_words};
+use sentinel_common::config::SOCK_STREAM;
 use sentinel_common::event::Event;
-use sentinel_common::flow::{Flow, Owner};
-use sentinel_common::learn::Kept;
+use sentinel_common::flow::Owner;
 use sentinel_common::limits::{CHUNK, COMM, EXCERPT};
 use sentinel_common::names::{NAME_ROOM, NameSlot};
 use sentinel_common::policy::TCP;
+use sentinel_common::process::{ARGUMENTS_ROOM, PATH_ROOM};
 use sentinel_common::segment::PIECE;
 
-use crate::maps::{FLOWS, STREAMS};
+use crate::ends::Plain;
+use crate::maps::FLOWS;
 use crate::sock_addr::Destination;
-
-/// `SOCK_STREAM` (include/linux/net.h).
-const SOCK_STREAM: u32 = 1;
 
 /// A packet in a `cgroup_skb` program.
 #[derive(Clone, Copy)]
@@ -31,16 +27,10 @@ pub struct Skb(pub *mut __sk_buff);
 impl Skb {
     /// The packet's socket, whole or not.
     #[inline(always)]
-    fn any_socket(self) -> Option<Socket> {
+    pub fn any_socket(self) -> Option<Socket> {
         // SAFETY: the context is the program's argument.
         let sk = unsafe { (*self.0).__bindgen_anon_2.sk };
         if sk.is_null() { None } else { Some(Socket(sk)) }
-    }
-
-    /// The state of the packet's flow: the helper refuses request and time-wait sockets itself.
-    #[inline(always)]
-    pub fn flow(self) -> Option<&'static mut Flow> {
-        self.any_socket()?.flow()
     }
 
     /// The TCP state of the packet's socket, if it is one of the kernel's own TCP; likewise.
@@ -189,11 +179,6 @@ impl Skb {
     }
 }
 
-/// Types of which any bytes are a value.
-pub trait Plain {}
-impl<const N: usize> Plain for [u8; N] {}
-impl<const N: usize> Plain for [u32; N] {}
-
 /// Room for a chunk of payload on the stack.
 pub struct Chunk(MaybeUninit<[u64; CHUNK / 8]>);
 
@@ -230,24 +215,6 @@ fn zero(words: *mut u64, count: usize) {
 pub struct Socket(*mut bpf_sock);
 
 impl Socket {
-    /// The flow's state, if it has some.
-    #[inline(always)]
-    pub fn flow(self) -> Option<&'static mut Flow> {
-        self.storage((&raw const FLOWS).cast(), 0)
-    }
-
-    /// The flow's state, made if need be; none when memory is short.
-    #[inline(always)]
-    pub fn flow_or_new(self) -> Option<&'static mut Flow> {
-        self.storage((&raw const FLOWS).cast(), u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
-    }
-
-    /// Where the socket's stream of names stands, made if need be.
-    #[inline(always)]
-    pub fn stream_or_new(self) -> Option<&'static mut [Kept; 2]> {
-        self.storage((&raw const STREAMS).cast(), u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
-    }
-
     /// Takes the flow's state away.
     #[inline(always)]
     pub fn forget_flow(self) {
@@ -256,8 +223,9 @@ impl Socket {
         unsafe { generated::bpf_sk_storage_delete(map, self.0.cast()) };
     }
 
+    /// What a socket storage holds for this socket; `T` is that map's.
     #[inline(always)]
-    fn storage<T>(self, map: *const c_void, flags: u64) -> Option<&'static mut T> {
+    pub fn storage<T>(self, map: *const c_void, flags: u64) -> Option<&'static mut T> {
         // SAFETY: the map is a socket storage of `T`; its values outlive the program (RCU).
         unsafe {
             let (map, sk) = (map.cast_mut(), self.0.cast());
@@ -305,6 +273,7 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
             port: u16::from_be((*ctx).user_port as u16),
             protocol: (*ctx).protocol as u8,
             cookie: generated::bpf_get_socket_cookie(ctx.cast()),
+            socket: Socket((*ctx).__bindgen_anon_1.sk),
         }
     }
 }
@@ -327,8 +296,7 @@ pub fn caller(group_leader: u32, start_boottime: u32) -> Owner {
         owner.uid = generated::bpf_get_current_uid_gid() as u32;
         generated::bpf_get_current_comm(owner.comm.as_mut_ptr().cast(), COMM as u32);
         if start_boottime != 0 {
-            let task = generated::bpf_get_current_task();
-            let leader = read_kernel::<u64>(task.wrapping_add(u64::from(group_leader)));
+            let leader = read_kernel::<u64>(task().wrapping_add(u64::from(group_leader)));
             owner.start_time = read_kernel(leader.wrapping_add(u64::from(start_boottime)));
         }
     }
@@ -346,12 +314,45 @@ pub fn caller_ancestor(level: i32) -> u64 {
 #[inline(always)]
 pub fn read_kernel<T: Copy + Default>(from: u64) -> T {
     let mut value = T::default();
+    let (to, len) = ((&raw mut value).cast(), size_of::<T>() as u32);
     // SAFETY: the helper writes the size of `T` or zeroes it, and cannot fault.
-    unsafe {
-        let to = (&raw mut value).cast();
-        generated::bpf_probe_read_kernel(to, size_of::<T>() as u32, from as *const _);
-    }
+    unsafe { generated::bpf_probe_read_kernel(to, len, from as *const _) };
     value
+}
+
+/// The calling task.
+#[inline(always)]
+pub fn task() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { generated::bpf_get_current_task() }
+}
+
+/// Reads a text of kernel memory to `at` in the first half of the room; returns its length with its
+/// NUL, 0 where there is none.
+#[inline(always)]
+pub fn read_text(from: u64, to: &mut [u8; PATH_ROOM], at: u32) -> u32 {
+    let half = PATH_ROOM / 2;
+    // SAFETY: from anywhere in the first half there is room for as much as the other half holds.
+    let read = unsafe {
+        let to = to.as_mut_ptr().add(at as usize & (half - 1));
+        generated::bpf_probe_read_kernel_str(to.cast(), half as u32, from as *const _)
+    };
+    if read > 0 && read <= half as i64 { read as u32 } else { 0 }
+}
+
+/// Reads the caller's memory, 1 to all bytes of the room; false where it is not at hand.
+#[inline(always)]
+pub fn read_user(from: u64, to: &mut [u8; ARGUMENTS_ROOM], len: u32) -> bool {
+    let len = (len.wrapping_sub(1) & (ARGUMENTS_ROOM as u32 - 1)) + 1;
+    // SAFETY: no more than the room holds.
+    unsafe { generated::bpf_probe_read_user(to.as_mut_ptr().cast(), len, from as *const _) == 0 }
+}
+
+/// A reserved record as it was found.
+#[inline(always)]
+pub fn as_found<T>(entry: &mut RingBufEntry<T>) -> &mut T {
+    // SAFETY: the records are of integers and bytes, of which anything is a value.
+    unsafe { entry.assume_init_mut() }
 }
 
 /// Adds one to a per-CPU counter of outcomes: a softirq between load and store loses one.
@@ -377,12 +378,11 @@ pub fn now() -> u64 {
     unsafe { generated::bpf_ktime_get_ns() }
 }
 
-/// A reserved event, every byte of it zero: the record goes to userspace whole.
+/// A reserved record, every byte of it zero: it goes to userspace whole.
 #[inline(always)]
-pub fn zeroed(entry: &mut RingBufEntry<Event>) -> &mut Event {
-    zero(entry.as_mut_ptr().cast::<u64>(), size_of::<Event>() / 8);
-    // SAFETY: integers and byte arrays, all written.
-    unsafe { entry.assume_init_mut() }
+pub fn zeroed<T: Plain>(entry: &mut RingBufEntry<T>) -> &mut T {
+    zero(entry.as_mut_ptr().cast::<u64>(), size_of::<T>() / 8);
+    as_found(entry)
 }
 
 /// Copies a name into an event.

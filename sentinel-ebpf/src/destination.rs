@@ -7,17 +7,19 @@ use sentinel_common::address::Address;
 use sentinel_common::config::{Config, Switch};
 use sentinel_common::event::Kind;
 use sentinel_common::feed;
-use sentinel_common::flow::Direction;
+use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect;
 use sentinel_common::packet::{Brief, is_rerouted};
-use sentinel_common::policy::Called;
+use sentinel_common::policy::{Called, TCP};
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 
 use crate::context::{Skb, Socket, value};
 use crate::emit::{count, lose};
 use crate::ends::Copied;
 use crate::maps::{CALLED, CONFIG, FEED_ADDRESSES, FEED_PREFIXES};
-use crate::owner::recall;
+use crate::name::{forget_name, note_server_name};
+use crate::owner::{self, recall};
+use crate::payload::UNNAMED;
 use crate::tell::{Told, tell_packet};
 use crate::workload::{self, Finding};
 
@@ -55,7 +57,7 @@ pub extern "C" fn judge_feed(ctx: *mut __sk_buff, brief: u64) -> u32 {
         return Verdict::Allowed as u32;
     };
     let verdict = switch.names().verdict();
-    let found = Finding { verdict, reason: Reason::PoolAddress, rule: number };
+    let found = Finding { verdict, reason: Reason::PoolAddress, rule: number, demands: false };
     count(found.reason, found.verdict);
     deny(skb, switch, socket, Brief(brief), &destination, Direction::Egress, found);
     found.verdict as u32
@@ -97,7 +99,8 @@ fn subject(skb: Skb, switch: Switch) -> (u64, bool) {
 }
 
 /// Judges a packet by the policies on its socket's workload, given its [`Brief`] and its [`Direction`];
-/// returns a [`Verdict`]. Global: see `reading`.
+/// returns a [`Verdict`], or [`UNNAMED`] where nobody will read whether a server is named. Global: see
+/// `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn judge_packet(ctx: *mut __sk_buff, brief: u64, direction: u64) -> u32 {
@@ -113,7 +116,11 @@ pub extern "C" fn judge_packet(ctx: *mut __sk_buff, brief: u64, direction: u64) 
         Direction::Ingress => skb.source(&mut remote),
     }
     let (subject, is_unknown) = subject(skb, switch);
-    let found = workload::judge(subject, is_unknown, direction, &Brief(brief).request(remote));
+    let request = Brief(brief).request(remote);
+    let found = workload::judge(subject, is_unknown, direction, &request);
+    if found.demands && !demand(skb, switch, socket, Brief(brief)) {
+        return UNNAMED;
+    }
     count(found.reason, found.verdict);
     if !matches!(found.verdict, Verdict::Allowed) {
         deny(skb, switch, socket, Brief(brief), &remote, direction, found);
@@ -144,6 +151,62 @@ pub extern "C" fn called(ctx: *mut __sk_buff, brief: u64, direction: u64) -> u32
     u32::from(CALLED.get_ptr(peer).is_some())
 }
 
+/// Has the connection's ClientHello name a server; `false` where nobody will read it: of what is no TCP
+/// socket's, or where the kernel has no room for a flow's state.
+#[inline(always)]
+fn demand(skb: Skb, switch: Switch, socket: Socket, brief: Brief) -> bool {
+    if brief.protocol() != TCP || !socket.is_tcp() {
+        return false;
+    }
+    let Some(flow) = socket.flow_or_new() else {
+        lose(Loss::FlowState);
+        return false;
+    };
+    inspect::refresh(flow, switch);
+    recall(skb.cookie(), flow);
+    forget_name(skb.cookie());
+    flow.demand_server_name();
+    true
+}
+
+/// The rules that demanded a server's name are asked again now that the ClientHello is there, or is none;
+/// given the packet's [`Brief`]. Returns a [`Verdict`]. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn judge_server_name(ctx: *mut __sk_buff, brief: u64) -> u32 {
+    let skb = Skb(ctx);
+    let (Some(config), Some(socket)) = (CONFIG.get(0), skb.socket()) else {
+        return Verdict::Allowed as u32;
+    };
+    let switch = config.switch();
+    let slot = note_server_name(ctx);
+    let mut remote = [0; 16];
+    skb.destination(&mut remote);
+    let (subject, is_unknown) = subject(skb, switch);
+    let request = Brief(brief).request(remote);
+    let found = workload::judge_named(subject, is_unknown, &request, slot);
+    count(found.reason, found.verdict);
+    let Some(flow) = socket.flow() else {
+        return found.verdict as u32;
+    };
+    flow.settled &= !Flow::DEMANDS;
+    if !matches!(found.verdict, Verdict::Allowed) {
+        // Under audit what follows is read on.
+        if matches!(found.verdict, Verdict::Blocked) {
+            flow.settle(found.verdict, found.reason, found.rule);
+        }
+        let told = Told {
+            kind: Kind::Tls as u8,
+            verdict: found.verdict as u8,
+            reason: found.reason as u8,
+            direction: Direction::Egress,
+            rule: found.rule,
+        };
+        tell_packet(ctx, told.pack(), brief);
+    }
+    found.verdict as u32
+}
+
 /// Remembers on the socket what was found, and tells of each destination once. A SYN of which
 /// allowlist and feeds both tell may be told of again when it is repeated.
 #[inline(always)]
@@ -162,6 +225,10 @@ fn deny(
     };
     inspect::refresh(flow, switch);
     recall(skb.cookie(), flow);
+    if !socket.is_tcp() {
+        // Each of its datagrams may be another process's.
+        owner::refresh(skb.cookie(), flow);
+    }
     let goes_out = matches!(direction, Direction::Egress);
     // What comes in comes to a listener, which serves others as well.
     if goes_out && socket.is_tcp() && matches!(found.verdict, Verdict::Blocked) {

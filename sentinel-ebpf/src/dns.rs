@@ -29,6 +29,8 @@ const PIECE: u32 = FIELD as u32;
 const DONE: u32 = 1 << 31;
 /// Where [`Act`] stands in the answer of [`step_names`], above the bytes that were taken.
 const ACT: u32 = 30;
+/// Where the payload's begin stands in a way, above the direction.
+pub const PAYLOAD: u32 = 1;
 
 /// What is being read under this key.
 #[inline(always)]
@@ -60,9 +62,10 @@ pub extern "C" fn read_names(ctx: *mut __sk_buff, direction: u64) -> u32 {
         return 0;
     }
     let mut offset = brief.payload().wrapping_add(opened);
+    let way = direction & 1 | u64::from(brief.payload()) << PAYLOAD;
     let mut round = 0;
     while round < ROUNDS {
-        let taken = step_through(ctx, u64::from(offset), key, direction & 1);
+        let taken = step_through(ctx, u64::from(offset), key, way);
         offset = offset.wrapping_add(taken);
         if taken == 0 || offset >= skb.len() {
             break;
@@ -101,10 +104,11 @@ fn headers(skb: Skb, direction: u64) -> Option<(Brief, u32)> {
     (payload < skb.packet_len()).then_some((brief, sequence))
 }
 
-/// Takes some steps from `offset` on; returns the bytes that they took. Global: see `reading`.
+/// Takes some steps from `offset` on; returns the bytes that they took. `way` is the direction and, from
+/// bit [`PAYLOAD`] on, where the packet's payload begins. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn step_through(ctx: *mut __sk_buff, offset: u64, key: u64, direction: u64) -> u32 {
+pub extern "C" fn step_through(ctx: *mut __sk_buff, offset: u64, key: u64, way: u64) -> u32 {
     let end = u64::from(Skb(ctx).len());
     let mut at = offset;
     let mut step = 0;
@@ -120,7 +124,7 @@ pub extern "C" fn step_through(ctx: *mut __sk_buff, offset: u64, key: u64, direc
         at += u64::from(taken);
         let act = found >> ACT;
         if act == Act::Question as u32 {
-            weigh_question(ctx, key, direction);
+            weigh_question(ctx, key, way, at);
         } else if act == Act::Address as u32 {
             learn_addresses(key);
         } else if act == Act::Malformed as u32 {

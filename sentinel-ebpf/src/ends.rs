@@ -1,14 +1,23 @@
 //! Where a packet comes from and goes to, and where its bytes stand in their stream.
 
 use sentinel_common::address::Address;
+use sentinel_common::event::Event;
 use sentinel_common::flow::Direction;
 use sentinel_common::inspect::Start;
+use sentinel_common::lookup::Lookup;
 use sentinel_common::packet::{Brief, Source, has_ports};
 
-use crate::context::{Plain, Skb};
+use crate::context::Skb;
 
 /// Headers further into a packet are not read (8 extension headers rarely fill 400).
 const HEADERS_END: u32 = 0x7ff;
+
+/// Types of which any bytes are a value.
+pub trait Plain {}
+impl<const N: usize> Plain for [u8; N] {}
+impl<const N: usize> Plain for [u32; N] {}
+impl Plain for Event {}
+impl Plain for Lookup {}
 
 impl Source for Skb {
     #[inline(always)]

@@ -7,13 +7,15 @@ use sentinel_common::learn::{
     Learned, LearnedKey, Lesson, MAX_SHARED, NameRuleKey, QuestionSlot, Reading, Scope, opens,
     question_slot, resolver,
 };
+use sentinel_common::lookup::AskedSlot;
 use sentinel_common::names::MAX_LABELS;
 use sentinel_common::policy::{Match, Request};
 
 use crate::context::{self, Skb, read_kernel};
 use crate::dns::{NOEXIST, reading};
 use crate::emit::taught;
-use crate::maps::{CONFIG, FQDNS, LEARNED, NAME_RULES, QUESTIONS};
+use crate::lookup::tell_lookup;
+use crate::maps::{ASKED, CONFIG, FQDNS, LEARNED, NAME_RULES, QUESTIONS};
 
 /// `EEXIST`: somebody else was faster.
 const EXISTS: i32 = -17;
@@ -37,11 +39,12 @@ fn pattern(reading: &Reading, index: usize) -> (u32, u32) {
     }
 }
 
-/// A question is complete: one of this host's is remembered if a pattern has its name, and an answer
-/// goes on being read if it is one to such a question. Returns 0. Global: see `reading`.
+/// A question is complete: one of this host's is remembered, and an answer goes on being read if it is one
+/// to a question whose name a pattern has. `way` is as `step_through` has it, `at` where the question ends.
+/// Returns 0. Global: see `reading`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, direction: u64) -> u32 {
+pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, way: u64, at: u64) -> u32 {
     let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
         return 0;
     };
@@ -52,8 +55,12 @@ pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, direction: u64) 
         matches |= pattern(reading, index).0;
         index += 1;
     }
-    let is_egress = direction == 0;
-    if matches == 0 || reading.place.dns.is_answer() == is_egress {
+    let is_egress = way & 1 == 0;
+    let is_astray = reading.place.dns.is_answer() == is_egress;
+    if matches == 0 || is_astray {
+        if !is_astray && config.learning.on & Learning::TELLS != 0 {
+            weigh_other(ctx, key, way, at);
+        }
         reading.place.dns.ignore();
         return 0;
     }
@@ -84,6 +91,29 @@ pub extern "C" fn weigh_question(ctx: *mut __sk_buff, key: u64, direction: u64) 
     }
     slot.id |= QuestionSlot::ANSWERED;
     reading.place.asked = 1;
+    tell_lookup(ctx, key, way, at);
+    0
+}
+
+/// A question that no pattern is about: remembered, or its answer told. Returns 0. Global: likewise.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn weigh_other(ctx: *mut __sk_buff, key: u64, way: u64, at: u64) -> u32 {
+    let (Some(reading), Some(config)) = (reading(key), CONFIG.get(0)) else {
+        return 0;
+    };
+    let dns = &reading.place.dns;
+    let asked = AskedSlot::new(Skb(ctx).cookie(), dns.id(), dns.whole());
+    let Some(slot) = context::value(ASKED.get_ptr_mut(asked.slot())) else {
+        return 0;
+    };
+    if way & 1 == 0 {
+        *slot = asked;
+    } else if *slot == asked && !is_foreign(Skb(ctx), config, reading) {
+        // One answer to a question: what else comes was not asked for.
+        slot.cookie = 0;
+        tell_lookup(ctx, key, way, at);
+    }
     0
 }
 

@@ -9,6 +9,7 @@
 //! | `classifier` | every frame at the host's end of a workload's wire | the destination of what no hook on a socket has judged |
 //! | `kprobe/tcp_connect`, `kprobe/inet_csk_listen_start` | connections and listeners, cgroup hooks or not | nothing: tells |
 //! | `raw_tracepoint/inet_sock_set_state` | the same, where the kernel has no kprobes | nothing: tells |
+//! | `raw_tracepoint/sched_process_fork`, `_exec`, `_exit` | every process of the host | nothing: tells who is who |
 //!
 //! The crate also builds on the host, as an empty program, so that every tool reads it.
 #![cfg_attr(target_arch = "bpf", no_std)]
@@ -44,6 +45,8 @@ mod ends;
 #[cfg(target_arch = "bpf")]
 mod learn;
 #[cfg(target_arch = "bpf")]
+mod lookup;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod name;
@@ -54,6 +57,8 @@ mod payload;
 #[cfg(target_arch = "bpf")]
 mod probe;
 #[cfg(target_arch = "bpf")]
+mod process;
+#[cfg(target_arch = "bpf")]
 mod reading;
 #[cfg(target_arch = "bpf")]
 mod replay;
@@ -63,6 +68,8 @@ mod sched_cls;
 mod sock_addr;
 #[cfg(target_arch = "bpf")]
 mod sock_create;
+#[cfg(target_arch = "bpf")]
+mod storage;
 #[cfg(target_arch = "bpf")]
 mod tell;
 #[cfg(target_arch = "bpf")]

@@ -15,8 +15,10 @@ use sentinel_common::limits::{
     CALLED_PEERS, MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS, MAX_PREFIXES, MAX_WIRES, MAX_WORKLOADS,
     OWNER_SLOTS, REPLAY_FLOWS, RING_BYTES, SIGNATURE_SLOTS,
 };
+use sentinel_common::lookup::{ASKED_SLOTS, AskedSlot};
 use sentinel_common::names::{NAME_SLOTS, NameSlot};
 use sentinel_common::policy::{Binding, Called, PolicyTable, PrefixKey, PrefixRules, WorkloadKey};
+use sentinel_common::process::PROCESS_RING_BYTES;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 use sentinel_common::wire::Wire;
@@ -130,6 +132,11 @@ pub static LEARNED: HashMap<LearnedKey, Learned> = HashMap::with_max_entries(MAX
 #[map]
 pub static QUESTIONS: Array<QuestionSlot> = Array::with_max_entries(QUESTION_SLOTS as u32, 0);
 
+/// Questions under way that no pattern is about, likewise. Never full: an older question's slot is taken
+/// over, and its answer is not told, which happens to every answer that nobody had asked for.
+#[map]
+pub static ASKED: Array<AskedSlot> = Array::with_max_entries(ASKED_SLOTS as u32, 0);
+
 /// Messages being read at this moment, each by one run of a program under a key of its own: nobody
 /// else writes to it, whatever runs on this CPU or on others in between. Full, the message is not
 /// read and `Lesson::Unread` counts it.
@@ -154,6 +161,15 @@ pub static WIRES: HashMap<u32, Wire> = HashMap::with_max_entries(MAX_WIRES as u3
 /// Never full: one slot for each.
 #[map]
 pub static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTERS as u32, 0);
+
+/// News of processes, fetched by userspace many times a second: nobody is woken. Full, the news is
+/// lost, `Loss::Process` counts it, and userspace begins to gather them anew.
+#[map]
+pub static PROCESSES: RingBuf = RingBuf::with_byte_size(PROCESS_RING_BYTES, 0);
+
+/// How much news was lost, so that userspace learns it before it says of anything who it was.
+#[map]
+pub static PROCESSES_LOST: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Events: they explain, they do not count. Full, the event is lost and `Loss::Event` counts it.
 #[map]

@@ -34,10 +34,14 @@ pub extern "C" fn gate(ctx: *mut __sk_buff, brief: u64, facts: u64) -> u32 {
     opened(Skb(ctx), Brief(brief), Facts(facts), config.switch()) as u32
 }
 
+/// In the place of a [`Verdict`]: a server was to be named, and what went out is a ClientHello up to its
+/// name, or none.
+pub const UNNAMED: u32 = 1 << 8;
+
 /// Set in the answer of [`admit_payload`] when nothing is to be read: the rest is a [`Verdict`].
 const DONE: u32 = 1 << 31;
 
-/// Reads a packet's payload for the flow on its socket; returns a [`Verdict`]. `brief` is the packet's
+/// Reads a packet's payload for the flow on its socket; returns a [`Verdict`] or [`UNNAMED`]. `brief` is the packet's
 /// [`Brief`], `sequence` that of the payload's first byte, `way` has the direction in bit 0 and the
 /// [`Opening`] in bits 8..16. Global: see `reading`.
 ///
@@ -129,15 +133,27 @@ pub extern "C" fn conclude_payload(
         switch = switch_of(ctx, switch);
     }
     let direction = direction_of(way);
+    let demands = flow.demands() && matches!(direction, Direction::Egress);
     let arrival = arrival(skb, brief, sequence as u32, way, Start::Unknown);
-    match inspect::conclude(flow, direction, &arrival, found as u32, switch) {
+    let verdict = match inspect::conclude(flow, direction, &arrival, found as u32, switch) {
         Conclusion::Silent => Verdict::Allowed as u32,
         Conclusion::Verdict => told(ctx, brief, flow, direction),
         Conclusion::Question(feed) => {
             let verdict = switch.names().verdict() as u8;
             asked(ctx, brief, verdict, feed)
         }
+    };
+    if demands && verdict != Verdict::Blocked as u32 && !is_hello_under_way(flow) {
+        return UNNAMED;
     }
+    verdict
+}
+
+/// Whether what goes out is still the beginning of a ClientHello.
+#[inline(always)]
+fn is_hello_under_way(flow: &Flow) -> bool {
+    let [egress, _] = &flow.readers;
+    !egress.is_stopped() && egress.frame().is_hello()
 }
 
 /// Which way a packet goes, of such a `way`.

@@ -6,7 +6,7 @@ use aya_ebpf::{EbpfContext, Global};
 use aya_log_ebpf::debug;
 use sentinel_common::address::{Address, from_v4};
 use sentinel_common::config::{Config, Offsets};
-use sentinel_common::event::{Hook, Kind};
+use sentinel_common::event::{Event, Hook, Kind};
 use sentinel_common::policy::TCP;
 use sentinel_common::verdict::{Reason, Verdict};
 
@@ -124,6 +124,7 @@ fn report(sock: KernelSock, config: &Config, hook: Hook, kind: Kind) {
         event.generation = config.switch().generation();
         event.cookie = sock.field(offsets.skc_cookie);
         event.cgroup = owner.cgroup;
+        event.flags = Event::CALLERS;
         event.owner = owner;
         event.local = local;
         event.remote = remote;

@@ -4,12 +4,12 @@ use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use sentinel_common::address::Address;
 use sentinel_common::config::Config;
-use sentinel_common::event::{Hook, Kind};
+use sentinel_common::event::{Event, Hook, Kind};
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Request, TCP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
 
-use crate::context;
+use crate::context::{self, Socket};
 use crate::destination::listed;
 use crate::emit::{count, tell};
 use crate::maps::CONFIG;
@@ -23,6 +23,7 @@ pub struct Destination {
     pub port: u16,
     pub protocol: u8,
     pub cookie: u64,
+    pub socket: Socket,
 }
 
 /// Refused: the caller gets `EPERM`.
@@ -31,12 +32,12 @@ const PROCEED: i32 = 1;
 
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
-    call(context::destination(&ctx, false), Hook::Connect4)
+    connect(context::destination(&ctx, false), Hook::Connect4)
 }
 
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
-    call(context::destination(&ctx, true), Hook::Connect6)
+    connect(context::destination(&ctx, true), Hook::Connect6)
 }
 
 #[cgroup_sock_addr(sendmsg4)]
@@ -49,14 +50,24 @@ pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     call(context::destination(&ctx, true), Hook::Sendmsg6)
 }
 
+/// A TCP socket that has been disconnected (`AF_UNSPEC`) may connect again: what was settled about its
+/// connection before is not about this one. One that is connected does not come here.
+#[inline(always)]
+fn connect(to: Destination, hook: Hook) -> i32 {
+    if to.protocol == TCP {
+        to.socket.forget_flow();
+    }
+    call(to, hook)
+}
+
 #[inline(always)]
 fn call(to: Destination, hook: Hook) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PROCEED;
     };
     let owner = caller(config);
-    let subject = remember(to.cookie, true, &owner);
-    let Some(found) = finding(config, &to, owner.cgroup, subject) else {
+    let past = remember(to.cookie, true, &owner);
+    let Some(found) = finding(config, &to, owner.cgroup, past.cgroup) else {
         return PROCEED;
     };
     count(found.reason, found.verdict);
@@ -68,7 +79,12 @@ fn call(to: Destination, hook: Hook) -> i32 {
         event.rule = found.rule;
         event.generation = config.switch().generation();
         event.cookie = to.cookie;
-        event.cgroup = owner.cgroup;
+        event.flags = u32::from(past.passed) * Event::PASSED;
+        event.cgroup = past.cgroup;
+        if past.cgroup == 0 {
+            event.cgroup = owner.cgroup;
+            event.flags |= Event::CALLERS;
+        }
         event.owner = owner;
         event.remote = to.remote;
         event.remote_port = to.port;
@@ -99,5 +115,5 @@ fn finding(config: &Config, to: &Destination, current: u64, subject: u64) -> Opt
     }
     let rule = listed(config, &to.remote)?;
     let ends_here = matches!(verdict, Verdict::Blocked) || to.protocol != TCP;
-    ends_here.then_some(Finding { verdict, reason: Reason::PoolAddress, rule })
+    ends_here.then_some(Finding { verdict, reason: Reason::PoolAddress, rule, demands: false })
 }

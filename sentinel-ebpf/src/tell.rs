@@ -56,6 +56,7 @@ pub extern "C" fn tell_packet(ctx: *mut __sk_buff, told: u64, brief: u64) -> u32
         event.cookie = skb.cookie();
         event.cgroup = skb.cgroup();
         event.owner = flow.owner;
+        event.flags = u32::from(flow.owned >> 2 & 1) * Event::PASSED;
         event.protocol = brief.protocol();
         if event.direction == Direction::Egress as u8 {
             event.hook = Hook::SkbEgress as u8;
@@ -72,7 +73,9 @@ pub extern "C" fn tell_packet(ctx: *mut __sk_buff, told: u64, brief: u64) -> u32
         }
         let payload = brief.payload();
         if event.kind == Kind::Dns as u8 || event.kind == Kind::Tls as u8 {
-            if let Some(slot) = name::slot(event.cookie) {
+            if let Some(slot) = name::slot(event.cookie)
+                && slot.cookie == event.cookie
+            {
                 context::name(slot, event);
             }
         } else if payload < skb.len() {

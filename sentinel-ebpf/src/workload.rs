@@ -15,6 +15,7 @@ use sentinel_common::verdict::{Mode, Reason, Verdict};
 use crate::context::{self, Skb};
 use crate::learn::{self, match_names};
 use crate::maps::{CONFIG, POLICIES, PREFIXES, WORKLOADS};
+use crate::name::match_server_name;
 
 /// A request that no rule is asked about.
 const ANYWHERE: Request = Request { remote: [0xff; 16], protocol: 0xff, port: None, icmp_type: 0 };
@@ -26,6 +27,8 @@ pub struct Finding {
     pub reason: Reason,
     /// The policy's number in the upper half and its rule's in the lower, or a feed's.
     pub rule: u32,
+    /// It is so on a condition: see [`Decision::demands`].
+    pub demands: bool,
 }
 
 /// The known cgroup that a packet's socket was made in, or the nearest known one around it; 0 is none.
@@ -107,8 +110,21 @@ fn unpack(word: u64) -> Finding {
         verdict: Verdict::from_wire((word >> 40) as u8).unwrap_or(Verdict::Blocked),
         reason: Reason::from_wire((word >> 32) as u8).unwrap_or(Reason::NotAllowlisted),
         rule: word as u32,
+        demands: word >> 48 & 1 == 1,
     }
 }
+
+/// Decides by the policies on a workload on a connection whose ClientHello is there; the patterns that
+/// mean the server that it names stand in this slot.
+#[inline(always)]
+pub fn judge_named(subject: u64, is_unknown: bool, request: &Request, slot: u32) -> Finding {
+    let (high, low) = halves(&request.remote);
+    let way = u64::from(is_unknown) << 1 | u64::from(slot) << SLOT;
+    unpack(judge_server(subject, high, low, request.pack(), way))
+}
+
+/// Where the slot of a server's name begins in what [`judge_server`] calls a way.
+const SLOT: u32 = 8;
 
 /// Decides on an address in two halves by the policies on a known cgroup, or by the node's where it is
 /// 0; `asked` is a [`Request`]'s word, bit 0 of `way` the direction, bit 1 whether the packet is of
@@ -116,6 +132,19 @@ fn unpack(word: u64) -> Finding {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, way: u64) -> u64 {
+    decide::<false>(cgroup, (high, low), asked, way)
+}
+
+/// The same of what goes out, and of rules that demand a server's name those that the name in the slot
+/// fulfils: see [`judge_named`]. Global: see `reading`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn judge_server(cgroup: u64, high: u64, low: u64, asked: u64, way: u64) -> u64 {
+    decide::<true>(cgroup, (high, low), asked, way)
+}
+
+#[inline(always)]
+fn decide<const NAMED: bool>(cgroup: u64, remote: (u64, u64), asked: u64, way: u64) -> u64 {
     let Some(config) = CONFIG.get(0) else {
         return 0;
     };
@@ -127,6 +156,7 @@ pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, w
     if way & 2 != 0 && binding.flags & Binding::CLOSED_BELOW != 0 {
         return Decision::UNKNOWN_WORKLOAD.pack(0, 0);
     }
+    let (high, low) = remote;
     let direction = if way & 1 == 0 { Direction::Egress } else { Direction::Ingress };
     let mut tally = Tally::default();
     for place in 0..MAX_POLICIES_PER_WORKLOAD {
@@ -138,11 +168,19 @@ pub extern "C" fn judge_workload(cgroup: u64, high: u64, low: u64, asked: u64, w
         let rules = rules_of(slot, direction, policy, head, config);
         let found = match_policy(high, low, rules, asked);
         let found = Match(named(high, low, rules, asked, found));
+        let found = if NAMED {
+            Match(match_server_name(way >> SLOT, rules, asked, u64::from(found.0)))
+        } else {
+            found
+        };
         tally.add(place as u32, head, direction, found);
     }
-    let decision = tally.decide(&Request::unpack(asked, from_halves(high, low)));
+    let mut decision = tally.decide(&Request::unpack(asked, from_halves(high, low)));
     if matches!(decision.verdict, Verdict::Allowed) || decision.place == Decision::NOBODY {
         return decision.pack(0, 0);
+    }
+    if NAMED && matches!(decision.reason, Reason::NotAllowlisted) {
+        decision.reason = Reason::ServerName;
     }
     let place = usize::from(decision.place) & (MAX_POLICIES_PER_WORKLOAD - 1);
     let policy = binding.policies[place];

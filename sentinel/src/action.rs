@@ -69,6 +69,8 @@ pub enum Count {
     NameCollision,
     /// Connections that were open at the start and are not in the journal, for want of room.
     SurveyOverflow(u64),
+    /// Processes for which the table has no room.
+    ProcessOverflow(u64),
     /// An event that could not be told apart from others, for want of room.
     LimiterOverflow,
 }

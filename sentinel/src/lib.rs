@@ -20,6 +20,7 @@ pub mod event;
 pub mod executor;
 pub mod export;
 pub mod feed;
+pub mod lookups;
 pub mod names;
 pub mod policy;
 pub mod profile;

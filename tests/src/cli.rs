@@ -15,9 +15,10 @@ use serde::Serialize;
 
 use crate::honest::{self, HonestServer, Service};
 use crate::pool::{Manner, Pool};
+use crate::resolver::{Visits, visit};
 use crate::score::remote;
 use crate::transcript::Dialect;
-use crate::{bypass, cgroup, miner};
+use crate::{bypass, cgroup, crowd, miner};
 
 /// Act as one party of sentinel's network laboratory. Nothing here mines.
 #[derive(Debug, Parser)]
@@ -44,12 +45,18 @@ enum Action {
     Honest(honest::Options),
     /// Try one way past an allowlist and report what the kernel said as JSON.
     Bypass(bypass::Options),
+    /// Make many short-lived sockets and report whose they were as JSON.
+    Crowd(crowd::Options),
+    /// Make one connection and end.
+    Call(crowd::Call),
     /// Be a pool until stdin ends, then report what was received as JSON.
     Pool(PoolOptions),
     /// Play one session over TLS, a miner's or any other's, and report how it ended as JSON.
     Session(remote::Client),
     /// Be an honest server until stdin ends.
     Serve(ServeOptions),
+    /// Go where names lead until stdin ends, then report how it went as JSON.
+    Visit(Visits),
 }
 
 #[derive(Debug, Args)]
@@ -98,11 +105,14 @@ impl Lab {
             Action::Honest(options) => print(&honest::run(&options)),
             Action::Session(client) => print(&remote::run(&client)?),
             Action::Bypass(options) => print(&bypass::run(&options)?),
+            Action::Crowd(options) => print(&crowd::run(&options)?),
+            Action::Call(call) => crowd::call(&call),
             Action::Pool(options) => {
                 let pool = Pool::start(&options.listen, options.manner())?;
                 until_stdin_ends()?;
                 print(&pool.record())
             }
+            Action::Visit(visits) => print(&visit(&visits)),
             Action::Serve(options) => {
                 let _server = HonestServer::start(options.service, &options.listen)?;
                 until_stdin_ends()
@@ -117,9 +127,12 @@ impl Action {
             Action::Miner(_) => c"lab-miner",
             Action::Honest(_) => c"lab-honest",
             Action::Bypass(_) => c"lab-bypass",
+            Action::Crowd(_) => c"lab-crowd",
+            Action::Call(_) => c"lab-call",
             Action::Pool(_) => c"lab-pool",
             Action::Session(_) => c"lab-session",
             Action::Serve(_) => c"lab-serve",
+            Action::Visit(_) => c"lab-visit",
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod bypass;
 pub mod cgroup;
 pub mod cli;
 pub mod containerd;
+pub mod crowd;
 pub mod demo;
 pub mod detect;
 pub mod errno;

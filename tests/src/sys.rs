@@ -21,6 +21,19 @@ pub(crate) struct Place {
     pub(crate) dies_with_parent: Option<Signal>,
 }
 
+/// Runs this in a copy of the calling process, which has one thread, and returns the copy's id. The copy
+/// ends with it.
+pub(crate) fn forked(act: impl FnOnce()) -> io::Result<rustix::process::Pid> {
+    // SAFETY: there is no other thread that could hold a lock, and the copy ends within.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        act();
+        // SAFETY: ends this process; nothing of its parent's is run.
+        unsafe { libc::_exit(0) };
+    }
+    rustix::process::Pid::from_raw(pid.max(0)).ok_or_else(io::Error::last_os_error)
+}
+
 /// One frame as the kernel handed it over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {

@@ -54,6 +54,7 @@ impl Dns {
         }
         self.hashes = Suffixes::new(key).parts();
         self.whole = key.seed;
+        self.name_len = 0;
         self.field(state::NAME, 1)
     }
 
@@ -61,6 +62,7 @@ impl Dns {
     #[inline(always)]
     const fn name(&mut self, key: NameKey) -> Act {
         let [len, ..] = self.field;
+        self.name_len = self.name_len.wrapping_add(len).wrapping_add(1);
         if len == 0 {
             return self.field(state::QUESTION, 4);
         }

@@ -94,7 +94,8 @@ pub struct Dns {
     flags: u8,
     /// Bytes of the field that are there.
     have: u8,
-    reserved: u8,
+    /// Bytes of the question's name so far, as it is written in the message.
+    name_len: u8,
     /// Sequence number of the stream's next byte: the driver's, not ours.
     pub sequence: u32,
 }
@@ -125,7 +126,7 @@ impl Dns {
             state: state::LENGTH,
             flags: flag::STREAM,
             have: 0,
-            reserved: 0,
+            name_len: 0,
             sequence: 0,
         }
     }
@@ -178,6 +179,28 @@ impl Dns {
         self.id
     }
 
+    /// Bytes of the message up to the end of its question, once that is complete.
+    #[inline(always)]
+    #[must_use]
+    pub const fn question_end(&self) -> u32 {
+        // A header, the name, and the question's type and class.
+        12 + self.name_len as u32 + 4
+    }
+
+    /// Whether it comes in a stream.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        self.flags & flag::STREAM != 0
+    }
+
+    /// Bytes left of the message.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rest(&self) -> u32 {
+        self.rest
+    }
+
     /// Hash of the question's whole name, as [`NameKey::hash`] makes it.
     #[inline(always)]
     #[must_use]
@@ -219,6 +242,7 @@ impl Dns {
         let place = u64::from(self.id) << 48
             | u64::from(self.records) << 32
             | u64::from(self.state) << 16
+            | u64::from(self.name_len) << 24
             | u64::from(self.flags) << 8
             | u64::from(self.have);
         let times = u64::from(self.ttl) << 32 | u64::from(self.sequence);

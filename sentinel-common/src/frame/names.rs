@@ -91,6 +91,12 @@ impl Frame {
     pub(super) const fn is_in_record(self) -> bool {
         matches!(self.state(), TLS_NAME_RUN | TO_TLS_SESSION..=TO_TLS_EXTENSION)
     }
+    /// Whether a TLS handshake is under way, before its server's name is complete.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_hello(self) -> bool {
+        self.is_in_record() || matches!(self.state() & !BETWEEN_RECORDS, TLS_RECORD..=TLS_NAME)
+    }
     /// Bytes left of a run as far as it stands in this record.
     pub(super) const fn left_in_record(self) -> u32 {
         let (run, record) = (self.0 & 0xffff, self.of_this_record());

@@ -14,6 +14,9 @@ pub struct Decision {
     pub reason: Reason,
     /// The policy's place among those of the workload, or [`Decision::NOBODY`].
     pub place: u8,
+    /// It is so on a condition: a connection whose ClientHello names no server that the rules mean is
+    /// decided on again, without the rules that demand one.
+    pub demands: bool,
 }
 
 impl Decision {
@@ -22,10 +25,10 @@ impl Decision {
 
     /// Of a cgroup that no policy has been chosen for yet, where it may reach nothing until then.
     pub const UNKNOWN_WORKLOAD: Self =
-        Self { verdict: Verdict::Blocked, reason: Reason::UnknownWorkload, place: Self::NOBODY };
+        Self { verdict: Verdict::Blocked, ..Self::allowed(Reason::UnknownWorkload) };
 
     const fn allowed(reason: Reason) -> Self {
-        Self { verdict: Verdict::Allowed, reason, place: Self::NOBODY }
+        Self { verdict: Verdict::Allowed, reason, place: Self::NOBODY, demands: false }
     }
 
     /// The rule that this decision names, of what its policy says; 0 is the policy's default.
@@ -34,17 +37,20 @@ impl Decision {
     pub const fn rule(&self, found: Match) -> u16 {
         match self.reason {
             Reason::Denied => found.denying(),
-            Reason::Allowlisted => found.allowing(),
+            Reason::Allowlisted | Reason::ServerName => found.allowing(),
             _ => 0,
         }
     }
 
     /// In one word, which a function of the kernel's can return; `policy` and `rule` are the numbers
-    /// behind `place`.
+    /// behind `place`. Bits 0..32 those, 32..40 the reason, 40..48 the verdict, 48 whether it `demands`.
     #[inline(always)]
     #[must_use]
     pub const fn pack(&self, policy: u16, rule: u16) -> u64 {
-        source(policy, rule) as u64 | (self.reason as u64) << 32 | (self.verdict as u64) << 40
+        source(policy, rule) as u64
+            | (self.reason as u64) << 32
+            | (self.verdict as u64) << 40
+            | (self.demands as u64) << 48
     }
 }
 
@@ -71,6 +77,7 @@ pub struct Tally {
     audited: u32,
     isolates: u32,
     allows: u32,
+    demands: u32,
     denies: u32,
 }
 
@@ -84,6 +91,7 @@ impl Tally {
         self.audited |= (mode & !(mode >> 1) & 1) << place;
         self.isolates |= (head.isolates as u32 >> way as u32 & 1) << place;
         self.allows |= is_some(found.allowing()) << place;
+        self.demands |= (found.demands() as u32) << place;
         self.denies |= is_some(found.denying()) << place;
     }
 
@@ -103,6 +111,9 @@ impl Tally {
     /// So a policy under audit never changes what gets through, a denial is stronger than any
     /// permission, and a list without an entry (`egress: []`) allows nothing, while a policy without the
     /// list says nothing of that direction. Where several say the same, the first is named.
+    ///
+    /// A rule that demands a server's name allows until the ClientHello is there; then it is decided
+    /// again, by the rules that the name fulfils and those that demand none.
     #[inline(always)]
     #[must_use]
     pub fn decide(&self, request: &Request) -> Decision {
@@ -116,9 +127,16 @@ impl Tally {
             Some(_) => Reason::NotAllowlisted,
             None => Reason::Fragment,
         };
-        let Self { enforced, audited, isolates, allows, denies } = *self;
+        let Self { enforced, audited, isolates, allows, demands, denies } = *self;
         let in_force = enforced | audited;
-        if denies & enforced != 0 {
+        let free = allows & !demands;
+        let demands = is_any(isolates & enforced)
+            & is_any(demands & enforced)
+            & (1 - is_any(free & enforced))
+            | is_any(isolates & audited)
+                & is_any(demands & in_force)
+                & (1 - is_any(free & in_force));
+        let decision = if denies & enforced != 0 {
             by(Verdict::Blocked, Reason::Denied, denies & enforced)
         } else if isolates & enforced != 0 && allows & enforced == 0 {
             by(Verdict::Blocked, unnamed, isolates & enforced)
@@ -132,19 +150,26 @@ impl Tally {
             by(Verdict::Allowed, Reason::Allowlisted, allows & audited)
         } else {
             Decision::allowed(Reason::Unremarkable)
-        }
+        };
+        Decision { demands: demands != 0, ..decision }
     }
 }
 
-/// 1 for a rule, 0 for none.
+/// 1 for a rule, 0 for none, without a branch.
 #[inline(always)]
 const fn is_some(rule: u16) -> u32 {
     (rule as u32 + 0xffff) >> 16
 }
 
+/// 1 for some places, 0 for none; likewise.
+#[inline(always)]
+const fn is_any(places: u32) -> u64 {
+    (places as u64 + 0xffff_ffff) >> 32
+}
+
 #[inline(always)]
 const fn by(verdict: Verdict, reason: Reason, places: u32) -> Decision {
-    Decision { verdict, reason, place: places.trailing_zeros() as u8 }
+    Decision { verdict, place: places.trailing_zeros() as u8, ..Decision::allowed(reason) }
 }
 
 /// ICMPv6 types 130 to 132 and 143 (RFC 2710, RFC 3810) and 133 to 137 (RFC 4861).

@@ -10,7 +10,10 @@ mod rules;
 mod workload;
 
 pub use decide::{Decision, Tally, needs_lookup, source};
-pub use rules::{ANY_PORT, DENY, KEY_BITS, Match, PortRange, PrefixKey, PrefixRules, SCOPE_BITS};
+pub use rules::{
+    ANY_PORT, DENY, KEY_BITS, MAX_RULES, Match, PortRange, PrefixKey, PrefixRules, SCOPE_BITS,
+    SERVER_NAME,
+};
 pub use workload::{Binding, Called, PolicyHead, PolicyTable, Scope, WorkloadKey};
 
 use crate::address::Address;

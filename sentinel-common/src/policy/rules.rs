@@ -23,6 +23,13 @@ pub const KEY_BITS: u32 = SCOPE_BITS + 128;
 pub const ANY_PORT: u8 = 1;
 /// Flag of a [`PortRange`] that denies.
 pub const DENY: u8 = 2;
+/// Flag of a [`PortRange`] that allows a TLS connection whose ClientHello names a server of the rule's,
+/// and nothing else; what `DEMANDS` in a [`Match`] comes from.
+pub const SERVER_NAME: u8 = 4;
+/// Rules of one policy that can be numbered.
+pub const MAX_RULES: u16 = DEMANDS - 1;
+/// Bit of an allowing rule's number in a [`Match`].
+const DEMANDS: u16 = 1 << 15;
 
 /// Ports of one protocol.
 #[repr(C)]
@@ -34,13 +41,25 @@ pub struct PortRange {
     pub last: u16,
     /// IP protocol number; 0 is any, `IPPROTO_ICMP` is ICMPv6 as well.
     pub protocol: u8,
-    /// [`ANY_PORT`] and [`DENY`].
+    /// [`ANY_PORT`], [`DENY`] and [`SERVER_NAME`].
     pub flags: u8,
-    /// Number of the rule in its policy, from 1.
+    /// Number of the rule in its policy, from 1 to [`MAX_RULES`].
     pub rule: u16,
 }
 
 impl PortRange {
+    /// What its rule says of whom it names.
+    #[inline(always)]
+    const fn says(&self) -> Match {
+        if self.flags & DENY == 0 {
+            // Without a branch, which the verifier would follow at each of the ranges.
+            let demands = (self.flags & SERVER_NAME) as u16 * (DEMANDS / SERVER_NAME as u16);
+            Match::allow(self.rule | demands)
+        } else {
+            Match::deny(self.rule)
+        }
+    }
+
     /// A slot that holds no range.
     pub const UNUSED: Self = Self { first: 1, last: 0, protocol: 0, flags: 0, rule: 0 };
 
@@ -83,11 +102,7 @@ impl PrefixRules {
                 break;
             }
             if range.names(request) {
-                found = found.or(if range.flags & DENY == 0 {
-                    Match::allow(range.rule)
-                } else {
-                    Match::deny(range.rule)
-                });
+                found = found.or(range.says());
             }
         }
         found
@@ -95,7 +110,7 @@ impl PrefixRules {
 }
 
 /// What one policy says: the rule that allows in the lower half, the one that denies in the upper; 0 is
-/// none.
+/// none. The upper bit of the lower half says that the rule demands a server's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Match(pub u32);
 
@@ -121,7 +136,28 @@ impl Match {
     #[inline(always)]
     #[must_use]
     pub const fn allowing(self) -> u16 {
-        self.0 as u16
+        self.0 as u16 & MAX_RULES
+    }
+
+    /// Whether what allows does so on a condition: the ClientHello has yet to name a server of the rule's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn demands(self) -> bool {
+        self.0 as u16 & DEMANDS != 0
+    }
+
+    /// The same without the permission that has a condition.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unconditional(self) -> Self {
+        if self.demands() { Self(self.0 & 0xffff_0000) } else { self }
+    }
+
+    /// The same where the condition is met; without one, nothing is allowed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn met(self) -> Self {
+        if self.demands() { Self(self.0 & !(DEMANDS as u32)) } else { Self(self.0 & 0xffff_0000) }
     }
 
     /// The rule that denies, or 0.
@@ -131,11 +167,21 @@ impl Match {
         (self.0 >> 16) as u16
     }
 
-    /// Both; where both name a rule of a kind, that of `self`.
+    /// 0 for a permission without a condition, 1 for one that has one, 2 for none; without a branch.
+    #[inline(always)]
+    const fn order(word: u32) -> u32 {
+        let allow = word & 0xffff;
+        (allow >> 15) + 2 * (1 - ((allow + 0xffff) >> 16))
+    }
+
+    /// Both; where both name a rule of a kind, that of `self`, but a permission without a condition before
+    /// one that has one.
     #[inline(always)]
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
-        let allow = if self.allowing() == 0 { other.0 & 0xffff } else { self.0 & 0xffff };
+        // In this order: no condition, a condition, nothing. Among equals `self` is the first.
+        let (mine, others) = (Self::order(self.0), Self::order(other.0));
+        let allow = if others < mine { other.0 & 0xffff } else { self.0 & 0xffff };
         let deny = if self.denying() == 0 { other.0 >> 16 } else { self.0 >> 16 };
         Self(deny << 16 | allow)
     }

@@ -17,6 +17,7 @@ pub use status::{
 };
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -28,6 +29,9 @@ use tokio::task::spawn_blocking;
 
 use crate::audit;
 use crate::datapath::ServerName;
+use crate::lookups::{Known, Question};
+use crate::policy::Pattern;
+use crate::watch::clock;
 
 /// What anyone who reaches the TCP port may read.
 fn public(shared: Arc<Shared>) -> Router {
@@ -45,6 +49,8 @@ fn private(shared: Arc<Shared>) -> Router {
         .route("/sockets", get(sockets))
         .route("/audit", get(audit))
         .route("/server-names", post(server_names))
+        .route("/lookups", post(looked_up))
+        .route("/learned", post(learned))
         .with_state(Arc::clone(&shared));
     public(shared).merge(more)
 }
@@ -69,7 +75,12 @@ async fn audit(State(shared): State<Arc<Shared>>) -> Response {
         let (set, cap) = shared.audits().policies();
         let folder = shared.with_datapath(|datapath| datapath.cgroup().to_owned());
         if let (false, Some(folder)) = (report.policies.is_empty(), folder) {
-            for (policy, cut) in audit::open(&set, cap, &folder, &shared.pods().now()) {
+            let now = clock::now().now;
+            let names = |cgroup, address| shared.lookups().names(cgroup, address, now);
+            let learned = |address| shared.learned(address);
+            let known = audit::Known { names: &names, learned: &learned };
+            let pods = shared.pods().now();
+            for (policy, cut) in audit::open((&set, cap), &folder, &pods, &known) {
                 report.add(&policy, cut);
             }
         }
@@ -96,6 +107,28 @@ async fn server_names(
         }
     });
     Json(names.collect())
+}
+
+/// The patterns of names that the kernel takes these addresses for.
+async fn learned(
+    State(shared): State<Arc<Shared>>,
+    Json(addresses): Json<Vec<IpAddr>>,
+) -> Json<Vec<Vec<String>>> {
+    let text = |patterns: Vec<Pattern>| patterns.iter().map(ToString::to_string).collect();
+    let addresses = addresses.into_iter().take(ADDRESSES);
+    Json(addresses.map(|address| text(shared.learned(address))).collect())
+}
+
+/// Addresses that are asked about at once.
+const ADDRESSES: usize = 65_536;
+
+/// By which names workloads had asked for addresses, and whom.
+async fn looked_up(
+    State(shared): State<Arc<Shared>>,
+    Json(mut question): Json<Question>,
+) -> Json<Known> {
+    question.truncate(ADDRESSES);
+    Json(shared.lookups().known(&question, clock::now().now))
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {

@@ -1,5 +1,6 @@
 //! What the API tells and the daemon changes.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use sentinel_common::signature::Signatures;
@@ -12,7 +13,8 @@ use crate::datapath::{Attachment, Datapath, DatapathError, PolicyImage};
 use crate::event::line::SignatureFigures;
 use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
-use crate::policy::{Judge, PolicySet};
+use crate::lookups::Lookups;
+use crate::policy::{Judge, Pattern, PolicySet};
 use crate::watch::clock;
 use crate::watch::wires::Coverage;
 
@@ -93,6 +95,7 @@ pub struct Shared {
     ages: Mutex<Ages>,
     metrics: Metrics,
     audits: Audits,
+    lookups: Lookups,
     pods: Directory,
 }
 
@@ -123,6 +126,7 @@ impl Shared {
             ages: Mutex::default(),
             metrics,
             audits: Audits::default(),
+            lookups: Lookups::default(),
             pods,
         }
     }
@@ -137,6 +141,12 @@ impl Shared {
     #[must_use]
     pub const fn audits(&self) -> &Audits {
         &self.audits
+    }
+
+    /// Which names led where.
+    #[must_use]
+    pub const fn lookups(&self) -> &Lookups {
+        &self.lookups
     }
 
     /// Which containers and pods there are.
@@ -266,6 +276,19 @@ impl Shared {
     /// Asks the kernel something. `None` when the agent is detached already.
     pub fn with_datapath<T>(&self, ask: impl FnOnce(&mut dyn Datapath) -> T) -> Option<T> {
         lock(&self.datapath).as_mut().map(|datapath| ask(datapath.as_mut()))
+    }
+
+    /// The patterns that the kernel takes an address for; none once the agent is detached.
+    #[must_use]
+    pub fn learned(&self, address: IpAddr) -> Vec<Pattern> {
+        match self.with_datapath(|datapath| datapath.learned(address)) {
+            Some(Ok(patterns)) => patterns,
+            Some(Err(error)) => {
+                tracing::warn!("what names lead to cannot be read: {error}");
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// What is attached, where, and the generation in force; nothing once the agent is detached.

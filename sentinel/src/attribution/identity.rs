@@ -2,7 +2,7 @@
 
 /// How far two readings of one start may lie apart. `/proc` counts in ticks of 10 ms and rounds
 /// down; twice that leaves room for a kernel with another idea of rounding.
-const SLACK: u64 = 20_000_000;
+pub const SLACK: u64 = 20_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// Turns the `starttime` of `/proc/PID/stat` into nanoseconds since boot.

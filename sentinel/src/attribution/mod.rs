@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod identity;
 pub mod owner;
 pub mod pods;
+pub mod processes;
 pub mod services;
 pub mod workload;
 
@@ -47,6 +48,10 @@ pub struct Process {
     pub uid: u32,
     /// Start, nanoseconds since boot, in the coarse steps of `/proc/PID/stat`.
     pub start_time: u64,
+    /// Its program's file: major and minor number of the device, and inode number.
+    pub file: Option<((u32, u32), u64)>,
+    /// Its parent, that one's, and so on, as far as known.
+    pub parents: Vec<processes::Ancestor>,
 }
 
 /// What was found out about the maker of an event.
@@ -56,12 +61,14 @@ pub struct Attribution {
     pub process: Result<Box<Process>, Missing>,
     /// The event's cgroup, as a path from the cgroup2 root.
     pub cgroup: Option<String>,
+    /// The same of the process, where that was in another.
+    pub process_cgroup: Option<String>,
 }
 
 impl Attribution {
     /// Nothing was found.
     #[must_use]
     pub const fn missing(why: Missing) -> Self {
-        Self { process: Err(why), cgroup: None }
+        Self { process: Err(why), cgroup: None, process_cgroup: None }
     }
 }

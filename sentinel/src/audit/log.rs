@@ -1,6 +1,6 @@
 //! The count itself: bounded, whatever the policies and the traffic are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sentinel_common::flow::Direction;
@@ -15,6 +15,8 @@ use crate::policy::{Policy, PolicySet};
 pub const CUTS: usize = 4096;
 /// Rules of policies that are counted each for itself.
 pub const RULES: usize = 4096;
+/// Names of one destination.
+const NAMES: usize = 16;
 /// Cgroups whose paths are kept.
 const PATHS: usize = 4096;
 
@@ -45,6 +47,25 @@ struct Key {
 struct Seen {
     rule: String,
     count: Count,
+    names: BTreeSet<String>,
+    unnamed: u64,
+}
+
+impl Seen {
+    fn of(rule: String) -> Self {
+        Self { rule, count: Count::default(), names: BTreeSet::new(), unnamed: 0 }
+    }
+
+    fn add(&mut self, time: i128, names: Vec<String>) {
+        self.count.add(time);
+        // With more names than have room it is no destination of these alone.
+        let fits = self.names.union(&names.iter().cloned().collect()).count() <= NAMES;
+        if fits && !names.is_empty() {
+            self.names.extend(names);
+        } else {
+            self.unnamed += 1;
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,7 +115,7 @@ impl Log {
 
     /// Of policies that were others then, nothing is counted.
     fn hit(&mut self, hit: Hit) {
-        let Hit { time, generation, policy, rule, cgroup, end } = hit;
+        let Hit { time, generation, policy, rule, cgroup, end, names } = hit;
         if generation < self.generation {
             return;
         }
@@ -105,8 +126,7 @@ impl Log {
         let End { address, port, protocol, ingress } = end;
         let key = Key { policy, cgroup, address, port, protocol, ingress };
         if self.cuts.len() < CUTS || self.cuts.contains_key(&key) {
-            let seen = self.cuts.entry(key).or_insert(Seen { rule, count: Count::default() });
-            seen.count.add(time);
+            self.cuts.entry(key).or_insert_with(|| Seen::of(rule)).add(time, names);
         } else {
             *self.unlisted.entry(key.policy).or_default() += 1;
         }
@@ -160,6 +180,8 @@ impl Log {
             hits: seen.count.hits,
             first: rfc3339(seen.count.first),
             last: rfc3339(seen.count.last),
+            names: seen.names.clone(),
+            unnamed: seen.unnamed,
         }
     }
 }
@@ -189,6 +211,7 @@ mod tests {
             rule: "no rule (p.yaml:3)".to_owned(),
             cgroup: 7,
             end: End { address, port, protocol: 6, ingress: false },
+            names: if port == 1 { vec!["a.example".to_owned()] } else { Vec::new() },
         })
     }
 
@@ -207,6 +230,8 @@ mod tests {
         let cuts: Vec<_> =
             of.cuts.iter().map(|cut| (cut.workload.as_str(), cut.port, cut.hits)).collect();
         assert_eq!(cuts, [("/x", 1, 2), ("/x", 2, 1)]);
+        let names: Vec<_> = of.cuts.iter().map(|cut| (cut.names.len(), cut.unnamed)).collect();
+        assert_eq!(names, [(1, 0), (0, 1)]);
         // The same again, as after a HUP: the count goes on.
         assert!(!log.applied(&set("audit"), Mode::Enforce, 5, 9));
         assert_eq!(log.report().policies[0].hits, 3);

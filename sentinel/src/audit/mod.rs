@@ -7,6 +7,7 @@
 mod log;
 mod open;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,7 @@ use sentinel_common::verdict::Mode;
 use serde::{Deserialize, Serialize};
 
 pub use log::{CUTS, RULES};
-pub use open::open;
+pub use open::{Known, open};
 
 use crate::policy::PolicySet;
 
@@ -48,6 +49,8 @@ pub struct Hit {
     pub cgroup: u64,
     /// What was to be reached, or who called.
     pub end: End,
+    /// The names by which the workload had asked for its address, the last first.
+    pub names: Vec<String>,
 }
 
 /// One end of what would be cut.
@@ -129,6 +132,12 @@ pub struct Cut {
     pub first: String,
     /// When the last was seen.
     pub last: String,
+    /// The names by which the workload had asked for this address; more than one share it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub names: BTreeSet<String>,
+    /// Events that no lookup of the workload explains.
+    #[serde(default)]
+    pub unnamed: u64,
 }
 
 /// The count; clones share it.

@@ -19,7 +19,7 @@ use super::objects::PolicyObjects;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, objects, sampler, survey, wires};
+use super::{identity, learning, objects, processes, sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
@@ -90,6 +90,8 @@ pub struct Agent {
     identity: identity::Watch,
     /// Ends the look at workloads' wires, likewise.
     wires: std::sync::mpsc::Sender<()>,
+    /// Ends the news of processes, likewise.
+    processes: std::sync::mpsc::Sender<()>,
 }
 
 /// What an agent did, for its last line.
@@ -105,7 +107,7 @@ impl Agent {
     /// # Errors
     /// When something cannot be had; what was attached is detached again.
     pub async fn start<R: Records>(parts: Parts<R>) -> Result<Self, RunError> {
-        let Parts { mut datapath, records, config, prepared, outputs } = parts;
+        let Parts { mut datapath, mut records, config, prepared, outputs } = parts;
         let now = clock::now();
         let metrics = Metrics::new((now.unix() / 1_000_000) as f64 / 1000.0)?;
         let Prepared { policy, signatures } = prepared;
@@ -117,10 +119,8 @@ impl Agent {
         let numbers = plan.numbers().to_vec();
         workloads.applied(plan);
         let about = about(&config, &policy, now.rfc3339(), figures(number, &signatures));
-        metrics.set_signatures(&about.signatures);
         let set = about.signatures.clone();
-        metrics.set_generation(generation);
-        metrics.set_feeds(policy.feeds.tally());
+        count(&metrics, &set, generation, &policy);
         let since = datapath.pinned().filter(|it| it.taken_over).map_or(0, |_| generation);
         let pods = Directory::default();
         let judge = judge(&policy, numbers.clone(), config.mode, pods.clone());
@@ -138,6 +138,7 @@ impl Agent {
         inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();
         let (stop, stopped) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
+        let processes = processes::start(records.processes(), &shared, &inputs)?;
         let reading = read(records, inputs.clone(), Arc::clone(&shared), sets.clone(), stopped);
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
@@ -172,6 +173,7 @@ impl Agent {
             watcher,
             identity,
             wires,
+            processes,
         })
     }
 
@@ -216,6 +218,8 @@ impl Agent {
         if self.reader.await.is_err() {
             tracing::error!("the ring's reader has failed");
         }
+        // The last events wait for the last news.
+        let processes = self.processes;
         let settled = async {
             // The engine is behind its queue by at least one look.
             loop {
@@ -226,6 +230,7 @@ impl Agent {
             }
         };
         timeout(DRAIN, settled).await.ok();
+        drop(processes);
         self.inputs.send(Input::Finish).await.ok();
         if timeout(FLUSH, self.engine).await.is_err() {
             tracing::warn!("the last events could not be written: the output takes none");
@@ -345,6 +350,13 @@ pub(super) fn judge(
 
 pub(super) fn policy_names(config: &Config) -> Vec<String> {
     config.policies.iter().map(|path| path.display().to_string()).collect()
+}
+
+/// What is in force from the start.
+fn count(metrics: &Metrics, set: &SignatureFigures, generation: u32, policy: &PreparedPolicy) {
+    metrics.set_signatures(set);
+    metrics.set_generation(generation);
+    metrics.set_feeds(policy.feeds.tally());
 }
 
 /// Whether all that only counts at the start is as it was.

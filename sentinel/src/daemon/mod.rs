@@ -8,6 +8,7 @@ mod learning;
 mod meter;
 mod objects;
 mod prepare;
+mod processes;
 mod reader;
 mod recheck;
 mod reload;

@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::api::Shared;
-use crate::datapath::Ring;
-use crate::decode::decode_and_name;
+use crate::datapath::{ProcessRing, Ring};
+use crate::decode::{decode_and_name, is_lookup, lookup};
 use crate::engine::Input;
+use crate::lookups;
 use crate::signature::Sets;
 
 /// With nothing attached any more, a ring that is quiet for this long is empty.
@@ -25,11 +26,20 @@ const LAST: usize = 4096;
 pub trait Records: Send + 'static {
     /// The next record.
     fn next(&mut self) -> impl Future<Output = io::Result<Bytes>> + Send;
+
+    /// Where news of processes come from, if anybody tells.
+    fn processes(&mut self) -> Option<ProcessRing> {
+        None
+    }
 }
 
 impl Records for Ring {
     async fn next(&mut self) -> io::Result<Bytes> {
         Self::next(self).await
+    }
+
+    fn processes(&mut self) -> Option<ProcessRing> {
+        self.take_processes()
     }
 }
 
@@ -62,9 +72,16 @@ pub(super) async fn read(
 }
 
 async fn hand_over(record: &[u8], inputs: &mpsc::Sender<Input>, shared: &Shared, sets: &Sets) {
+    if is_lookup(record) {
+        learn(record, shared);
+        return;
+    }
     match decode_and_name(record, sets) {
         // Waiting here fills the ring, and a full ring is counted.
-        Ok(event) => {
+        Ok(mut event) => {
+            if let Some(remote) = event.remote {
+                event.names = shared.lookups().names(event.cgroup, remote.ip(), event.time);
+            }
             if event.verdict != Verdict::Allowed {
                 shared.remark(event.cookie, |remark| {
                     remark.noise |= event.reason == Reason::NoiseHandshake;
@@ -79,5 +96,18 @@ async fn hand_over(record: &[u8], inputs: &mpsc::Sender<Input>, shared: &Shared,
             shared.metrics().decode_error(&error);
             tracing::debug!("a record cannot be read: {error}");
         }
+    }
+}
+
+/// Takes a lookup: the events that come behind it in the ring are named by it.
+fn learn(record: &[u8], shared: &Shared) {
+    let lose = |kind, count: u64| (0..count).for_each(|_| shared.metrics().lost(kind));
+    match lookup(record) {
+        Some(found) => {
+            let forgotten = shared.lookups().take(&found);
+            lose(lookups::TRUNCATED, u64::from(found.truncated));
+            lose(lookups::TABLE, forgotten.addresses + forgotten.names + forgotten.servers);
+        }
+        None => lose(lookups::UNREADABLE, 1),
     }
 }

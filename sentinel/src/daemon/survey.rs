@@ -149,6 +149,8 @@ mod tests {
             cmdline: Vec::new(),
             uid: 3,
             start_time: 9,
+            file: None,
+            parents: Vec::new(),
         };
         let owner = owner(&process, 5);
         assert_eq!(&owner.comm, b"a-name-of-twent\0");

@@ -22,6 +22,11 @@ pub(super) const HOOKS: [&str; 7] =
     ["connect4", "connect6", "sendmsg4", "sendmsg6", "sock_create", "egress", "ingress"];
 const SOCK_ADDR: [&str; 4] = ["connect4", "connect6", "sendmsg4", "sendmsg6"];
 const KPROBES: [&str; 2] = ["tcp_connect", "inet_csk_listen_start"];
+const PROCESSES: [(&str, &str); 3] = [
+    ("process_exit", "sched_process_exit"),
+    ("process_exec", "sched_process_exec"),
+    ("process_fork", "sched_process_fork"),
+];
 const STAND_IN: &str = "inet_sock_set_state";
 
 /// Attaches everything to `cgroup` and to the kernel's probes.
@@ -75,8 +80,28 @@ pub(super) fn link(ebpf: &mut Ebpf, name: &str, directory: &File) -> Result<FdLi
     made.map_err(|error| refused(name, &error))?.try_into().map_err(unusual)
 }
 
-/// Kprobes, or the tracepoint that stands in for them.
+/// What only tells: connections and listeners that bypass the hooks, and processes.
 pub(super) fn attach_probes(ebpf: &mut Ebpf) -> Result<Vec<Attachment>, OpenError> {
+    let mut attached = attach_sockets(ebpf)?;
+    attached.extend(attach_processes(ebpf)?);
+    Ok(attached)
+}
+
+/// Without these, processes are looked up in `/proc` when an event has come, as far as they are there.
+fn attach_processes(ebpf: &mut Ebpf) -> Result<Vec<Attachment>, OpenError> {
+    let mut attached = Vec::new();
+    // Ends first: whatever begins from then on is known to end.
+    for (name, tracepoint) in PROCESSES {
+        object::load(ebpf, name)?;
+        let program: &mut RawTracePoint = typed(ebpf, name)?;
+        program.attach(tracepoint).map(drop).map_err(|error| refused(name, &error))?;
+        attached.push(entry(name, "raw tracepoint", None));
+    }
+    Ok(attached)
+}
+
+/// Kprobes, or the tracepoint that stands in for them.
+fn attach_sockets(ebpf: &mut Ebpf) -> Result<Vec<Attachment>, OpenError> {
     if platform::has_kprobes() {
         let mut attached = Vec::new();
         for name in KPROBES {

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::feed::FeedSet;
 use crate::names::Swept;
+use crate::policy::Pattern;
 
 /// Feeds and policies that take longer than this to write are worth a line.
 const SLOW: Duration = Duration::from_secs(1);
@@ -73,6 +74,7 @@ impl Kernel {
             offsets: offsets::find(),
             name_key: learning::name_key()?,
             learning: learning::at_start(),
+            tasks: offsets::tasks(),
             ..Config::default()
         };
         let mut kernel = Self {
@@ -359,6 +361,10 @@ impl Datapath for Kernel {
         self.names.has_patterns()
     }
 
+    fn learned(&mut self, address: IpAddr) -> Result<Vec<Pattern>, DatapathError> {
+        self.patterns_of(address)
+    }
+
     fn sweep(&mut self, alive: &HashSet<IpAddr>) -> Result<Swept, DatapathError> {
         self.sweep_learned(alive)
     }
@@ -367,14 +373,9 @@ impl Datapath for Kernel {
         let map = self.ebpf.map("COUNTS").ok_or_else(|| DatapathError::absent("COUNTS"))?;
         let map: PerCpuArray<_, u64> = PerCpuArray::try_from(map)
             .map_err(|error| DatapathError::map("COUNTS", "to be opened", &error))?;
-        (0..COUNTERS as u32)
-            .map(|slot| {
-                let values = map.get(&slot, 0);
-                let values =
-                    values.map_err(|error| DatapathError::map("COUNTS", "a read", &error))?;
-                Ok(values.iter().sum())
-            })
-            .collect()
+        let total = |slot| map.get(&slot, 0).map(|values| values.iter().sum());
+        let totals: Result<Vec<u64>, MapError> = (0..COUNTERS as u32).map(total).collect();
+        totals.map_err(|error| DatapathError::map("COUNTS", "a read", &error))
     }
 
     fn attachments(&self) -> Vec<Attachment> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use aya::maps::{HashMap, MapData, MapError};
-use sentinel_common::address::Address;
+use sentinel_common::address::{self, Address};
 use sentinel_common::learn::{Learned, LearnedKey, MAX_SHARED};
 
 use super::DatapathError;
@@ -35,6 +35,20 @@ impl Holds<'_> {
         let in_force = self.patterns.contains(&pattern);
         in_force && (learned.expires > self.now || self.alive.contains(&ip(address)))
     }
+}
+
+/// Numbers of the patterns that an address stands for.
+pub(super) fn patterns(table: &Table<'_>, address: IpAddr) -> Result<BTreeSet<u32>, DatapathError> {
+    let address = address::of(address);
+    let mut patterns = BTreeSet::new();
+    for place in 0..2 * MAX_SHARED {
+        match table.get(&LearnedKey { address, place }, 0) {
+            Ok(learned) => patterns.extend(learned.pattern_of(&address)),
+            Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(refused("a read")(error)),
+        }
+    }
+    Ok(patterns)
 }
 
 /// Empties the side that was left behind: moves what holds to the side that the programs write, and

@@ -31,7 +31,8 @@ impl Kernel {
     /// Tells the programs whether there is anything to learn, and to judge by.
     fn tell_learning(&mut self) -> Result<(), DatapathError> {
         let judges = u32::from(self.names.has_patterns()) * Learning::JUDGES;
-        let teaches = if self.names.has_resolvers() { judges / 2 } else { 0 };
+        let teaches = (u32::from(self.names.has_patterns()) * Learning::TEACHES) | Learning::TELLS;
+        let teaches = if self.names.has_resolvers() { teaches } else { 0 };
         self.config.learning.on = judges | teaches;
         let now = self.switch();
         self.switch_to(now)
@@ -68,6 +69,12 @@ impl Kernel {
         let done = self.names.retain(&mut self.ebpf, self.config.name_key, patterns);
         self.tell_learning()?;
         done
+    }
+
+    /// By both sides and at every place, as the programs look.
+    pub(super) fn patterns_of(&mut self, address: IpAddr) -> Result<Vec<Pattern>, DatapathError> {
+        let numbers = learned::patterns(&self.map("LEARNED")?, address)?;
+        Ok(numbers.into_iter().filter_map(|number| self.names.pattern(number).cloned()).collect())
     }
 
     pub(super) fn sweep_learned(

@@ -17,6 +17,7 @@ mod offsets;
 pub mod pin;
 pub mod platform;
 mod policies;
+mod processes;
 mod replay;
 mod ring;
 mod sockets;
@@ -37,10 +38,12 @@ use serde::Serialize;
 
 use crate::feed::FeedSet;
 use crate::names::Swept;
+use crate::policy::Pattern;
 pub use error::{DatapathError, OpenError};
 pub use image::{PolicyImage, PrefixEntry};
 pub use kernel::Kernel;
 pub use object::verified_instructions;
+pub use processes::ProcessRing;
 pub use replay::{Judge, KernelEngine};
 pub use ring::Ring;
 
@@ -115,6 +118,14 @@ pub trait Datapath: Send {
 
     /// Whether there are patterns in force.
     fn has_patterns(&self) -> bool;
+
+    /// The patterns in force that the programs take this address for now: rules on them speak of it.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read the map.
+    fn learned(&mut self, _address: IpAddr) -> Result<Vec<Pattern>, DatapathError> {
+        Ok(Vec::new())
+    }
 
     /// Takes away what was learned and no longer holds: its time is over and none of these
     /// addresses, to which connections are open, is meant. What holds is found throughout.
@@ -215,6 +226,6 @@ pub fn open(options: &Options) -> Result<(Box<dyn Datapath>, Ring), OpenError> {
     };
     kernel.refuse_raw(options.refuse_raw);
     kernel.attach(options.cgroup.as_deref())?;
-    let ring = kernel.ring()?;
+    let ring = kernel.ring()?.with_processes(kernel.processes()?);
     Ok((Box::new(kernel), ring))
 }

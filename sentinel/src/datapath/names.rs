@@ -75,6 +75,12 @@ impl Names {
         self.patterns.get(pattern).map_or(0, |(number, _)| *number)
     }
 
+    /// The pattern in force with this number.
+    pub(super) fn pattern(&self, wanted: u32) -> Option<&Pattern> {
+        let mut all = self.patterns.iter();
+        all.find(|(_, (number, _))| *number == wanted).map(|(pattern, _)| pattern)
+    }
+
     /// Writes these patterns; those that are there keep their numbers.
     pub(super) fn add(
         &mut self,

@@ -2,6 +2,7 @@
 
 use btf_rs::{Btf, Type};
 use sentinel_common::config::Offsets;
+use sentinel_common::process::TaskOffsets;
 
 /// Looks up every offset; one that is not found stays 0, and what needs it is left out.
 pub(super) fn find() -> Offsets {
@@ -26,6 +27,58 @@ pub(super) fn find() -> Offsets {
         user_ns_level: member(&btf, "user_namespace", "level").unwrap_or(0),
         net_inum: net_inum(&btf).unwrap_or(0),
     }
+}
+
+/// Looks up what tells of processes: all of it or nothing, for half of a path is none.
+pub(super) fn tasks() -> TaskOffsets {
+    let btf = Btf::from_file("/sys/kernel/btf/vmlinux").ok();
+    btf.and_then(|btf| of_tasks(&btf)).unwrap_or_default()
+}
+
+fn of_tasks(btf: &Btf) -> Option<TaskOffsets> {
+    let at = |structure, field| member(btf, structure, field);
+    let mount = at("mount", "mnt")?;
+    let path = at("file", "f_path")?;
+    // Of a kernel that does not tell when a process started nothing is told apart.
+    at("task_struct", "start_boottime")?;
+    Some(TaskOffsets {
+        complete: 1,
+        tgid: at("task_struct", "tgid")?,
+        real_parent: at("task_struct", "real_parent")?,
+        signal: at("task_struct", "signal")?,
+        live: at("signal_struct", "live")?,
+        thread_pid: at("task_struct", "thread_pid")?,
+        level: at("pid", "level")?,
+        numbers: at("pid", "numbers")?,
+        number_size: size(btf, "upid")?,
+        number: at("upid", "nr")?,
+        mm: at("task_struct", "mm")?,
+        arg_start: at("mm_struct", "arg_start")?,
+        arg_end: at("mm_struct", "arg_end")?,
+        exe_file: at("mm_struct", "exe_file")?,
+        inode: at("file", "f_inode")?,
+        inode_number: at("inode", "i_ino")?,
+        links: at("inode", "i_nlink")?,
+        superblock: at("inode", "i_sb")?,
+        device: at("super_block", "s_dev")?,
+        file_mount: path + at("path", "mnt")?,
+        file_dentry: path + at("path", "dentry")?,
+        dentry_parent: at("dentry", "d_parent")?,
+        dentry_name: at("dentry", "d_name")? + at("qstr", "name")?,
+        mount,
+        mount_root: mount + at("vfsmount", "mnt_root")?,
+        mount_parent: at("mount", "mnt_parent")?,
+        mount_point: at("mount", "mnt_mountpoint")?,
+        reserved: 0,
+    })
+}
+
+fn size(btf: &Btf, structure: &str) -> Option<u32> {
+    let found = btf.resolve_types_by_name(structure).ok()?;
+    found.into_iter().find_map(|found| match found {
+        Type::Struct(found) => Some(found.size() as u32),
+        _ => None,
+    })
 }
 
 /// `net.ns.inum`: the number in `/proc/PID/ns/net`.
@@ -76,6 +129,7 @@ mod tests {
             assert!(offsets.net_user_ns > 0, "net.user_ns was not found");
             assert!(offsets.user_ns_level > 0, "user_namespace.level was not found");
             assert!(offsets.net_inum > 0, "net.ns.inum was not found");
+            assert_eq!(super::tasks().complete, 1, "a structure of tasks or files was not found");
         }
     }
 }

@@ -7,12 +7,14 @@ use aya_log::EbpfLogger;
 use bytes::Bytes;
 use tokio::io::unix::AsyncFd;
 
+use super::ProcessRing;
 use super::sys::register;
 
 /// Raw events, one record at a time, in the order the kernel reserved them.
 pub struct Ring {
     events: AsyncFd<RingBuf<MapData>>,
     diagnostics: Option<tokio::task::JoinHandle<()>>,
+    processes: Option<ProcessRing>,
 }
 
 impl Ring {
@@ -22,7 +24,18 @@ impl Ring {
         logger: Option<EbpfLogger<&'static dyn log::Log>>,
     ) -> io::Result<Self> {
         let events = register(events)?;
-        Ok(Self { events, diagnostics: logger.and_then(forward) })
+        Ok(Self { events, diagnostics: logger.and_then(forward), processes: None })
+    }
+
+    /// The same with the ring of processes beside it.
+    pub(super) fn with_processes(mut self, processes: ProcessRing) -> Self {
+        self.processes = Some(processes);
+        self
+    }
+
+    /// The ring of processes, once.
+    pub const fn take_processes(&mut self) -> Option<ProcessRing> {
+        self.processes.take()
     }
 
     /// The next record.

@@ -3,6 +3,8 @@
 //! Every field is read at the offset that the contract's own type gives it, so the two cannot drift
 //! apart. Nothing here can panic: a record of another version is an error with a name.
 
+mod lookup;
+pub mod process;
 mod said;
 
 use std::mem::offset_of;
@@ -18,6 +20,8 @@ use sentinel_common::verdict::{Reason, Verdict};
 use crate::event::{KernelEvent, Owner, Said};
 use crate::signature::Sets;
 use crate::signature::reading::most_specific;
+
+pub use lookup::{is_lookup, lookup};
 
 /// Why a record could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +104,10 @@ pub fn decode(bytes: &[u8]) -> Result<KernelEvent, DecodeError> {
         protocol: record.u8(offset_of!(Event, protocol)),
         direction: direction(record.u8(offset_of!(Event, direction)))?,
         name: name(kind, record.excerpt()?),
+        passed: record.u32(offset_of!(Event, flags)) & Event::PASSED != 0,
+        is_callers: record.u32(offset_of!(Event, flags)) & Event::CALLERS != 0,
         said: said(kind, record.excerpt()?),
+        names: Vec::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What policies under audit would have blocked, from their events.
 
 use sentinel_common::event::Kind;
-use sentinel_common::verdict::{Reason, Verdict};
+use sentinel_common::verdict::Verdict;
 
 use super::Clock;
 use super::names::Names;
@@ -12,9 +12,7 @@ use crate::event::KernelEvent;
 
 /// Whether a policy under audit would have blocked it.
 fn is_audited(event: &KernelEvent) -> bool {
-    matches!(event.kind, Kind::Egress | Kind::Ingress)
-        && event.verdict == Verdict::Audited
-        && event.reason != Reason::PoolAddress
+    event.verdict == Verdict::Audited && event.is_of_a_policy()
 }
 
 /// Notes the event, if it is one.
@@ -37,6 +35,7 @@ pub(super) fn hit(names: &Names, clock: Clock, event: &KernelEvent, actions: &mu
         rule: rule.to_owned(),
         cgroup: event.cgroup,
         end,
+        names: event.names.clone(),
     };
     actions.push(Action::Audit(Box::new(Noted::Hit(hit))));
 }

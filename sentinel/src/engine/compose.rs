@@ -9,16 +9,18 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use super::explain::other_cgroup;
 use super::names::Names;
 use super::pending::{Entry, Stage};
 use super::{Clock, State};
 use crate::action::Outcome;
 use crate::attribution::owner::Owner as Found;
 use crate::attribution::pods::Pods;
+use crate::attribution::processes::Ancestor;
 use crate::attribution::{self, Attribution};
 use crate::event::line::{
-    Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Owner, Process,
-    Stratum, Workload,
+    Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Owner, Parent, Process,
+    ProcessCgroup, Stratum, Workload,
 };
 use crate::event::word::Word;
 use crate::event::{self, KernelEvent};
@@ -38,8 +40,7 @@ pub fn rfc3339(unix_nanoseconds: i128) -> String {
 pub(super) fn flow(state: &State, clock: Clock, entry: &Entry) -> Line {
     let State { names, pods, services, .. } = state;
     let event = &entry.event;
-    let by_policy =
-        matches!(event.kind, Kind::Egress | Kind::Ingress) && event.reason != Reason::PoolAddress;
+    let by_policy = event.is_of_a_policy();
     let source = event.rule.filter(|_| by_policy && event.generation >= names.since);
     let policy = source.and_then(|source| names.policy(source));
     Line::Flow(Box::new(Flow {
@@ -55,10 +56,15 @@ pub(super) fn flow(state: &State, clock: Clock, entry: &Entry) -> Line {
         bytes: event.bytes,
         process: process(clock, event, &entry.found),
         workload: workload_of(pods, event.cgroup, entry.found.cgroup.as_deref()),
+        workload_is_callers: event.is_callers,
+        passed: event.passed,
+        process_cgroup: other_cgroup(event)
+            .map(|id| ProcessCgroup { id, path: entry.found.process_cgroup.clone() }),
         policy: policy.map(|(policy, _)| policy.to_owned()),
         rule: policy.map(|(_, rule)| rule.to_owned()),
         service: event.remote.and_then(|end| services.at(end)).map(str::to_owned),
         name: event.name.clone(),
+        names: event.names.clone(),
         feed: feed(names, event),
         stratum: stratum(names, event),
         countermeasure: countermeasure(entry),
@@ -103,8 +109,15 @@ pub(crate) fn described(clock: Clock, process: &attribution::Process) -> Process
         cmdline: process.cmdline.clone(),
         uid: process.uid,
         start_time: Some(rfc3339(i128::from(process.start_time) + clock.boot_to_unix)),
+        exe_device: process.file.map(|((major, minor), _)| format!("{major}:{minor}")),
+        exe_inode: process.file.map(|(_, inode)| inode),
+        parents: process.parents.iter().map(parent).collect(),
         missing: None,
     }
+}
+
+fn parent(of: &Ancestor) -> Parent {
+    Parent { pid: of.pid, exe: of.image.as_ref().and_then(|image| image.exe.clone()) }
 }
 
 /// What the kernel told is all there is.
@@ -119,6 +132,9 @@ fn told(clock: Clock, owner: &event::Owner, why: Missing) -> Process {
         cmdline: Vec::new(),
         uid: owner.uid,
         start_time: (owner.start_time != 0).then(|| rfc3339(started)),
+        exe_device: None,
+        exe_inode: None,
+        parents: Vec::new(),
         missing: Some(Word(why)),
     }
 }

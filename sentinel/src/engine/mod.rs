@@ -3,6 +3,7 @@
 
 mod audit;
 mod compose;
+mod explain;
 mod limiter;
 mod losses;
 mod names;
@@ -26,15 +27,17 @@ pub use suspicion::Suspect;
 
 use crate::action::{Action, Count, EventId, Outcome};
 use crate::attribution::pods::Pods;
+use crate::attribution::processes::{Batch, Processes};
 use crate::attribution::services::Services;
 use crate::attribution::{Attribution, Socket};
 use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
+use explain::{finish, go_on};
 use limiter::{Closed, Key, Limiter};
-use naming::{finish, named, tell};
-use pending::{Entry, Pending, Stage};
+use naming::{named, tell};
+use pending::{Awaits, Entry, Pending, Stage};
 
 /// Events that may wait for an answer at a time.
 pub const PENDING: usize = 4096;
@@ -78,6 +81,8 @@ pub enum Input {
     Event(Box<KernelEvent>),
     /// An answer to an action.
     Fact(Fact),
+    /// News of processes.
+    Processes(Box<Batch>),
     /// Time has passed.
     Tick,
     /// Totals of the kernel's losses since it was loaded.
@@ -127,6 +132,7 @@ pub struct State {
     generation: u32,
     /// Feeds that may be in the kernel and are not in `names` yet.
     incoming: Option<Arc<FeedSet>>,
+    processes: Processes,
     pending: Pending,
     limiter: Limiter,
     losses: [u64; Loss::COUNT],
@@ -165,6 +171,7 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
         }
         Input::Fact(Fact::Pods(pods)) => named(state, clock, pods, &mut actions),
         Input::Fact(Fact::Services(services)) => state.services = services,
+        Input::Processes(batch) => explain::take(state, clock, *batch, &mut actions),
         Input::Tick => tick(state, clock, &mut actions),
         Input::Losses(totals) => losses::lost(state, clock, totals, &mut actions),
         Input::Incoming(feeds) => state.incoming = Some(feeds),
@@ -216,13 +223,13 @@ fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &m
         return;
     }
     let wait = if event.owner.is_some() { WAIT } else { WAIT_SEARCH };
-    let entry = Entry {
+    let mut entry = Entry {
         id: state.next_id(),
         journal: admitted.journal,
         stage: if destroy { Stage::ResolveThenDestroy } else { Stage::Resolve },
         deadline: clock.now.saturating_add(wait),
         found: Attribution::missing(Missing::Overflow),
-        unnamed: false,
+        awaits: Awaits::Answers,
         outcome: None,
         event,
     };
@@ -231,6 +238,7 @@ fn observe(state: &mut State, clock: Clock, event: Box<KernelEvent>, actions: &m
         if destroy {
             actions.push(destruction(&entry));
         }
+        explain::explain(&state.processes, &mut entry);
         tell(state, clock, entry, actions);
         return;
     }
@@ -311,8 +319,8 @@ fn destruction(entry: &Entry) -> Action {
 
 fn tick(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
     for mut entry in state.pending.expired(clock.now) {
-        if entry.unnamed {
-            tell(state, clock, entry, actions);
+        if entry.awaits != Awaits::Answers {
+            go_on(state, clock, entry, actions);
             continue;
         }
         if entry.stage != Stage::Destroy {
@@ -325,7 +333,8 @@ fn tick(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
 
 fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
     for mut entry in state.pending.all() {
-        if entry.unnamed {
+        if entry.awaits != Awaits::Answers {
+            explain::explain(&state.processes, &mut entry);
             tell(state, clock, entry, actions);
             continue;
         }
@@ -335,6 +344,7 @@ fn drain(state: &mut State, clock: Clock, actions: &mut Vec<Action>) {
         if entry.stage == Stage::ResolveThenDestroy {
             actions.push(destruction(&entry));
         }
+        explain::explain(&state.processes, &mut entry);
         tell(state, clock, entry, actions);
     }
     for suspect in std::mem::take(&mut state.suspects).into_values() {

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use super::pending::Entry;
+use super::explain::explain;
+use super::pending::{Awaits, Entry};
 use super::{Clock, State, WAIT_POD, audit, compose};
 use crate::action::{Action, Count};
 use crate::attribution::pods::Pods;
 
 /// To the journal, unless a runtime may still tell which pod it was: an event can be faster than the
 /// news of the container that it is of.
-pub(super) fn finish(state: &mut State, clock: Clock, mut entry: Entry, actions: &mut Vec<Action>) {
-    if entry.journal && !entry.unnamed && is_awaited(&state.pods, &entry) {
-        entry.unnamed = true;
+pub(super) fn settle(state: &mut State, clock: Clock, mut entry: Entry, actions: &mut Vec<Action>) {
+    // Now: the process may be forgotten while its pod is waited for.
+    explain(&state.processes, &mut entry);
+    if entry.journal && is_awaited(&state.pods, &entry) {
+        entry.awaits = Awaits::Pod;
         entry.deadline = clock.now.saturating_add(WAIT_POD);
         state.pending.insert(entry);
     } else {
@@ -25,7 +28,8 @@ fn is_awaited(pods: &Pods, entry: &Entry) -> bool {
 
 /// The runtimes have told of pods: what waited for them goes on.
 pub(super) fn named(state: &mut State, clock: Clock, pods: Arc<Pods>, actions: &mut Vec<Action>) {
-    let ready = state.pending.extract(|entry| entry.unnamed && !is_awaited(&pods, entry));
+    let ready =
+        state.pending.extract(|entry| entry.awaits == Awaits::Pod && !is_awaited(&pods, entry));
     state.pods = pods;
     for entry in ready {
         tell(state, clock, entry, actions);

@@ -17,6 +17,17 @@ pub(super) enum Stage {
     Destroy,
 }
 
+/// What an event waits for beyond its stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaits {
+    /// Answers to what was asked of it.
+    Answers,
+    /// All else is known: for news of processes.
+    News,
+    /// For its pod.
+    Pod,
+}
+
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: EventId,
@@ -24,8 +35,7 @@ pub(super) struct Entry {
     /// Whether a line is wanted; a repeated event's socket is destroyed without one.
     pub(super) journal: bool,
     pub(super) stage: Stage,
-    /// All but its pod is known, and that is waited for.
-    pub(super) unnamed: bool,
+    pub(super) awaits: Awaits,
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) deadline: u64,
     pub(super) found: Attribution,

@@ -6,6 +6,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 use serde::Serialize;
 
+pub use super::process::{Missing, Parent, Process, ProcessCgroup};
 use super::socket::OpenSocket;
 use super::suspicion::Suspicion;
 use super::word::{Word, word_enum};
@@ -59,9 +60,18 @@ pub struct Flow {
     /// Who did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
-    /// What it belongs to.
+    /// What it belongs to: the cgroup that its socket was made in, which policy is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
+    /// `workload` is the process's: which cgroup the socket was made in is not known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub workload_is_callers: bool,
+    /// Another process has made the socket, or used it before: it was inherited or handed over.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub passed: bool,
+    /// Where the process was, if not where the socket was made: it was moved, or the socket handed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_cgroup: Option<ProcessCgroup>,
     /// The policy whose rule decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
@@ -74,6 +84,10 @@ pub struct Flow {
     /// The name that was asked for, in a DNS question or a TLS handshake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Names by which the workload itself had looked up the address of `dst`, the last first, as far as the
+    /// answers still held. More than one share that address: then nobody can tell which was meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// What says that a name or an address is a mining pool's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feed: Option<FeedEntry>,
@@ -87,53 +101,6 @@ pub struct Flow {
     pub generation: u32,
     /// The socket's cookie; 0 when unknown.
     pub cookie: u64,
-}
-
-/// A process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Process {
-    /// Process id on this host.
-    pub pid: u32,
-    /// Its parent's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ppid: Option<u32>,
-    /// The program's path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exe: Option<String>,
-    /// The program's file is gone from the disk.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub deleted: bool,
-    /// What the task calls itself.
-    pub comm: String,
-    /// Arguments, the first being the program's name; long ones are cut.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub cmdline: Vec<String>,
-    /// Real user id.
-    pub uid: u32,
-    /// When it started, RFC 3339, UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<String>,
-    /// Why `exe` and the rest are not there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Word<Missing>>,
-}
-
-word_enum! {
-    /// Why a process could not be described in full.
-    Missing {
-        /// It was gone when it was looked at.
-        Exited => "exited",
-        /// Its number belongs to another process by now.
-        Reused => "reused",
-        /// Its `/proc` entries may not be read.
-        Denied => "denied",
-        /// No process holds the socket.
-        Unowned => "unowned",
-        /// It took too long to find out.
-        Timeout => "timeout",
-        /// Too many events waited for an answer.
-        Overflow => "overflow",
-    }
 }
 
 /// What a process belongs to.

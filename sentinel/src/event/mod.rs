@@ -1,6 +1,7 @@
 //! What the agent knows of an event, and the journal's lines made of it.
 
 pub mod line;
+pub mod process;
 pub mod socket;
 pub mod suspicion;
 pub mod word;
@@ -53,8 +54,27 @@ pub struct KernelEvent {
     pub direction: Direction,
     /// The name that was asked for, lower-case and dotted, of a `Dns` or `Tls` event.
     pub name: Option<String>,
+    /// Another process than the owner has made the socket or used it before.
+    pub passed: bool,
+    /// `cgroup` is the owner's: which one the socket was made in is not known.
+    pub is_callers: bool,
     /// What was said, as far as the excerpt shows.
     pub said: Said,
+    /// The names by which its workload had asked for the other end's address, the last first: no part of
+    /// the record, but of those before it.
+    pub names: Vec<String>,
+}
+
+impl KernelEvent {
+    /// Whether a policy's rule made the verdict.
+    #[must_use]
+    pub fn is_of_a_policy(&self) -> bool {
+        match self.reason {
+            Reason::ServerName => true,
+            Reason::PoolAddress => false,
+            _ => matches!(self.kind, Kind::Egress | Kind::Ingress),
+        }
+    }
 }
 
 /// Who opened a socket, as the kernel saw it.

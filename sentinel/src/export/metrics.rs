@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::core::Collector;
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -15,12 +14,14 @@ use sentinel_common::verdict::{
 };
 
 use super::kubernetes::Kubernetes;
+use super::registry::{counters, gauge, kinds, plain, register};
 use super::runtimes::Runtimes;
 use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
 use crate::event::line::{Measure, Missing, SignatureFigures};
 use crate::event::word::Words;
 use crate::feed::Tally;
+use crate::lookups;
 use crate::policy::PolicySet;
 
 const PACKETS: &str = "Packets and calls judged in the kernel, by reason and verdict. Each CPU counts for itself; the sum is read when asked for.";
@@ -46,8 +47,17 @@ const AUDITED: &str = "Events of what a policy under audit would have blocked, b
 const AUDITED_RULES: usize = 2048;
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 8] =
-    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods", "kubernetes"];
+const LOSS_KINDS: [&str; 9] = [
+    "journal",
+    "pending",
+    "limiter",
+    "queue",
+    "survey",
+    "detector",
+    "pods",
+    "process_table",
+    "kubernetes",
+];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
@@ -156,7 +166,8 @@ impl Metrics {
         for (reason, verdict) in outcomes() {
             self.packets.with_label_values(&[reason.label(), verdict.label()]);
         }
-        for kind in Loss::ALL.iter().map(|loss| loss.label()).chain(LOSS_KINDS) {
+        let kinds = Loss::ALL.iter().map(|loss| loss.label()).chain(LOSS_KINDS);
+        for kind in kinds.chain(lookups::LOSSES) {
             self.losses.with_label_values(&[kind]);
         }
         for kind in Kind::ALL {
@@ -203,6 +214,7 @@ impl Metrics {
             Count::Suppressed => self.suppressed.inc(),
             Count::PendingOverflow => self.lost("pending"),
             Count::SurveyOverflow(left_out) => self.lost_many("survey", *left_out),
+            Count::ProcessOverflow(left_out) => self.lost_many("process_table", *left_out),
             Count::LimiterOverflow => self.lost("limiter"),
             Count::NameCollision => self.name_collisions.inc(),
         }
@@ -224,7 +236,7 @@ impl Metrics {
     }
 
     /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`, `detector`,
-    /// `pods`.
+    /// `pods`, `process_table`, `kubernetes`.
     pub fn lost(&self, kind: &'static str) {
         self.lost_many(kind, 1);
     }
@@ -357,43 +369,6 @@ impl Metrics {
 
 fn outcomes() -> impl Iterator<Item = (Reason, Verdict)> {
     Reason::ALL.iter().flat_map(|reason| Verdict::ALL.iter().map(|verdict| (*reason, *verdict)))
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("sentinel_{name}"), help)
-}
-
-pub(super) fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(opts(name, help), labels)?)
-}
-
-fn plain(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    register(registry, IntCounter::with_opts(opts(name, help))?)
-}
-
-pub(super) fn kinds(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-) -> prometheus::Result<IntGaugeVec> {
-    register(registry, IntGaugeVec::new(opts(name, help), &["kind"])?)
-}
-
-pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    register(registry, IntGauge::with_opts(opts(name, help))?)
-}
-
-fn register<M: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: M,
-) -> prometheus::Result<M> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod journal;
 pub mod kubernetes;
 pub mod metrics;
 pub mod policy_status;
+mod registry;
 pub mod runtimes;
 pub mod table;
 pub mod writer;

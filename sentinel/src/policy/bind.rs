@@ -10,7 +10,7 @@ use sentinel_common::verdict::Mode;
 
 use super::judge::Judged;
 use super::selector::{Selector, Subject};
-use super::set::PolicySet;
+use super::set::{Named, PolicySet};
 use crate::attribution::pods::Pods;
 use crate::attribution::workload;
 
@@ -184,8 +184,7 @@ impl Bound {
         (kept, left_out)
     }
 
-    /// What they make of a request: the kernel's answer, `name` being what the address was resolved
-    /// from.
+    /// What they make of a request: the kernel's answer, where `named` is what is known of the address.
     #[must_use]
     pub fn judge(
         &self,
@@ -193,18 +192,18 @@ impl Bound {
         cap: Mode,
         direction: Direction,
         request: &Request,
-        name: Option<&str>,
+        named: Option<Named<'_>>,
     ) -> Judged {
         let mut tally = Tally::default();
         let (places, _) = self.kept(set);
         let policies = places.iter().filter_map(|place| set.policies.get(*place));
         for (place, policy) in (0..).zip(policies) {
-            tally.add(place, policy.head(cap), direction, policy.find(request, direction, name));
+            tally.add(place, policy.head(cap), direction, policy.find(request, direction, named));
         }
         let decision = tally.decide(request);
         let policy = places.get(usize::from(decision.place)).copied();
         let found = policy.and_then(|place| set.policies.get(place));
-        let rule = found.map(|policy| decision.rule(policy.find(request, direction, name)));
+        let rule = found.map(|policy| decision.rule(policy.find(request, direction, named)));
         Judged { decision, policy, rule: rule.unwrap_or_default() }
     }
 }

@@ -189,7 +189,9 @@ fn selector(selector: &LabelSelector) -> String {
 fn egress(rule: &EgressRule) -> (String, Option<u64>) {
     let all = rule.to_cidrs.iter().chain(&rule.to_fqdns);
     let private = if rule.allow_private_addresses { ", private addresses too" } else { "" };
-    let text = format!("to {}{private}", sides(all, &rule.except, rule.ports.as_deref()));
+    let is_required = rule.require_server_name.as_ref().is_some_and(|required| required.value);
+    let named = if is_required { ", named in the TLS handshake" } else { "" };
+    let text = format!("to {}{private}{named}", sides(all, &rule.except, rule.ports.as_deref()));
     (text, rule.to_cidrs.first().or(rule.to_fqdns.first()).map(|at| at.referenced.line()))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sentinel_common::limits::{MAX_POLICIES, MAX_PREFIXES};
+use sentinel_common::policy::MAX_RULES;
 use sentinel_common::verdict::Mode;
 use serde_saphyr::Spanned;
 use time::OffsetDateTime;
@@ -176,8 +177,8 @@ fn rules<'a>(parsed: &'a Parsed<'a>, findings: &mut Vec<Diagnostic>) -> Ways<Vec
             into.push(rule::ingress(parsed, rule, next(list, index, denies), findings));
         }
     }
-    if number == u16::MAX {
-        let message = format!("more than {} rules cannot be numbered", u16::MAX);
+    if number > MAX_RULES {
+        let message = format!("more than {MAX_RULES} rules cannot be numbered");
         findings.push(parsed.finding(&parsed.document.metadata.name, message, None));
     }
     Ways { egress: out, ingress: into }

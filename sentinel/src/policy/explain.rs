@@ -6,7 +6,7 @@ use sentinel_common::verdict::Mode;
 use serde::Serialize;
 
 use super::bind::Bound;
-use super::set::{Policy, PolicySet};
+use super::set::{Named, Policy, PolicySet};
 
 /// The answer, and who gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,6 +24,9 @@ pub struct Explanation {
     /// Where that stands, `file:line`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// Only while the TLS handshake names a server that the rule means.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub requires_server_name: bool,
     /// What each policy on the workload says.
     pub policies: Vec<Opinion>,
     /// Policies on the workload that the kernel has no room for; they count for nothing.
@@ -55,9 +58,9 @@ impl Bound {
         cap: Mode,
         direction: Direction,
         request: &Request,
-        name: Option<&str>,
+        named: Option<Named<'_>>,
     ) -> Explanation {
-        let judged = self.judge(set, cap, direction, request, name);
+        let judged = self.judge(set, cap, direction, request, named);
         let policy = judged.policy.and_then(|place| set.policies.get(place));
         let (rule, place) = policy.map(|policy| source(policy, judged.rule)).unzip();
         let (places, left_out) = self.kept(set);
@@ -68,8 +71,9 @@ impl Bound {
             policy: policy.map(|policy| policy.name.to_string()),
             rule: rule.map(|rule| rule.unwrap_or_else(|| "no rule".to_owned())),
             place,
+            requires_server_name: judged.decision.demands,
             policies: policies
-                .map(|policy| opinion(policy, cap, direction, request, name))
+                .map(|policy| opinion(policy, cap, direction, request, named))
                 .collect(),
             left_out,
         }
@@ -81,9 +85,9 @@ fn opinion(
     cap: Mode,
     direction: Direction,
     request: &Request,
-    name: Option<&str>,
+    named: Option<Named<'_>>,
 ) -> Opinion {
-    let found = policy.find(request, direction, name);
+    let found = policy.find(request, direction, named);
     let (says, number) = match (found.denying(), found.allowing()) {
         (0, 0) if *policy.isolates.of(direction) => ("allows nothing like it", 0),
         (0, 0) => ("nothing", 0),

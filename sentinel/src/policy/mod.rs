@@ -43,7 +43,7 @@ pub use judge::{ByPolicy, Judge, Judged, Judgement};
 pub use load::{LoadError, Source, load};
 pub use object::{Fate, Object, ObjectKind, Objects};
 pub use selector::{Pod, Selector, Subject};
-pub use set::{Numbers, Policy, PolicyName, PolicySet, RuleSource, Ways};
+pub use set::{Named, Numbers, Policy, PolicyName, PolicySet, RuleSource, Ways};
 pub use trie::Trie;
 
 /// What `sentinel policy check` prints: everything wrong with these files, or nothing.

@@ -170,6 +170,10 @@ pub(super) struct EgressRule {
     /// Answers for these names may lie in private ranges.
     #[serde(default, rename = "allowPrivateAddresses")]
     pub(super) allow_private_addresses: bool,
+    /// The TLS handshake must name one of these names too (RFC 6066 section 3).
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
+    #[serde(default, rename = "requireServerName")]
+    pub(super) require_server_name: Option<Spanned<bool>>,
     /// Absent: every port of every protocol.
     #[cfg_attr(test, schemars(length(max = 64)))]
     pub(super) ports: Option<Vec<Port>>,

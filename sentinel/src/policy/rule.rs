@@ -1,6 +1,8 @@
 //! One rule of a policy, its texts understood.
 
-use sentinel_common::policy::{ANY_PORT, DENY, ICMP, PortRange, SCTP, TCP, UDP, UDP_LITE};
+use sentinel_common::policy::{
+    ANY_PORT, DENY, ICMP, PortRange, SCTP, SERVER_NAME, TCP, UDP, UDP_LITE,
+};
 use serde_saphyr::Spanned;
 
 use super::diagnostic::Diagnostic;
@@ -56,7 +58,41 @@ pub(super) fn egress<'a>(
         key: "toCIDRs",
     };
     let private = rule.allow_private_addresses;
-    Resolved { private, ..resolve(parsed, &texts, place, findings) }
+    let mut resolved = Resolved { private, ..resolve(parsed, &texts, place, findings) };
+    if let Some(required) = rule.require_server_name.as_ref().filter(|required| required.value) {
+        demand_server_name(parsed, rule, required, &mut resolved.ranges, findings);
+    }
+    resolved
+}
+
+/// Only over TCP does a handshake name a server where it can be read: QUIC's is encrypted.
+fn demand_server_name(
+    parsed: &Parsed<'_>,
+    rule: &EgressRule,
+    required: &Spanned<bool>,
+    ranges: &mut [PortRange],
+    findings: &mut Vec<Diagnostic>,
+) {
+    let mut refuse = |message: &str, help: &str| {
+        findings.push(parsed.finding(required, message.to_owned(), Some(help.to_owned())));
+    };
+    if rule.to_fqdns.is_empty() || !rule.to_cidrs.is_empty() {
+        refuse(
+            "requireServerName is for rules with toFQDNs alone",
+            "take it out, or give toCIDRs a rule of their own",
+        );
+    }
+    let is_any = rule.ports.is_none();
+    if !is_any && ranges.iter().any(|range| range.protocol != TCP) {
+        refuse(
+            "requireServerName is for TCP: no other protocol has a handshake that can be read",
+            "name TCP ports only, and give the others a rule of their own",
+        );
+    }
+    for range in ranges {
+        range.protocol = TCP;
+        range.flags |= SERVER_NAME;
+    }
 }
 
 pub(super) fn ingress<'a>(

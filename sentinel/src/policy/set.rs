@@ -34,6 +34,21 @@ impl<T> Ways<T> {
     }
 }
 
+/// What is known of an address besides itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// The name that is asked about: its patterns are taken to lead there.
+    pub asked: Option<&'a str>,
+    /// The patterns that the kernel has learned to lead there.
+    pub learned: &'a [Pattern],
+}
+
+impl Named<'_> {
+    fn is_meant_by(self, pattern: &Pattern) -> bool {
+        self.asked.is_some_and(|name| pattern.matches(name)) || self.learned.contains(pattern)
+    }
+}
+
 /// A policy's name: unique within its namespace, as in Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PolicyName {
@@ -116,13 +131,14 @@ impl Policy {
         }
     }
 
-    /// What it says of a request; `name` is what the address was resolved from, where that is known.
+    /// What it says of a request; `name` is what the address was resolved from, where that is known. Rules
+    /// that demand a server's name in the handshake say so in the [`Match`].
     #[must_use]
-    pub fn find(&self, request: &Request, direction: Direction, name: Option<&str>) -> Match {
+    pub fn find(&self, request: &Request, direction: Direction, named: Option<Named<'_>>) -> Match {
         let trie = self.prefixes.of(direction);
         let found = trie.lookup(&request.remote).map_or(Match::NONE, |rules| rules.find(request));
-        let (Some(name), Direction::Egress) = (name, direction) else { return found };
-        let named = self.names.iter().filter(|(pattern, _)| pattern.matches(name));
+        let (Some(by), Direction::Egress) = (named, direction) else { return found };
+        let named = self.names.iter().filter(|(pattern, _)| by.is_meant_by(pattern));
         named.fold(found, |found, (_, rules)| found.or(rules.find(request)))
     }
 

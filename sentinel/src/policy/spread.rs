@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sentinel_common::limits::MAX_PORT_RANGES;
-use sentinel_common::policy::{ANY_PORT, DENY, PortRange, PrefixRules};
+use sentinel_common::policy::{ANY_PORT, DENY, PortRange, PrefixRules, SERVER_NAME};
 
 use super::diagnostic::Diagnostic;
 use super::prefix::Prefix;
@@ -93,5 +93,7 @@ pub(super) fn contains(outer: &PortRange, inner: &PortRange) -> bool {
     let protocol = outer.protocol == 0 || outer.protocol == inner.protocol;
     let ports = outer.flags & ANY_PORT != 0
         || (inner.flags & ANY_PORT == 0 && outer.first <= inner.first && inner.last <= outer.last);
-    protocol && ports && outer.flags & DENY == inner.flags & DENY
+    // What is allowed on a condition says nothing of what is allowed without.
+    let condition = outer.flags & SERVER_NAME <= inner.flags & SERVER_NAME;
+    protocol && ports && condition && outer.flags & DENY == inner.flags & DENY
 }

@@ -4,9 +4,9 @@
 //! open connections (watch::inventory), audited events (audit::Report) -> Profile -> text of policies
 //! ```
 //!
-//! A flow is known by its address. A name stands beside it with how it became known: a TLS handshake
-//! says what a client *called* its peer and is told as a comment only; an answer to a lookup, once
-//! whoever sees answers puts [`NameSource::Lookup`] there, makes the rule one on the name.
+//! A flow is known by its address, and may be by names. A TLS handshake says what a client *called* its
+//! peer and is told as a comment only. A lookup of the workload's own, answered with the address while the
+//! flow was opened, explains it: where all flows to an address are explained, the rule is on the names.
 
 mod merge;
 mod write;
@@ -64,15 +64,6 @@ impl fmt::Display for Workload {
     }
 }
 
-/// How a name became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NameSource {
-    /// A client called its peer so in a TLS handshake.
-    Handshake,
-    /// A lookup of the name was answered with the address.
-    Lookup,
-}
-
 /// Where a connection led.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination {
@@ -93,8 +84,13 @@ pub struct Seen {
     pub first: String,
     /// When the last was seen.
     pub last: String,
-    /// What it is called.
-    pub name: Option<(NameSource, String)>,
+    /// What a client called it in a TLS handshake.
+    pub called: Option<String>,
+    /// The names that the workload had asked for and that led here, and how many connections each
+    /// explains: with more than one, every connection counts for all of them.
+    pub names: BTreeMap<String, u64>,
+    /// Some connection is explained by no lookup.
+    pub unexplained: bool,
 }
 
 /// What was seen of each workload.
@@ -110,12 +106,14 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Takes a connection that is open; `cookie` tells it from others, 0 when unknown.
-    pub fn connection(&mut self, path: &str, to: Destination, cookie: u64, time: &str) {
+    /// Takes a connection that is open; `cookie` tells it from others, 0 when unknown. Returns whether
+    /// it was seen for the first time.
+    pub fn connection(&mut self, path: &str, to: Destination, cookie: u64, time: &str) -> bool {
         let is_new = cookie == 0
             || (self.cookies.len() < COOKIES && self.cookies.insert(cookie))
             || !self.cookies.contains(&cookie);
         self.take(path, to, u64::from(is_new), (time, time));
+        is_new
     }
 
     /// Takes so many connections, the first and the last at these times.
@@ -139,7 +137,9 @@ impl Profile {
             count: 0,
             first: first.to_owned(),
             last: last.to_owned(),
-            name: None,
+            called: None,
+            names: BTreeMap::new(),
+            unexplained: false,
         });
         seen.count += count;
         if first < seen.first.as_str() {
@@ -150,13 +150,34 @@ impl Profile {
         }
     }
 
-    /// Notes what a destination of a workload is called; a lookup counts for more than a handshake.
-    pub fn name(&mut self, path: &str, to: Destination, source: NameSource, name: &str) {
-        let workload = Workload::of(path).and_then(|workload| self.workloads.get_mut(&workload));
-        let Some(seen) = workload.and_then(|seen| seen.get_mut(&to)) else { return };
-        if seen.name.as_ref().is_none_or(|(known, _)| *known < source) {
-            seen.name = Some((source, name.to_owned()));
+    /// Notes what a client of a workload called a destination.
+    pub fn call(&mut self, path: &str, to: Destination, name: &str) {
+        if let Some(seen) = self.seen(path, to) {
+            seen.called.get_or_insert_with(|| name.to_owned());
         }
+    }
+
+    /// Notes by which names a workload had asked for a destination before so many connections to it; no
+    /// name explains none of them.
+    pub fn explain<'a>(
+        &mut self,
+        path: &str,
+        to: Destination,
+        count: u64,
+        names: impl IntoIterator<Item = &'a String>,
+    ) {
+        let Some(seen) = self.seen(path, to) else { return };
+        let mut is_explained = false;
+        for name in names {
+            is_explained = true;
+            *seen.names.entry(name.clone()).or_default() += count;
+        }
+        seen.unexplained |= !is_explained;
+    }
+
+    fn seen(&mut self, path: &str, to: Destination) -> Option<&mut Seen> {
+        let workload = Workload::of(path)?;
+        self.workloads.get_mut(&workload)?.get_mut(&to)
     }
 
     /// Keeps only workloads that this holds for.
@@ -236,12 +257,16 @@ mod tests {
         profile.connection("/", to(443), 9, "3");
         let local = Destination { address: "127.0.0.1".parse().unwrap(), ..to(443) };
         profile.connection("/x", local, 10, "3");
-        profile.name("/x", to(443), NameSource::Lookup, "a.example");
-        profile.name("/x", to(443), NameSource::Handshake, "b.example");
+        profile.explain("/x", to(443), 2, &["a.example".to_owned()]);
+        profile.call("/x", to(443), "b.example");
         let seen: Vec<_> = profile.workloads().flat_map(|(_, seen)| seen.values()).collect();
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].count, seen[0].first.as_str(), seen[0].last.as_str()), (2, "1", "3"));
-        assert_eq!(seen[0].name, Some((NameSource::Lookup, "a.example".to_owned())));
+        assert_eq!(seen[0].names, BTreeMap::from([("a.example".to_owned(), 2)]));
+        assert_eq!(seen[0].called.as_deref(), Some("b.example"));
+        assert!(!seen[0].unexplained);
         assert_eq!(profile.in_root, 1);
+        profile.explain("/x", to(443), 1, &[]);
+        assert!(profile.workloads().all(|(_, seen)| seen[&to(443)].unexplained));
     }
 }

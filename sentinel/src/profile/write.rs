@@ -7,6 +7,9 @@ use sentinel_common::policy::{ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
 use super::merge::{Evidence, Range, Rule, Side, rules};
 use super::{Profile, Workload, names};
 
+/// Other names of a destination that its remark tells.
+const SHOWN: usize = 3;
+
 /// What the policies were learned from, told at their head in whole sentences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
@@ -71,12 +74,15 @@ fn policy(text: &mut String, name: &str, workload: &Workload, rules: &[Rule]) {
             for range in &rule.ranges {
                 line(text, &format!("        - {}", ports(*range)));
             }
+            if names && rule.private {
+                line(text, "      allowPrivateAddresses: true   # that is where they led");
+            }
         }
     }
 }
 
 fn side(evidence: &Evidence) -> String {
-    let Evidence { side, addresses, count, first, last, called } = evidence;
+    let Evidence { side, at, count, first, last, called, others } = evidence;
     let text = match side {
         Side::Prefix(prefix) => prefix.to_string(),
         Side::Name(name) => quoted(name),
@@ -88,13 +94,25 @@ fn side(evidence: &Evidence) -> String {
         0 | 1 => "seen once".to_owned(),
         count => format!("seen {count} times"),
     };
-    if *addresses > 1 {
-        let _ = write!(remark, " at {addresses} addresses");
+    if at.len() > 1 {
+        let _ = write!(remark, " at {} addresses", at.len());
     }
     let _ = write!(remark, ", {first} to {last}");
     if !called.is_empty() {
         let called: Vec<String> = called.iter().take(3).map(|name| plain(name)).collect();
         let _ = write!(remark, "; TLS name {}", called.join(", "));
+    }
+    if !others.is_empty() {
+        let said = match evidence.side {
+            Side::Name(_) => "shares an address with",
+            Side::Prefix(_) => "not every time, but also looked up as",
+        };
+        let more = others.len().saturating_sub(SHOWN);
+        let others: Vec<String> = others.iter().take(SHOWN).map(|name| plain(name)).collect();
+        let _ = write!(remark, "; {said} {}", others.join(", "));
+        if more > 0 {
+            let _ = write!(remark, " and {more} more");
+        }
     }
     format!("{text}   # {remark}")
 }
@@ -139,7 +157,7 @@ fn pattern(text: &str) -> String {
 mod tests {
     use time::OffsetDateTime;
 
-    use super::super::{Destination, NameSource};
+    use super::super::Destination;
     use super::*;
     use crate::policy::{Source, compile};
 
@@ -152,18 +170,19 @@ mod tests {
             port,
         };
         let shop = "/system.slice/shop\\x2dfront.service";
-        for (to, name) in [
-            (to("192.0.2.7", TCP, 443), Some((NameSource::Handshake, "api.example.com\nx: y"))),
-            (to("2001:db8::7", UDP, 53), None),
-            (to("198.51.100.1", TCP, 443), Some((NameSource::Lookup, "www.example.com"))),
-            (to("198.51.100.9", ICMP, 0), None),
-            (to("198.51.100.9", 47, 0), None),
+        for (to, names) in [
+            (to("192.0.2.7", TCP, 443), &[][..]),
+            (to("2001:db8::7", UDP, 53), &[]),
+            (to("198.51.100.1", TCP, 443), &["www.example.com", "cdn.example.net"]),
+            (to("10.0.0.1", TCP, 5432), &["db.internal"]),
+            (to("198.51.100.9", ICMP, 0), &[]),
+            (to("198.51.100.9", 47, 0), &[]),
         ] {
             profile.take(shop, to, 1, ("T1", "T2"));
-            if let Some((source, name)) = name {
-                profile.name(shop, to, source, name);
-            }
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            profile.explain(shop, to, 1, &names);
         }
+        profile.call(shop, to("192.0.2.7", TCP, 443), "api.example.com\nx: y");
         for port in 1..200 {
             profile.take("/lab/a[b]*", to("192.0.2.8", TCP, port), 1, ("T1", "T2"));
             profile.take("/lab/a[b]*", to("192.0.2.8", UDP, port), 1, ("T1", "T2"));
@@ -177,6 +196,10 @@ mod tests {
             ),
             "{text}"
         );
+        let shared = "        - \"cdn.example.net\"   # seen once, T1 to T2; shares an address with www.example.com\n";
+        assert!(text.contains(shared), "{text}");
+        let private = "        - { port: 5432, protocol: TCP }\n      allowPrivateAddresses: true";
+        assert!(text.contains(private), "{text}");
         let source = Source { name: "l.yaml".to_owned(), text: text.clone() };
         let set = compile(&[source], OffsetDateTime::UNIX_EPOCH).unwrap_or_else(|findings| {
             panic!("{findings:?}\n{text}");
@@ -187,6 +210,6 @@ mod tests {
         for (path, count) in [(shop, 1), ("/lab/a[b]*", 1), ("/lab/ab", 0), ("/lab/a[b]*/c", 1)] {
             assert_eq!(Bound::of_path(&set, path).places.len(), count, "{path}\n{text}");
         }
-        assert_eq!(set.policies[1].names.len(), 1);
+        assert_eq!((set.policies[1].names.len(), set.policies[1].private.len()), (3, 1));
     }
 }

@@ -14,6 +14,7 @@ pub mod holders;
 pub mod inventory;
 pub mod kubernetes;
 pub mod links;
+pub mod processes;
 pub mod procfs;
 pub mod resolver;
 pub mod roster;

@@ -53,6 +53,8 @@ fn describe(entry: &Entry, pid: u32) -> ProcResult<Process> {
         cmdline: cmdline(entry),
         uid,
         start_time,
+        file: None,
+        parents: Vec::new(),
     })
 }
 

@@ -40,7 +40,9 @@ impl Resolver {
                 let process = procfs::snapshot(owner.pid, owner.start_time);
                 let id = if question.cgroup == 0 { owner.cgroup } else { question.cgroup };
                 let pid = process.as_ref().ok().map(|process| process.pid);
-                Attribution { cgroup: self.cgroup(id, pid), process }
+                let is_other = id != owner.cgroup && owner.cgroup != 0;
+                let process_cgroup = if is_other { self.cgroup(owner.cgroup, pid) } else { None };
+                Attribution { cgroup: self.cgroup(id, pid), process, process_cgroup }
             }
             None => {
                 let cgroup = self.cgroup(question.cgroup, None);
@@ -49,7 +51,7 @@ impl Resolver {
                 let process = holder.and_then(|pid| procfs::snapshot(pid, 0));
                 let pid = process.as_ref().ok().map(|process| process.pid);
                 let cgroup = cgroup.or_else(|| procfs::cgroup(pid?));
-                Attribution { process, cgroup }
+                Attribution { process, cgroup, process_cgroup: None }
             }
         }
     }

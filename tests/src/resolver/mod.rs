@@ -3,6 +3,7 @@
 
 mod answers;
 mod client;
+mod service;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -16,6 +17,7 @@ use hickory_proto::op::Message;
 
 pub use answers::{MANY, Place, answer, member};
 pub use client::{Client, addresses};
+pub use service::{Visited, Visits, visit};
 
 /// How long a thread of the server waits before it looks whether it should end.
 const LOOK: Duration = Duration::from_millis(20);

@@ -2,6 +2,7 @@
 //! independent packet capture on the peer's side that says what got out.
 
 mod allowlist;
+mod attribution;
 mod bypass;
 mod catch;
 mod feed;
@@ -9,6 +10,7 @@ mod honest;
 mod kubernetes;
 mod learn;
 mod lifecycle;
+mod lookups;
 mod loss;
 mod mining_modes;
 mod names;
@@ -17,6 +19,7 @@ mod operator;
 mod pinned;
 mod pods;
 mod reloads;
+mod server_names;
 mod stage;
 mod suspicion;
 #[path = "../trial.rs"]
@@ -30,8 +33,9 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 32] = [
+const IN_GUESTS: [&str; 33] = [
     "allowlist/enforce",
+    "attribution/programs",
     "bypass/hop_by_hop",
     "bypass/loose_source_route",
     "bypass/mptcp",
@@ -57,8 +61,8 @@ const IN_GUESTS: [&str; 32] = [
     "names/block/dns/bytes",
     "older/stratum-v1/the_next_share",
     "reloads/",
-    "pinned/another_layout",
     "pinned/unpin",
+    "server_names/enforced",
     "workloads/a_new_one",
     "workloads/an_unknown_one",
     "workloads/callers",
@@ -80,11 +84,13 @@ fn main() -> ExitCode {
     trials.extend(catch::trials());
     trials.extend(honest::trials());
     trials.extend(allowlist::trials());
+    trials.extend(attribution::trials());
     trials.extend(bypass::trials());
     trials.extend(feed::trials());
     trials.extend(kubernetes::trials());
     trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
+    trials.extend(lookups::trials());
     trials.extend(loss::trials());
     trials.extend(mining_modes::trials());
     trials.extend(names::trials());
@@ -93,6 +99,7 @@ fn main() -> ExitCode {
     trials.extend(pinned::trials());
     trials.extend(pods::trials());
     trials.extend(reloads::trials());
+    trials.extend(server_names::trials());
     trials.extend(suspicion::trials());
     trials.extend(workloads::trials());
     if std::env::var_os("SENTINEL_VM").is_some() {

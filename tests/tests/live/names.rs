@@ -114,7 +114,7 @@ fn prefixed<const N: usize>(bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// A ClientHello as a browser's looks from outside (RFC 8446 section 4.1.2, RFC 6066 section 3):
 /// other extensions stand before and behind the name.
-fn client_hello(name: &str) -> Result<Vec<u8>> {
+pub fn client_hello(name: &str) -> Result<Vec<u8>> {
     let server_name = [&[0], prefixed::<2>(name.as_bytes())?.as_slice()].concat();
     let extensions = [
         [&[0x00, 0x17], prefixed::<2>(&[])?.as_slice()].concat(),

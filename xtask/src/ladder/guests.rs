@@ -1,20 +1,21 @@
 //! The vm rung: the harnesses and the verifier's counts on every kernel of the matrix.
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::Error;
+use anyhow::{Error, Result};
 
 use super::{Plan, Row, State, Tally};
 use crate::root;
 use crate::setup;
 use crate::term;
 use crate::verifier;
-use crate::vm::{self, Boot, Kernel, Machines, Outcome, Step};
+use crate::vm::{self, Boot, Guest, Kernel, Machines, Outcome, Step};
 
 const RUNG: &str = "vm";
 const VERIFIER: &str = "verifier";
 
-/// Boots the kernels of the plan, one after another.
+/// Boots the kernels of the plan, as many at a time as there are processors for.
 pub(super) fn run(plan: &Plan) -> Vec<Row> {
     let start = Instant::now();
     let broken = |error: Error| {
@@ -36,19 +37,44 @@ pub(super) fn run(plan: &Plan) -> Vec<Row> {
     };
     let steps = steps(plan.filter.as_deref());
     let mut rows: Vec<Row> = Vec::new();
-    for kernel in vm::select(&plan.kernels) {
+    for together in vm::select(&plan.kernels).chunks(at_once()) {
         if !plan.keep_going && rows.iter().any(Row::failed) {
-            rows.push(Row::skipped(
-                RUNG,
-                kernel.name.to_owned(),
-                "a kernel before it failed",
-                true,
-            ));
+            let why = "a kernel before it failed";
+            let skipped = |kernel: &&Kernel| Row::skipped(RUNG, kernel.name.to_owned(), why, true);
+            rows.extend(together.iter().map(skipped));
             continue;
         }
-        rows.push(one(&mut machines, kernel, &steps, plan));
+        rows.extend(run_together(&mut machines, together, &steps, plan));
     }
     rows
+}
+
+/// Guests at a time: each keeps one processor busy, and takes two gigabytes.
+fn at_once() -> usize {
+    thread::available_parallelism().map_or(1, |count| count.get().min(2))
+}
+
+fn run_together(
+    machines: &mut Machines,
+    kernels: &[&Kernel],
+    steps: &[Step],
+    plan: &Plan,
+) -> Vec<Row> {
+    let guests: Vec<_> =
+        kernels.iter().map(|kernel| (*kernel, machines.prepare(kernel, steps))).collect();
+    thread::scope(|scope| {
+        let running: Vec<_> = guests
+            .into_iter()
+            .map(|(kernel, guest)| scope.spawn(move || one(kernel, guest, plan.timeout)))
+            .collect();
+        let ended = running.into_iter().zip(kernels);
+        ended
+            .map(|(row, kernel)| {
+                let panicked = || State::Broken("its thread panicked".to_owned());
+                row.join().unwrap_or_else(|_| row_of(panicked(), kernel.name, 0.0))
+            })
+            .collect()
+    })
 }
 
 fn steps(filter: Option<&str>) -> Vec<Step> {
@@ -65,21 +91,24 @@ fn steps(filter: Option<&str>) -> Vec<Step> {
     steps
 }
 
-fn one(machines: &mut Machines, kernel: &Kernel, steps: &[Step], plan: &Plan) -> Row {
+fn one(kernel: &Kernel, guest: Result<Option<Guest>>, timeout: Duration) -> Row {
     term::say(format!("rung vm: kernel {}", kernel.name));
-    let row =
-        |state, name: &str, seconds| Row { rung: RUNG, kernel: name.to_owned(), state, seconds };
-    match machines.boot(kernel, steps, plan.timeout) {
+    let booted = guest.and_then(|guest| guest.map_or(Ok(Boot::Gone), |guest| guest.run(timeout)));
+    match booted {
         Ok(Boot::Gone) => Row::skipped(RUNG, kernel.name.to_owned(), vm::gone(kernel), true),
         Ok(Boot::Ran { outcomes, seconds, release }) => {
             let mut tally = Tally::default();
             for outcome in &outcomes {
                 tally.add(count(kernel, outcome));
             }
-            row(State::Ran(tally), &release, seconds)
+            row_of(State::Ran(tally), &release, seconds)
         }
-        Err(error) => row(State::Broken(format!("{error:#}")), kernel.name, 0.0),
+        Err(error) => row_of(State::Broken(format!("{error:#}")), kernel.name, 0.0),
     }
+}
+
+fn row_of(state: State, name: &str, seconds: f64) -> Row {
+    Row { rung: RUNG, kernel: name.to_owned(), state, seconds }
 }
 
 /// What a step of a guest counts for; its output is shown when it failed and nobody has seen it.

@@ -22,7 +22,8 @@ use crate::ladder;
 use crate::project;
 use crate::setup;
 use crate::term;
-use kernels::Fetcher;
+
+use kernels::{Cached, Fetcher};
 
 /// Boots kernels and runs a command, a shell or the tests in them.
 pub(crate) fn verb(args: &cli::Vm) -> Result<()> {
@@ -146,14 +147,15 @@ impl Machines {
         steps: &[Step],
         timeout: Duration,
     ) -> Result<Boot> {
-        let Some(cached) = self.fetcher.get(kernel)? else { return Ok(Boot::Gone) };
+        self.prepare(kernel, steps)?.map_or(Ok(Boot::Gone), |guest| guest.run(timeout))
+    }
+
+    /// Puts together what a kernel boots with; none where nobody has that kernel any more.
+    pub(crate) fn prepare(&mut self, kernel: &Kernel, steps: &[Step]) -> Result<Option<Guest>> {
+        let Some(cached) = self.fetcher.get(kernel)? else { return Ok(None) };
         let archive = initramfs::complete(&self.base, kernel.name, &cached, steps)?;
         let log = project::log(&format!("vm-{}", kernel.name))?;
-        let start = Instant::now();
-        let outcomes = guest::boot(kernel.name, &cached, &archive, timeout, &log);
-        guest::clean(&archive);
-        let seconds = start.elapsed().as_secs_f64();
-        Ok(Boot::Ran { outcomes: outcomes?, seconds, release: cached.release })
+        Ok(Some(Guest { name: kernel.name, cached, archive, log }))
     }
 
     fn shell(&mut self, kernel: &Kernel) -> Result<()> {
@@ -162,5 +164,25 @@ impl Machines {
         let archive = initramfs::complete(&self.base, kernel.name, &cached, &[step])?;
         term::say("`exit` powers the guest off; Ctrl-A then X ends QEMU at once");
         guest::shell(&cached, &archive)
+    }
+}
+
+/// What boots; guests know nothing of each other, and several may run at a time.
+pub(crate) struct Guest {
+    name: &'static str,
+    cached: Cached,
+    archive: PathBuf,
+    log: PathBuf,
+}
+
+impl Guest {
+    /// Boots it, and waits for its end.
+    pub(crate) fn run(self, timeout: Duration) -> Result<Boot> {
+        let Self { name, cached, archive, log } = self;
+        let start = Instant::now();
+        let outcomes = guest::boot(name, &cached, &archive, timeout, &log);
+        guest::clean(&archive);
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Boot::Ran { outcomes: outcomes?, seconds, release: cached.release })
     }
 }

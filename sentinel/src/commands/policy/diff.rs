@@ -98,6 +98,8 @@ fn row(cut: &Cut) -> Vec<String> {
             format!("-> {} {}", cut.protocol, std::net::SocketAddr::new(cut.address, port))
         }
     };
+    let names: Vec<&str> = cut.names.iter().map(String::as_str).collect();
+    let what = if names.is_empty() { what } else { format!("{what} ({})", names.join(", ")) };
     vec![hits, cut.workload.clone(), what, cut.last.clone()]
 }
 
@@ -118,6 +120,8 @@ mod tests {
             hits,
             first: "T1".to_owned(),
             last: "T2".to_owned(),
+            names: if port == 5432 { ["db.example".to_owned()].into() } else { [].into() },
+            unnamed: 0,
         };
         let rule = OfRule { rule: "no rule (p.yaml:4)".to_owned(), hits: 3, last: "T2".to_owned() };
         let shop = OfPolicy {
@@ -136,10 +140,10 @@ mod tests {
         let report = Report { since: "T0".to_owned(), policies: vec![shop, clean] };
         let text = text(&report);
         assert!(text.contains("shop (p.yaml:4): 3 would have been cut since T0\n"), "{text}");
-        let row = "  3     /system.slice/shop.service  -> tcp 192.0.2.9:443   T2\n";
+        let row = "  3     /system.slice/shop.service  -> tcp 192.0.2.9:443                T2\n";
         assert!(text.contains(row), "{text}");
         assert!(
-            text.contains("  open  /system.slice/shop.service  -> tcp 192.0.2.9:5432"),
+            text.contains("  open  /system.slice/shop.service  -> tcp 192.0.2.9:5432 (db.example)"),
             "{text}"
         );
         assert!(text.contains("mail (m.yaml:4): nothing would be cut, since T0\n"), "{text}");

@@ -1,5 +1,6 @@
 //! `sentinel policy explain`
 
+use std::iter::repeat;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 
@@ -13,7 +14,8 @@ use super::whose::{Whose, labels};
 use super::{Refusal, aligned, answer};
 use crate::cli::{ExplainArgs, Protocol};
 use crate::event::word::Words;
-use crate::policy::{Explanation, Opinion, Pattern};
+use crate::policy::{Explanation, Named, Opinion, Pattern};
+use crate::status;
 use sentinel_common::address;
 
 /// The answer on one question, for every address that it is about.
@@ -34,6 +36,9 @@ struct Answer {
 struct OfAddress {
     remote: String,
     protocol: String,
+    /// The patterns of names that the agent's programs take the address for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    learned: Vec<String>,
     #[serde(flatten)]
     explanation: Explanation,
 }
@@ -63,19 +68,26 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitCode, Refusal> {
     let (path, note) = whose.path();
     notes.extend(note);
     let bound = whose.bound(&set, path.as_deref());
+    let by_name = bound.places.iter().filter_map(|place| set.policies.get(*place));
+    let by_name = by_name.filter(|policy| !policy.names.is_empty()).count() > 0;
+    let learned =
+        if by_name { learned(arguments, &asked.addresses, &mut notes) } else { Vec::new() };
     let answers: Vec<OfAddress> = asked
         .addresses
         .iter()
-        .map(|address| {
+        .zip(learned.into_iter().chain(repeat(Vec::new())))
+        .map(|(address, patterns)| {
             let request = request(arguments.protocol, *address, asked.port);
-            let name = asked.name.as_deref();
-            let explanation = bound.explain(&set, cap, asked.direction, &request, name);
+            let named = Named { asked: asked.name.as_deref(), learned: &patterns };
+            let explanation = bound.explain(&set, cap, asked.direction, &request, Some(named));
+            let learned = patterns.iter().map(ToString::to_string).collect();
             let remote = match (arguments.protocol, asked.direction) {
                 (Protocol::Icmp, _) => address.to_string(),
                 (_, Direction::Egress) => SocketAddr::new(*address, asked.port).to_string(),
                 (_, Direction::Ingress) => format!("{address} to port {}", asked.port),
             };
-            OfAddress { remote, protocol: word(arguments.protocol).to_owned(), explanation }
+            let protocol = word(arguments.protocol).to_owned();
+            OfAddress { remote, protocol, learned, explanation }
         })
         .collect();
     if asked.name.is_some() && answers.iter().any(|one| one.explanation.rule.is_some()) {
@@ -88,6 +100,32 @@ pub(super) fn explain(arguments: &ExplainArgs) -> Result<ExitCode, Refusal> {
     let workload = arguments.workload.clone();
     let whole = Answer { workload, cgroup: path, direction, name: asked.name, answers, notes };
     answer(&whole, arguments.format, found, text)
+}
+
+/// What names the running agent has seen to lead to each of these: rules on names count for these
+/// addresses alone.
+fn learned(
+    arguments: &ExplainArgs,
+    addresses: &[IpAddr],
+    notes: &mut Vec<String>,
+) -> Vec<Vec<Pattern>> {
+    let answer: Result<Vec<Vec<String>>, String> =
+        serde_json::to_string(addresses).map_err(|error| error.to_string()).and_then(|question| {
+            let question = ("POST /learned", question.as_str());
+            status::ask(&arguments.state_dir, question).map_err(|error| error.to_string())
+        });
+    match answer {
+        Ok(answer) => {
+            let parse = |text: &String| Pattern::parse(text).ok();
+            answer.iter().map(|all| all.iter().filter_map(parse).collect()).collect()
+        }
+        Err(error) => {
+            notes.push(format!(
+                "which names lead to an address only a running agent knows, and none was asked: {error}"
+            ));
+            Vec::new()
+        }
+    }
 }
 
 fn asked(arguments: &ExplainArgs) -> Result<Asked, Refusal> {
@@ -175,14 +213,21 @@ const fn word(protocol: Protocol) -> &'static str {
 
 fn text(answer: &Answer) -> String {
     let mut text = String::new();
-    for OfAddress { remote, protocol, explanation } in &answer.answers {
-        let Explanation { verdict, reason, policy, rule, place, policies, left_out } = explanation;
+    for OfAddress { remote, protocol, learned, explanation } in &answer.answers {
+        let Explanation { verdict, reason, policy, rule, place, policies, left_out, .. } =
+            explanation;
         let arrow = if answer.direction == Direction::Egress.word() { "->" } else { "<-" };
         let name = answer.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
         let whose = &answer.workload;
         text += &format!("{verdict} ({reason}): {whose} {arrow} {protocol} {remote}{name}\n");
         if let (Some(policy), Some(rule), Some(place)) = (policy, rule, place) {
             text += &format!("by policy {policy}, {rule}, {place}\n");
+        }
+        if explanation.requires_server_name {
+            text += "only while the TLS handshake names a server that the rule means\n";
+        }
+        if !learned.is_empty() {
+            text += &format!("the agent has seen it be the address of {}\n", learned.join(", "));
         }
         if policies.is_empty() {
             text += "no policy is on this workload\n";

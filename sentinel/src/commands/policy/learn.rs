@@ -1,13 +1,16 @@
 //! `sentinel policy learn`: looks at open connections for a while, asks the agent what it was told, and
 //! writes a policy for each workload.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::iter::repeat;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
+use sentinel_common::dns::PORT as DNS;
 use sentinel_common::policy::{ICMP, ICMPV6, SCTP, TCP, UDP};
 use time::OffsetDateTime;
 
@@ -16,8 +19,9 @@ use super::{Refusal, print};
 use crate::audit::{Cut, Report};
 use crate::cli::LearnArgs;
 use crate::engine::rfc3339;
+use crate::lookups::Known;
 use crate::policy::{Source, compile};
-use crate::profile::{Destination, NameSource, Origin, Profile, Workload, policies};
+use crate::profile::{Destination, Origin, Profile, Workload, policies};
 use crate::status;
 use crate::watch::clock;
 use crate::watch::holders;
@@ -129,7 +133,7 @@ fn take(arguments: &LearnArgs, profile: &mut Profile, scope: &mut Scope, open: V
     let nameless = outbound.iter().filter(|open| open.cgroup == 0 && open.inode != 0);
     let holders = holders::find(&nameless.map(|open| open.inode).collect());
     let time = now();
-    let mut asked = Vec::new();
+    let (mut asked, mut new) = (Vec::new(), Vec::new());
     for open in outbound {
         let holder = holders.get(&open.inode).copied();
         let path = scope.maker(&open, holder).and_then(|maker| maker.cgroup);
@@ -139,13 +143,43 @@ fn take(arguments: &LearnArgs, profile: &mut Profile, scope: &mut Scope, open: V
             protocol: open.socket.protocol,
             port: remote.port(),
         };
-        profile.connection(&path, to, open.socket.cookie, &time);
+        if profile.connection(&path, to, open.socket.cookie, &time) {
+            new.push((open.cgroup, path.clone(), to));
+        }
         if to.protocol == TCP && open.socket.cookie != 0 {
             asked.push((open.socket.cookie, path, to));
         }
     }
     scope.forget_processes();
     name(arguments, profile, &asked);
+    explain(arguments, profile, &new, &time);
+}
+
+/// By which names the workloads had asked for where their connections lead, as a running agent saw it, and
+/// whom they asked: that is a destination too, of sockets that are gone at once.
+fn explain(
+    arguments: &LearnArgs,
+    profile: &mut Profile,
+    new: &[(u64, String, Destination)],
+    time: &str,
+) {
+    let question: Vec<_> = new.iter().map(|(cgroup, _, to)| (*cgroup, to.address)).collect();
+    let answer = serde_json::to_string(&question).map_err(drop).and_then(|question| {
+        status::ask(&arguments.state_dir, ("POST /lookups", &question)).map_err(drop)
+    });
+    let Known { names, servers } = answer.unwrap_or_default();
+    let none = Vec::new();
+    for ((_, path, to), names) in new.iter().zip(names.iter().chain(repeat(&none))) {
+        profile.explain(path, *to, 1, names);
+    }
+    for (cgroup, servers) in servers {
+        let Some((_, path, _)) = new.iter().find(|(of, _, _)| *of == cgroup) else { continue };
+        for (address, protocol, _) in servers {
+            let to = Destination { address, protocol, port: DNS };
+            profile.take(path, to, 0, (time, time));
+            profile.explain(path, to, 0, &none);
+        }
+    }
 }
 
 /// Whom the connections' TLS handshakes asked for, as a running agent saw them.
@@ -156,7 +190,7 @@ fn name(arguments: &LearnArgs, profile: &mut Profile, asked: &[(u64, String, Des
     let Ok(names): Result<std::collections::BTreeMap<u64, String>, _> = answer else { return };
     for (cookie, path, to) in asked {
         if let Some(name) = names.get(cookie) {
-            profile.name(path, *to, NameSource::Handshake, name);
+            profile.call(path, *to, name);
         }
     }
 }
@@ -186,6 +220,10 @@ fn ask(arguments: &LearnArgs, profile: &mut Profile, origin: &mut Origin) -> Res
         }
         taken += 1;
         profile.take(&cut.workload, to, cut.hits, (&cut.first, &cut.last));
+        profile.explain(&cut.workload, to, cut.hits.saturating_sub(cut.unnamed), &cut.names);
+        if cut.unnamed > 0 {
+            profile.explain(&cut.workload, to, cut.unnamed, &BTreeSet::new());
+        }
     }
     let from = since.unwrap_or(report.since);
     origin.sentences.push(format!(

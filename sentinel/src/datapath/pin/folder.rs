@@ -43,7 +43,8 @@ const STATE: [&str; 16] = [
 ];
 /// What means nothing beyond one run of a program, or one agent.
 #[cfg(test)]
-const PASSING: [&str; 5] = ["GRACE", "REPLAY", "READINGS", "BLANK", "WIRES"];
+const PASSING: [&str; 8] =
+    ["GRACE", "REPLAY", "READINGS", "BLANK", "WIRES", "ASKED", "PROCESSES", "PROCESSES_LOST"];
 
 /// The folder, which no other agent holds meanwhile.
 #[derive(Debug)]

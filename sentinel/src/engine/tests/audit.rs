@@ -50,6 +50,7 @@ fn a_hit_names_policy_rule_and_the_port_that_rules_name() {
     let hit = &hits(&actions)[0];
     assert_eq!((hit.policy.as_str(), hit.cgroup, hit.generation), ("shop", 77, 3));
     assert_eq!((hit.end.port, hit.end.ingress), (443, false));
+    assert_eq!(hit.names, ["pool.example"]);
     let workload = Noted::Workload { cgroup: 77, path: "/system.slice/evil.service".to_owned() };
     assert_eq!(notes(&step(&mut state, at(SECOND), maker(1))), [workload]);
     // Of a caller it is the port here.

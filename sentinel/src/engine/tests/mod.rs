@@ -1,6 +1,7 @@
 mod audit;
 mod feeds;
 mod pods;
+mod processes;
 mod survey;
 
 use sentinel_common::event::Hook;
@@ -49,7 +50,10 @@ fn event(verdict: Verdict, port: u16) -> Box<KernelEvent> {
         protocol: TCP,
         direction: Direction::Egress,
         name: None,
+        passed: false,
+        is_callers: false,
         said: Said { login: Some("48ed".to_owned()), ..Said::default() },
+        names: vec!["pool.example".to_owned()],
     })
 }
 
@@ -63,9 +67,12 @@ fn maker(id: u64) -> Input {
         cmdline: vec!["./x".to_owned()],
         uid: 1000,
         start_time: SECOND,
+        file: None,
+        parents: Vec::new(),
     };
     let cgroup = Some("/system.slice/evil.service".to_owned());
-    Input::Fact(Fact::Maker(EventId(id), Attribution { process: Ok(Box::new(process)), cgroup }))
+    let process = Ok(Box::new(process));
+    Input::Fact(Fact::Maker(EventId(id), Attribution { process, cgroup, process_cgroup: None }))
 }
 
 fn named() -> State {

@@ -69,7 +69,14 @@ struct Teller {
     /// What this node said last, and when.
     told: Option<(String, Instant)>,
     /// What was written last.
-    statuses: BTreeMap<String, Value>,
+    statuses: BTreeMap<String, Said>,
+}
+
+/// A status that was written.
+struct Said {
+    status: Value,
+    /// Since when it is accepted, or is not.
+    since: String,
 }
 
 impl Teller {
@@ -101,11 +108,14 @@ impl Teller {
         let mut writes = 0;
         for fate in &fates {
             let now = status(fate, &reports);
-            if self.statuses.get(&fate.title()) != Some(&now) && writes < WRITES {
-                writes += 1;
-                self.write(fate, &now).await?;
-                self.statuses.insert(fate.title(), now);
+            let before = self.statuses.get(&fate.title());
+            if before.is_some_and(|said| said.status == now) || writes >= WRITES {
+                continue;
             }
+            writes += 1;
+            let since = since(before, &now);
+            self.write(fate, &now, &since).await?;
+            self.statuses.insert(fate.title(), Said { status: now, since });
         }
         let there: Vec<String> = fates.iter().map(Fate::title).collect();
         self.statuses.retain(|title, _| there.contains(title));
@@ -142,7 +152,7 @@ impl Teller {
         report
     }
 
-    async fn write(&self, fate: &Fate, status: &Value) -> Result<(), Error> {
+    async fn write(&self, fate: &Fate, status: &Value, since: &str) -> Result<(), Error> {
         let plural = match fate.kind {
             ObjectKind::Namespaced => "egresspolicies",
             ObjectKind::Cluster => "clusteregresspolicies",
@@ -159,18 +169,9 @@ impl Teller {
             None => Api::all_with(self.client.clone(), &about),
         };
         let mut status = status.clone();
-        let same =
-            self.statuses.get(&fate.title()).and_then(|before| before.pointer("/conditions/0"));
-        let since = match same {
-            Some(before) if before.get("status") == status.pointer("/conditions/0/status") => {
-                before.get("lastTransitionTime").cloned()
-            }
-            _ => None,
-        };
-        let since = since.unwrap_or_else(|| json!(lease::now(false)));
         if let Some(condition) = status.pointer_mut("/conditions/0").and_then(Value::as_object_mut)
         {
-            condition.insert("lastTransitionTime".to_owned(), since);
+            condition.insert("lastTransitionTime".to_owned(), json!(since));
         }
         let object = json!({"apiVersion": about.api_version, "kind": about.kind,
             "metadata": {"name": fate.name}, "status": status});
@@ -180,5 +181,26 @@ impl Teller {
             Err(Error::Api(answer)) if answer.code == 404 => Ok(()),
             other => other.map(drop),
         }
+    }
+}
+
+/// Since when it is accepted, or is not: no other figure is a transition.
+fn since(before: Option<&Said>, now: &Value) -> String {
+    let accepted = |status: &Value| status.pointer("/conditions/0/status").cloned();
+    let same = before.filter(|said| accepted(&said.status) == accepted(now));
+    same.map_or_else(|| lease::now(false), |said| said.since.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transition_is_only_one_of_the_verdict() {
+        let of = |accepted: &str, hits: u64| json!({"auditHits": hits, "conditions": [{"status": accepted}]});
+        let before = Said { status: of("True", 1), since: "2020-01-01T00:00:00Z".to_owned() };
+        assert_eq!(since(Some(&before), &of("True", 2)), before.since);
+        assert_ne!(since(Some(&before), &of("False", 1)), before.since);
+        assert_ne!(since(None, &of("True", 1)), before.since);
     }
 }

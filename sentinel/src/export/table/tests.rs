@@ -26,8 +26,14 @@ fn flow() -> Flow {
             cmdline: Vec::new(),
             uid: 0,
             start_time: None,
+            exe_device: None,
+            exe_inode: None,
+            parents: Vec::new(),
             missing: None,
         }),
+        workload_is_callers: false,
+        passed: false,
+        process_cgroup: None,
         workload: Some(Workload {
             cgroup: Some("/system.slice/nginx.service".to_owned()),
             cgroup_id: 9,
@@ -45,6 +51,7 @@ fn flow() -> Flow {
         rule: None,
         service: None,
         name: None,
+        names: Vec::new(),
         feed: None,
         stratum: Some(Stratum {
             dialect: Some("monero".to_owned()),

@@ -20,6 +20,10 @@ const EGRESS: Rule = (
     "(has(self.toCIDRs) && size(self.toCIDRs) > 0) || (has(self.toFQDNs) && size(self.toFQDNs) > 0)",
     "a rule names somebody: add toCIDRs or toFQDNs; everywhere is [0.0.0.0/0, \"::/0\"]",
 );
+const SERVER_NAME: Rule = (
+    "!has(self.requireServerName) || !self.requireServerName || (has(self.toFQDNs) && size(self.toFQDNs) > 0 && (!has(self.toCIDRs) || size(self.toCIDRs) == 0))",
+    "requireServerName is for rules with toFQDNs alone",
+);
 const NO_NAMES: Rule = (
     "!has(self.toFQDNs) || size(self.toFQDNs) == 0",
     "a name cannot be denied: its addresses are others' too",
@@ -48,7 +52,7 @@ fn places(kind: ObjectKind) -> Vec<(&'static str, Vec<Rule>)> {
     }
     let mut places = vec![
         ("", whole),
-        ("/properties/egress/items", vec![EGRESS]),
+        ("/properties/egress/items", vec![EGRESS, SERVER_NAME]),
         ("/properties/egressDeny/items", vec![EGRESS, NO_NAMES]),
         ("/properties/ingress/items", vec![INGRESS]),
         ("/properties/ingressDeny/items", vec![INGRESS]),
@@ -119,6 +123,7 @@ mod tests {
         let spec = json!({
             "workload": {"podSelector": {"matchLabels": {"app": "web"}}}, "mode": "audit",
             "egress": [{"toCIDRs": ["10.0.0.0/8"], "ports": [{"port": 80, "endPort": 90}]},
+                {"toFQDNs": ["example.com"], "requireServerName": true, "ports": [{"port": 443}]},
                 {"toFQDNs": ["*.example.com"], "ports": [{"port": 443}, {"protocol": "ICMP"}]}],
             "egressDeny": [{"toCIDRs": ["10.9.0.0/16"]}], "ingress": [], "encryptedDNS": "deny",
         });
@@ -129,12 +134,18 @@ mod tests {
     #[test]
     fn what_is_wrong_is_refused() {
         let ports = |port: Value| json!({"mode": "audit", "ingress": [{"fromCIDRs": ["::/0"], "ports": [port]}]});
+        let named = |mut rule: Value| {
+            rule["requireServerName"] = json!(true);
+            json!({"mode": "audit", "egress": [rule]})
+        };
         let wrong = [
             (json!({"egress": []}), MODE),
             (json!({"encryptedDNS": "deny"}), MODE),
             (json!({"workload": {"namespaceSelector": {}}}), NO_NAMESPACES),
             (json!({"mode": "audit", "egress": [{}]}), EGRESS),
             (json!({"mode": "audit", "egress": [{"toCIDRs": []}]}), EGRESS),
+            (named(json!({"toCIDRs": ["10.0.0.0/8"]})), SERVER_NAME),
+            (named(json!({"toFQDNs": ["a.b"], "toCIDRs": ["10.0.0.0/8"]})), SERVER_NAME),
             (json!({"mode": "audit", "egressDeny": [{"toFQDNs": ["a.b"]}]}), NO_NAMES),
             (json!({"mode": "audit", "ingressDeny": [{"ports": []}]}), INGRESS),
             (ports(json!({"endPort": 9})), PORTS[0]),

@@ -106,6 +106,12 @@ fn out(rule: &EgressRule, losses: &mut Losses<'_>) -> Vec<CiliumRule> {
     } else if let Some(name) = rule.to_fqdns.first() {
         losses.at(name, "answers in private ranges are not refused: Cilium takes any");
     }
+    if let Some(required) = rule.require_server_name.as_ref().filter(|it| it.value) {
+        losses.at(
+            required,
+            "requireServerName is left out: Cilium has serverNames, which need its proxy",
+        );
+    }
     let mut rules = Vec::new();
     let to_cidr_set = set(&rule.to_cidrs, &rule.except);
     if !to_cidr_set.is_empty() {

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use super::{Bound, PolicySet, Source, Subject, check, load};
 
 mod property;
+mod server_name;
 
 fn sources(text: &str) -> Vec<Source> {
     vec![Source { name: "p.yaml".to_owned(), text: text.to_owned() }]

@@ -45,7 +45,7 @@ pub struct Report {
 pub async fn follow(settings: Settings, reports: mpsc::Sender<Report>) {
     let mut backoff = Backoff::new(FIRST, LAST);
     let client = loop {
-        match client::connect(&settings).await {
+        match connect(&settings).await {
             Ok(client) => break client,
             Err(why) => {
                 let report = Report { resource: Resource::Pods, told: Err(why) };
