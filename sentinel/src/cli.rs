@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{ConfigFile, EnforcementMode, FindingAction, LogLevel, STATE_DIR, ScoringFile};
+use crate::config::{
+    ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, STATE_DIR, ScoringFile,
+};
 use crate::datapath::pin::FOLDER;
 
 pub use policy::{DiffArgs, ExplainArgs, ExportFormat, LearnArgs, PolicyCommand, Protocol};
@@ -165,6 +167,7 @@ impl RunArgs {
             signatures: self.signatures.clone(),
             builtin_signatures: None,
             cri: None,
+            kubernetes: Kubernetes::default(),
             cgroup: self.cgroup.clone(),
             pin: self.pin.clone(),
             listen: self.listen,

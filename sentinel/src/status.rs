@@ -155,6 +155,11 @@ fn attached(status: &Value, rows: &mut Rows) {
         format!("{name} on {target} {note}")
     });
     rows.each("runtime", list(status, "runtimes"), runtime);
+    rows.add("kubernetes", &kubernetes(status));
+    let refused = status.pointer("/kubernetes/refused_policies").and_then(Value::as_object);
+    for (name, why) in refused.into_iter().flatten().take(POLICIES) {
+        rows.add("problem", &format!("{name}: {}", plain(why)));
+    }
     rows.each("coverage", list(status, "coverage"), coverage);
 }
 
@@ -213,6 +218,26 @@ fn runtime(one: &Value) -> String {
         "answers" => format!("{} ({socket}): {told}", word(one, "runtime")),
         "absent" if error.is_empty() => String::new(),
         _ => format!("{socket} does not answer, {told} at last: {error}"),
+    }
+}
+
+/// Empty where it is not asked.
+fn kubernetes(status: &Value) -> String {
+    let Some(told) = status.get("kubernetes") else { return String::new() };
+    let known = format!(
+        "{} pods of {}, {} namespaces, {} addresses of services, {} policies",
+        word(told, "pods"),
+        word(told, "node"),
+        word(told, "namespaces"),
+        word(told, "service_addresses"),
+        word(told, "policies"),
+    );
+    let errors = told.get("errors").and_then(Value::as_object).into_iter().flatten();
+    let errors: Vec<String> = errors.map(|(what, why)| format!("{what}: {}", plain(why))).collect();
+    match word(told, "state").as_str() {
+        "answers" => known,
+        "asked" => "has not answered yet".to_owned(),
+        _ => format!("does not answer, {known} at last: {}", errors.join("; ")),
     }
 }
 

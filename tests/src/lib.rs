@@ -15,6 +15,7 @@ pub mod demo;
 pub mod detect;
 pub mod errno;
 pub mod honest;
+pub mod kubernetes;
 pub mod miner;
 pub mod netlab;
 pub mod packets;

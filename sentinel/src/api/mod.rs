@@ -12,7 +12,9 @@ pub use remarks::Remark;
 pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Attached, Shared};
 pub use sockets::{Connection, Sockets};
-pub use status::{AtStart, Audited, LearnedFigures, Outcomes, RuntimeFigures, Status};
+pub use status::{
+    AtStart, Audited, KubernetesFigures, LearnedFigures, Outcomes, RuntimeFigures, Status,
+};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

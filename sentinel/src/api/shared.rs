@@ -20,7 +20,7 @@ use crate::watch::wires::Coverage;
 
 use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
-use super::status::{AtStart, LearnedFigures, RuntimeFigures};
+use super::status::{AtStart, KubernetesFigures, LearnedFigures, RuntimeFigures};
 use crate::watch::ages::Ages;
 
 /// What the agent says of itself.
@@ -56,6 +56,8 @@ pub struct About {
     pub learned: Option<LearnedFigures>,
     /// The container runtimes that are asked.
     pub runtimes: Vec<RuntimeFigures>,
+    /// The Kubernetes API server, where it is asked.
+    pub kubernetes: Option<KubernetesFigures>,
     /// What was open at the start; `None` until it has been looked at.
     pub at_start: Option<AtStart>,
     /// How far workloads are judged.

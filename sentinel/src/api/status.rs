@@ -70,6 +70,9 @@ pub struct Status {
     pub learned: Option<LearnedFigures>,
     /// The container runtimes that are asked which pods there are.
     pub runtimes: Vec<RuntimeFigures>,
+    /// The Kubernetes API server, where it is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesFigures>,
     /// What was open at the start, once it has been looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_start: Option<AtStart>,
@@ -171,6 +174,7 @@ impl Status {
             pinned,
             learned: about.learned,
             runtimes: about.runtimes,
+            kubernetes: about.kubernetes,
             at_start: about.at_start,
             coverage: about.coverage,
             packets: packets(&totals),
@@ -196,6 +200,29 @@ pub struct RuntimeFigures {
     /// Why it does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// The Kubernetes API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KubernetesFigures {
+    /// The name that it knows this node by.
+    pub node: String,
+    /// `asked`, `answers` or `fails` (what it told last still counts).
+    pub state: &'static str,
+    /// Pods of this node.
+    pub pods: usize,
+    /// Namespaces.
+    pub namespaces: usize,
+    /// Addresses of services and of the ends behind them.
+    pub service_addresses: usize,
+    /// Policies that are objects.
+    pub policies: usize,
+    /// Those of them that are refused, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused_policies: BTreeMap<String, String>,
+    /// Why it does not answer, by what is asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<&'static str, String>,
 }
 
 /// What is known of the names that policies allow.

@@ -2,9 +2,12 @@
 //! comes in as facts from [`crate::watch`].
 
 pub mod cgroups;
+pub mod cluster;
 pub mod identity;
+pub mod owner;
 pub mod pods;
 pub mod processes;
+pub mod services;
 pub mod workload;
 
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::owner::Owner;
 use super::workload::{self, Workload};
 
 /// Containers and sandboxes that are known at a time. A node of Kubernetes has some hundreds.
@@ -27,6 +28,8 @@ pub struct Pod {
     pub namespace_labels: BTreeMap<String, String>,
     /// Its own addresses; none where it has the node's.
     pub addresses: Vec<IpAddr>,
+    /// What it comes from, where Kubernetes tells.
+    pub owner: Option<Owner>,
 }
 
 /// A container of a pod, or the sandbox that all of them share.

@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{FAILED, USAGE, fail};
 use crate::cli::RunArgs;
@@ -50,11 +51,13 @@ fn log_to_stderr(level: LogLevel) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let subscriber = tracing_subscriber::fmt()
+    // What fails there is said in the agent's own words, once.
+    let kubernetes = if filter > LevelFilter::INFO { filter } else { LevelFilter::OFF };
+    let filter = Targets::new().with_default(filter).with_target("kube_client", kubernetes);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && !no_colour)
-        .with_max_level(filter)
-        .finish();
+        .with_ansi(std::io::stderr().is_terminal() && !no_colour);
+    let subscriber = tracing_subscriber::registry().with(lines).with(filter);
     // Both fail only where a logger is set already, and then that one is used.
     tracing::subscriber::set_global_default(subscriber).ok();
     tracing_log::LogTracer::init().ok();

@@ -23,7 +23,7 @@ enum Worth {
 use Worth::{Default as D, Example as E, Set};
 
 /// The keys in the order in which a reader wants them.
-const KEYS: [Key; 20] = [
+const KEYS: [Key; 21] = [
     Key("mode", "audit", D),
     Key("stratum", "block", E("what the policies say, else block")),
     Key("names", "alert", D),
@@ -38,6 +38,7 @@ const KEYS: [Key; 20] = [
     Key("signatures", "[signatures]", E("none")),
     Key("builtinSignatures", "true", D),
     Key("cri", "[/run/containerd/containerd.sock]", E("those at the usual places")),
+    Key("kubernetes", "", D),
     Key("cgroup", "/sys/fs/cgroup/system.slice", E("the whole host")),
     Key("pin", "/sys/fs/bpf/sentinel", E("all that is enforced ends with the agent")),
     Key("listen", "127.0.0.1:9640", E("not served")),
@@ -54,10 +55,16 @@ const ENCRYPTED_MINING: [Key; 5] = [
     Key("weights", "{ cpu: 5 }", E("the built-in weights")),
 ];
 
+const KUBERNETES: [Key; 3] = [
+    Key("node", "node-1", E("the environment's NODE_NAME")),
+    Key("kubeconfig", "kubeconfig", E("the pod's service account, where the agent runs in one")),
+    Key("services", "true", D),
+];
+
 const HEAD: &str = "\
 ## Settings of `sentinel run --config FILE`. Every key may be left out; a flag of the command line wins
 ## over its key. Paths are taken from this file's folder. A change is taken up within seconds, but for
-## `cgroup`, `cri`, `pin`, `rawSockets`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which
+## `cgroup`, `cri`, `kubernetes`, `pin`, `rawSockets`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which
 ## need a restart; a mistake leaves what was before in force. Lines that begin with one # are settings to uncomment.
 ";
 
@@ -86,8 +93,10 @@ fn render(keys: &[Key], schema: &Value, indent: &str, text: &mut String) {
         let comment = if *worth == Set { "" } else { "# " };
         let gap = if value.is_empty() { "" } else { " " };
         text.push_str(&format!("{comment}{indent}{name}:{gap}{value}\n"));
-        if *name == "encryptedMining" {
-            render(&ENCRYPTED_MINING, property, "  ", text);
+        match *name {
+            "encryptedMining" => render(&ENCRYPTED_MINING, property, "  ", text),
+            "kubernetes" => render(&KUBERNETES, property, "  ", text),
+            _ => {}
         }
     }
 }
@@ -145,6 +154,7 @@ fn what_is_written_is_understood_and_its_defaults_are_the_defaults() {
     written.encrypted_mining.settings.weights = without.encrypted_mining.settings.weights.clone();
     (written.policies, written.resolvers) = Default::default();
     (written.feeds, written.signatures) = Default::default();
+    written.kubernetes = without.kubernetes.clone();
     (written.cgroup, written.cri, written.pin) = (None, None, None);
     (written.listen, written.events) = (None, None);
     assert_eq!(written, without);

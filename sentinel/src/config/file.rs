@@ -48,6 +48,9 @@ pub struct ConfigFile {
     /// Sockets of the container runtimes that are asked which pods there are. Absent: those that are
     /// found at the usual places; an empty list: none.
     pub cri: Option<Vec<PathBuf>>,
+    /// The Kubernetes API server, asked for this node's pods, labels of namespaces, addresses of services
+    /// and policies.
+    pub kubernetes: Kubernetes,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
     /// Folder on a bpffs for what is to stay in force when the agent goes; without one all goes with it.
@@ -62,6 +65,25 @@ pub struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     /// How much is told on standard error.
     pub log_level: Option<LogLevel>,
+}
+
+/// How the Kubernetes API server is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Kubernetes {
+    /// The name that Kubernetes knows this node by; without one nothing is asked.
+    pub node: Option<String>,
+    /// File that says where the server is and who asks.
+    pub kubeconfig: Option<PathBuf>,
+    /// Whether addresses of services are followed, so that events name the services they go to.
+    pub services: bool,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self { node: None, kubeconfig: None, services: true }
+    }
 }
 
 /// Whether anything is dropped at all.
@@ -172,7 +194,8 @@ impl ConfigFile {
         let mut file = Self::parse(&text, path)?;
         let base = path.parent().unwrap_or(Path::new(""));
         let paths = file.policies.iter_mut().chain(&mut file.feeds).chain(&mut file.signatures);
-        for path in paths.chain(file.cri.iter_mut().flatten()).chain(&mut file.state_dir) {
+        let paths = paths.chain(file.cri.iter_mut().flatten());
+        for path in paths.chain(&mut file.kubernetes.kubeconfig).chain(&mut file.state_dir) {
             *path = base.join(&path);
         }
         file.events =
@@ -239,6 +262,7 @@ mod tests {
                     resolvers: [10.96.0.10, 'fd00::a']\ndiscoverResolvers: false\n\
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     cri: [/run/x.sock]\n\
+                    kubernetes: {node: n, kubeconfig: k, services: false}\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let text = format!(
             "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, watchFor: 2m, weights: {{cpu: 3}}}}\n"
@@ -253,6 +277,9 @@ mod tests {
         assert!((scoring.settings.weights.of(TermName::Cpu) - 3.0).abs() < 1e-9);
         assert_eq!(file.cri, Some(vec!["/run/x.sock".into()]));
         assert_eq!(parse("cri: []\n").unwrap().cri, Some(Vec::new()));
+        let kubernetes =
+            Kubernetes { node: Some("n".into()), kubeconfig: Some("k".into()), services: false };
+        assert_eq!(file.kubernetes, kubernetes);
         assert_eq!(file.resolvers.len(), 2);
         assert_eq!(file.discover_resolvers, Some(false));
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));

@@ -8,7 +8,9 @@ mod scoring;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-pub use file::{ConfigError, ConfigFile, EnforcementMode, FindingAction, LogLevel, RawSockets};
+pub use file::{
+    ConfigError, ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, RawSockets,
+};
 pub use scoring::{Scoring, ScoringFile};
 use sentinel_common::verdict::Mode;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Container runtimes' sockets; `None` is those that are found.
     pub cri: Option<Vec<PathBuf>>,
+    /// How the Kubernetes API server is asked.
+    pub kubernetes: Kubernetes,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
     /// Folder on a bpffs for what is to outlive the agent.
@@ -92,6 +96,7 @@ impl Config {
                 .unwrap_or(true),
             file: None,
             cri: file.cri,
+            kubernetes: file.kubernetes,
             cgroup: typed.cgroup.or(file.cgroup),
             pin: typed.pin.or(file.pin),
             listen: typed.listen.or(file.listen),

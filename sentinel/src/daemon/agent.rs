@@ -15,10 +15,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
 use super::learning::Sources;
+use super::objects::PolicyObjects;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, processes, sampler, survey, wires};
+use super::{identity, learning, objects, processes, sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
@@ -69,6 +70,8 @@ pub struct Agent {
     pub(super) policy: PreparedPolicy,
     /// Which policies are on which cgroup.
     pub(super) workloads: Arc<Workloads>,
+    /// Policies that are objects of a Kubernetes API.
+    pub(super) objects: Arc<PolicyObjects>,
     /// The signature sets that events may still be of.
     pub(super) sets: Sets,
     pub(super) inputs: mpsc::Sender<Input>,
@@ -116,10 +119,8 @@ impl Agent {
         let numbers = plan.numbers().to_vec();
         workloads.applied(plan);
         let about = about(&config, &policy, now.rfc3339(), figures(number, &signatures));
-        metrics.set_signatures(&about.signatures);
         let set = about.signatures.clone();
-        metrics.set_generation(generation);
-        metrics.set_feeds(policy.feeds.tally());
+        count(&metrics, &set, generation, &policy);
         let since = datapath.pinned().filter(|it| it.taken_over).map_or(0, |_| generation);
         let pods = Directory::default();
         let judge = judge(&policy, numbers.clone(), config.mode, pods.clone());
@@ -148,7 +149,8 @@ impl Agent {
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         let learning = learning::start(&shared, &config)?;
-        let identity = identity::start(&shared, &workloads, &inputs, config.cri.as_deref());
+        let objects = Arc::new(PolicyObjects::new(&config.state_dir, objects::remembered(&config)));
+        let identity = identity::start(&shared, &workloads, &inputs, &objects, &config);
         let watcher = workloads::watch(&shared, &workloads, identity.changed())?;
         shared.set_not_ready(None);
         warn(&policy.warnings);
@@ -158,6 +160,7 @@ impl Agent {
             names,
             policy,
             workloads,
+            objects,
             sets,
             inputs,
             waiting,
@@ -185,6 +188,12 @@ impl Agent {
     pub fn next_expiry(&self) -> Option<Duration> {
         let left = self.policy.set.next_expiry? - OffsetDateTime::from(SystemTime::now());
         Some(Duration::try_from(left).unwrap_or_default())
+    }
+
+    /// Changes of the policies that are objects.
+    #[must_use]
+    pub fn object_changes(&self) -> watch::Receiver<()> {
+        self.objects.changes()
     }
 
     /// The agent at a glance.
@@ -264,6 +273,7 @@ fn about(
         signature_error: None,
         learned: None,
         runtimes: Vec::new(),
+        kubernetes: None,
         at_start: None,
         coverage: Vec::new(),
     }
@@ -342,15 +352,22 @@ pub(super) fn policy_names(config: &Config) -> Vec<String> {
     config.policies.iter().map(|path| path.display().to_string()).collect()
 }
 
+/// What is in force from the start.
+fn count(metrics: &Metrics, set: &SignatureFigures, generation: u32, policy: &PreparedPolicy) {
+    metrics.set_signatures(set);
+    metrics.set_generation(generation);
+    metrics.set_feeds(policy.feeds.tally());
+}
+
 /// Whether all that only counts at the start is as it was.
 pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
-    let Config { cgroup, cri, pin, listen, events, state_dir, log_level, .. } = now;
+    let Config { cgroup, cri, kubernetes, pin, listen, events, state_dir, log_level, .. } = now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
         && before.refuse_raw == now.refuse_raw
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
-        && before.cri == *cri
+        && (&before.cri, &before.kubernetes) == (cri, kubernetes)
         && (&before.state_dir, &before.log_level, &before.pin) == (state_dir, log_level, pin)
 }
 

@@ -1,4 +1,4 @@
-//! Who is who: what the container runtimes tell, brought to all that ask.
+//! Who is who: what the container runtimes and Kubernetes tell, brought to all that ask.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,22 @@ use sentinel_common::verdict::Mode;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::cluster::ClusterView;
+use super::objects::PolicyObjects;
 use super::recheck;
 use super::workloads::Workloads;
 use crate::api::{RuntimeFigures, Shared};
 use crate::attribution::pods::{Listing, Pods};
+use crate::config::Config;
 use crate::engine::{Fact, Input};
-use crate::watch::clock;
+use crate::export::policy_status;
 use crate::watch::cri::{CriError, Report, SOCKETS, follow};
+use crate::watch::{clock, kubernetes};
 
 /// Reports that may wait; a runtime is not asked again before its last one is taken.
 const REPORTS: usize = 8;
+/// What Kubernetes told that may wait; it is not read on before there is room.
+const TOLD: usize = 256;
 
 /// The questions to the runtimes: they end when this is dropped.
 #[derive(Debug)]
@@ -39,15 +45,25 @@ pub(super) fn start(
     shared: &Arc<Shared>,
     workloads: &Arc<Workloads>,
     inputs: &mpsc::Sender<Input>,
-    sockets: Option<&[PathBuf]>,
+    objects: &Arc<PolicyObjects>,
+    config: &Config,
 ) -> Watch {
     let found = || SOCKETS.map(PathBuf::from).to_vec();
+    let sockets = config.cri.as_deref();
     let (sockets, named) = sockets.map_or_else(|| (found(), false), |named| (named.to_vec(), true));
     let (changed, _) = watch::channel(());
     let (reports, received) = mpsc::channel(REPORTS);
     let mut tasks = JoinSet::new();
     for socket in sockets {
         tasks.spawn(follow(socket, changed.subscribe(), reports.clone()));
+    }
+    let (told, tells) = mpsc::channel(TOLD);
+    let settings = kubernetes::Settings::find(&config.kubernetes, |name| std::env::var(name).ok());
+    let cluster = ClusterView::new(shared, inputs, settings.as_ref(), objects);
+    if let Some(settings) = settings {
+        let policies: Arc<PolicyObjects> = Arc::clone(objects);
+        tasks.spawn(policy_status::tell(settings.clone(), Arc::clone(shared), policies));
+        tasks.spawn(kubernetes::follow(settings, told));
     }
     let registry = Registry {
         shared: Arc::clone(shared),
@@ -56,8 +72,9 @@ pub(super) fn start(
         named,
         listings: BTreeMap::new(),
         figures: BTreeMap::new(),
+        cluster,
     };
-    tasks.spawn(registry.run(received));
+    tasks.spawn(registry.run(received, tells));
     Watch { changed, _tasks: tasks }
 }
 
@@ -70,14 +87,36 @@ struct Registry {
     /// What each has told last: its containers run on while it is restarted.
     listings: BTreeMap<PathBuf, Listing>,
     figures: BTreeMap<PathBuf, RuntimeFigures>,
+    cluster: ClusterView,
 }
 
 impl Registry {
-    async fn run(mut self, mut reports: mpsc::Receiver<Report>) {
-        while let Some(report) = reports.recv().await {
-            self.shared.metrics().runtimes().count(report.calls);
-            self.note(report);
-            self.publish().await;
+    async fn run(
+        mut self,
+        mut reports: mpsc::Receiver<Report>,
+        mut tells: mpsc::Receiver<kubernetes::Report>,
+    ) {
+        loop {
+            let mut is_news = false;
+            tokio::select! {
+                Some(report) = reports.recv() => {
+                    self.shared.metrics().runtimes().count(report.calls);
+                    self.note(report);
+                    is_news = true;
+                }
+                Some(report) = tells.recv() => {
+                    self.cluster.note(report);
+                    // What comes with it is told with it: a list of thousands is not told one by one.
+                    while let Ok(report) = tells.try_recv() {
+                        self.cluster.note(report);
+                    }
+                }
+                () = self.cluster.is_due() => {}
+            }
+            self.cluster.publish().await;
+            if self.cluster.has_other_pods() || is_news {
+                self.publish().await;
+            }
         }
     }
 
@@ -113,6 +152,7 @@ impl Registry {
         self.shared.tell(|about| about.runtimes = figures);
         let listings: Vec<Listing> = self.listings.values().cloned().collect();
         let before = self.shared.pods().now();
+        let listings = self.cluster.join(&listings);
         let (pods, left_out) = Pods::listed(&listings, &before, clock::now().now);
         self.shared.metrics().runtimes().set(answering, pods.counts());
         if pods.says_the_same(&before) {

@@ -2,9 +2,11 @@
 
 mod agent;
 mod announce;
+mod cluster;
 mod identity;
 mod learning;
 mod meter;
+mod objects;
 mod prepare;
 mod processes;
 mod reader;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 pub use agent::{Agent, Parts, Summary};
@@ -35,6 +38,9 @@ use crate::watch::files::Files;
 
 /// How long at most nobody looks at the clock.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// How long after an object has changed its followers are waited for.
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
@@ -112,8 +118,11 @@ pub fn run(
         let parts = Parts { datapath, records, config, prepared, outputs };
         let mut agent = Agent::start(parts).await?;
         announce::ready(&agent);
+        let mut objects = agent.object_changes();
+        // Some may have come while nobody listened.
+        objects.mark_changed();
         loop {
-            let signal = signals.next(&mut files, agent.next_expiry()).await;
+            let signal = signals.next(&mut files, &mut objects, agent.next_expiry()).await;
             match signal {
                 Signal::Stop => break,
                 Signal::Nothing => continue,
@@ -170,7 +179,12 @@ impl Signals {
     }
 
     /// What comes next; that a policy ends is a change as well.
-    async fn next(&mut self, files: &mut Files, expiry: Option<Duration>) -> Signal {
+    async fn next(
+        &mut self,
+        files: &mut Files,
+        objects: &mut watch::Receiver<()>,
+        expiry: Option<Duration>,
+    ) -> Signal {
         // A clock that is set meanwhile is noticed within this time.
         let ended = expiry.is_some_and(|left| left <= LOOK);
         let nap = expiry.map_or(LOOK, |left| left.min(LOOK));
@@ -180,6 +194,12 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.hangup.recv() => Signal::Reload,
             () = files.changed() => Signal::Changed,
+            Ok(()) = objects.changed() => {
+                // What is written together comes into force together.
+                sleep(SETTLE).await;
+                objects.mark_unchanged();
+                Signal::Changed
+            }
         }
     }
 }

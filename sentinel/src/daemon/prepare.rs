@@ -11,13 +11,15 @@ use sentinel_common::flow::Direction;
 use sentinel_common::verdict::Mode;
 use time::OffsetDateTime;
 
+use super::objects::remembered;
 use crate::config::Config;
 use crate::engine::{PolicyRules, SignatureRule, SignatureSet};
 use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
-use crate::policy::{self, Diagnostic, PolicySet};
+use crate::policy::{self, Diagnostic, PolicySet, Source};
 use crate::signature::{self, Compiled, SignatureError};
 use crate::watch::cri::SOCKETS;
+use crate::watch::kubernetes::Settings;
 
 /// Why policies or signatures were not taken.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +82,10 @@ pub struct PreparedPolicy {
 /// # Errors
 /// What is wrong with it.
 pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
-    Ok(Prepared { policy: prepare_policy(config)?, signatures: prepare_signatures(config)? })
+    Ok(Prepared {
+        policy: prepare_policy(config, remembered(config))?.0,
+        signatures: prepare_signatures(config)?,
+    })
 }
 
 /// Reads and compiles the signatures that the settings name: up to seconds of work.
@@ -116,13 +121,19 @@ fn hexadecimal(fingerprint: u64) -> String {
     format!("{fingerprint:016x}")
 }
 
-/// Reads and compiles the policies and feeds that the settings name, within what the settings allow.
+/// Findings on objects beside others, after which all of them are refused.
+const REFUSED: usize = 64;
+
+/// Reads and compiles the policies and feeds that the settings name, and the policies that are objects,
+/// within what the settings allow. Also what is wrong with objects that are left out.
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn prepare_policy(config: &Config) -> Result<PreparedPolicy, PrepareError> {
-    let sources = policy::load(&config.policies)?;
-    let set = policy::compile(&sources, now()).map_err(PrepareError::Invalid)?;
+pub fn prepare_policy(
+    config: &Config,
+    objects: Vec<Source>,
+) -> Result<(PreparedPolicy, Vec<Diagnostic>), PrepareError> {
+    let (set, refused) = compile_with(policy::load(&config.policies)?, objects)?;
     let modes = Modes {
         egress: config.capped(set.mode(Direction::Egress)),
         stratum: config.capped(config.stratum.unwrap_or(set.stratum())),
@@ -131,7 +142,29 @@ pub fn prepare_policy(config: &Config) -> Result<PreparedPolicy, PrepareError> {
     };
     let feeds = feed::gather(config.builtin_feed, &config.feeds, &set.allowed_addresses())?;
     let warnings = warnings(config, &set);
-    Ok(PreparedPolicy { modes, set: Arc::new(set), feeds: Arc::new(feeds), warnings })
+    Ok((PreparedPolicy { modes, set: Arc::new(set), feeds: Arc::new(feeds), warnings }, refused))
+}
+
+/// Files and objects together. An object that is wrong beside the others is left out, and told of; files
+/// come first.
+fn compile_with(
+    files: Vec<Source>,
+    mut objects: Vec<Source>,
+) -> Result<(PolicySet, Vec<Diagnostic>), PrepareError> {
+    let mut refused = Vec::new();
+    loop {
+        let sources: Vec<Source> = files.iter().chain(&objects).cloned().collect();
+        let findings = match policy::compile(&sources, now()) {
+            Ok(set) => return Ok((set, refused)),
+            Err(findings) => findings,
+        };
+        let wrong = |source: &Source| findings.iter().any(|finding| finding.file == source.name);
+        if files.iter().any(wrong) || !objects.iter().any(wrong) || refused.len() >= REFUSED {
+            return Err(PrepareError::Invalid(findings));
+        }
+        objects.retain(|source| !wrong(source));
+        refused.extend(findings);
+    }
 }
 
 /// The time by which policies end.
@@ -151,7 +184,7 @@ fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
     let blind: Vec<String> = blind.map(|policy| policy.name.to_string()).collect();
     if !blind.is_empty() {
         warnings.push(format!(
-            "no container runtime tells which pods there are, so these policies are about nothing yet (name its socket with cri): {}",
+            "neither a container runtime nor Kubernetes tells which pods there are, so these policies are about nothing yet (name its socket with cri): {}",
             blind.join(", ")
         ));
     }
@@ -162,10 +195,11 @@ fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
     warnings
 }
 
-/// Whether some container runtime can tell which pods there are.
+/// Whether some container runtime, or Kubernetes, can tell which pods there are.
 fn asks_runtimes(config: &Config) -> bool {
-    let found = || SOCKETS.iter().any(|socket| Path::new(socket).exists());
-    config.cri.as_ref().map_or_else(found, |sockets| !sockets.is_empty())
+    let asked = Settings::find(&config.kubernetes, |name| std::env::var(name).ok());
+    let found = || asked.is_some() || SOCKETS.iter().any(|socket| Path::new(socket).exists());
+    config.cri.as_ref().map_or_else(found, |sockets| asked.is_some() || !sockets.is_empty())
 }
 
 /// What the numbers of policies stand for.

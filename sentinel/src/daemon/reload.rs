@@ -44,7 +44,7 @@ impl Agent {
     fn settle(&mut self, config: Config) {
         if !same_wiring(&self.config, &config) {
             tracing::warn!(
-                "cgroup, cri, pin, rawSockets, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
+                "cgroup, cri, kubernetes, pin, rawSockets, listen, events, stateDir, logLevel and what the score is made with change with a restart only"
             );
         }
         // The thread lives as long as the agent.
@@ -56,10 +56,12 @@ impl Agent {
     /// only when asked for: a new generation has every flow judged anew.
     async fn take_policy(&mut self, config: &Config, always: bool) {
         let settings = config.clone();
-        let prepared = match aside(move || prepare_policy(&settings)).await {
+        let sources = self.objects.sources();
+        let (prepared, refused) = match aside(move || prepare_policy(&settings, sources)).await {
             Ok(prepared) => prepared,
             Err(why) => return self.refused(&why).await,
         };
+        self.objects.refuse(refused);
         let about = self.shared.about();
         let is_in_force = prepared == self.policy
             && about.mode == config.mode

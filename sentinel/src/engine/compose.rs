@@ -9,20 +9,21 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::Clock;
 use super::explain::other_cgroup;
 use super::names::Names;
 use super::pending::{Entry, Stage};
+use super::{Clock, State};
 use crate::action::Outcome;
+use crate::attribution::owner::Owner as Found;
 use crate::attribution::pods::Pods;
 use crate::attribution::processes::Ancestor;
 use crate::attribution::{self, Attribution};
 use crate::event::line::{
-    Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Parent, Process,
+    Countermeasure, FeedEntry, Flow, Line, Measure, MeasureResult, Missing, Owner, Parent, Process,
     ProcessCgroup, Stratum, Workload,
 };
 use crate::event::word::Word;
-use crate::event::{KernelEvent, Owner};
+use crate::event::{self, KernelEvent};
 
 const RFC3339: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
@@ -36,7 +37,8 @@ pub fn rfc3339(unix_nanoseconds: i128) -> String {
     text.unwrap_or_default()
 }
 
-pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> Line {
+pub(super) fn flow(state: &State, clock: Clock, entry: &Entry) -> Line {
+    let State { names, pods, services, .. } = state;
     let event = &entry.event;
     let by_policy = event.is_of_a_policy();
     let source = event.rule.filter(|_| by_policy && event.generation >= names.since);
@@ -60,6 +62,7 @@ pub(super) fn flow(names: &Names, pods: &Pods, clock: Clock, entry: &Entry) -> L
             .map(|id| ProcessCgroup { id, path: entry.found.process_cgroup.clone() }),
         policy: policy.map(|(policy, _)| policy.to_owned()),
         rule: policy.map(|(_, rule)| rule.to_owned()),
+        service: event.remote.and_then(|end| services.at(end)).map(str::to_owned),
         name: event.name.clone(),
         names: event.names.clone(),
         feed: feed(names, event),
@@ -118,7 +121,7 @@ fn parent(of: &Ancestor) -> Parent {
 }
 
 /// What the kernel told is all there is.
-fn told(clock: Clock, owner: &Owner, why: Missing) -> Process {
+fn told(clock: Clock, owner: &event::Owner, why: Missing) -> Process {
     let started = i128::from(owner.start_time) + clock.boot_to_unix;
     Process {
         pid: owner.pid,
@@ -154,6 +157,9 @@ pub(crate) fn workload_of(pods: &Pods, id: u64, path: Option<&str>) -> Option<Wo
         pod: pod.and_then(|pod| told(&pod.name)),
         namespace: pod.and_then(|pod| told(&pod.namespace)),
         pod_uid: shape.pod_uid.or_else(|| pod.and_then(|pod| told(&pod.uid))),
+        owner: pod
+            .and_then(|pod| pod.owner.clone())
+            .map(|Found { kind, name }| Owner { kind, name }),
         unit: shape.unit,
         container: shape.container,
         runtime: shape.runtime.map(Word),

@@ -28,6 +28,7 @@ pub use suspicion::Suspect;
 use crate::action::{Action, Count, EventId, Outcome};
 use crate::attribution::pods::Pods;
 use crate::attribution::processes::{Batch, Processes};
+use crate::attribution::services::Services;
 use crate::attribution::{Attribution, Socket};
 use crate::event::KernelEvent;
 use crate::event::line::{self, Line, Missing};
@@ -117,6 +118,8 @@ pub enum Fact {
     Countermeasure(EventId, Outcome),
     /// Which containers and pods there are from now on.
     Pods(Arc<Pods>),
+    /// Which Kubernetes services addresses are of from now on.
+    Services(Arc<Services>),
 }
 
 /// All that the engine remembers.
@@ -124,6 +127,7 @@ pub enum Fact {
 pub struct State {
     names: Names,
     pods: Arc<Pods>,
+    services: Arc<Services>,
     /// The generation that `names` belong to.
     generation: u32,
     /// Feeds that may be in the kernel and are not in `names` yet.
@@ -166,6 +170,7 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
             }
         }
         Input::Fact(Fact::Pods(pods)) => named(state, clock, pods, &mut actions),
+        Input::Fact(Fact::Services(services)) => state.services = services,
         Input::Processes(batch) => explain::take(state, clock, *batch, &mut actions),
         Input::Tick => tick(state, clock, &mut actions),
         Input::Losses(totals) => losses::lost(state, clock, totals, &mut actions),

@@ -43,6 +43,6 @@ pub(super) fn tell(state: &State, clock: Clock, entry: Entry, actions: &mut Vec<
     }
     audit::workload(&entry, actions);
     if entry.journal {
-        actions.push(Action::Journal(compose::flow(&state.names, &state.pods, clock, &entry)));
+        actions.push(Action::Journal(compose::flow(state, clock, &entry)));
     }
 }

@@ -78,6 +78,9 @@ pub struct Flow {
     /// The rule of that policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The Kubernetes service that the other end is of, `namespace/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The name that was asked for, in a DNS question or a TLS handshake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -132,6 +135,18 @@ pub struct Workload {
     /// The Kubernetes pod's uid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
+    /// The object that the pod comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+/// The object that a pod comes from, such as a Deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Owner {
+    /// `Deployment`, `DaemonSet`, `CronJob`, ...
+    pub kind: String,
+    /// Its name, in the pod's namespace.
+    pub name: String,
 }
 
 /// An entry of a feed.

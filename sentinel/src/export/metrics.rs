@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::core::Collector;
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -14,6 +13,8 @@ use sentinel_common::verdict::{
     COUNTERS, Loss, Mode, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
 };
 
+use super::kubernetes::Kubernetes;
+use super::registry::{counters, gauge, kinds, plain, register};
 use super::runtimes::Runtimes;
 use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
@@ -38,6 +39,7 @@ const LEARNED: &str = "What policies' names are known to lead to: pairs of addre
 const UNATTRIBUTED: &str = "Events whose process could not be described, by why.";
 const DECODE_ERRORS: &str =
     "Records of the kernel that could not be read, by what is wrong with them.";
+const GENERATION: &str = "Number of the policy in force, counted from 1.";
 const COUNTERMEASURES: &str = "What was done beyond the verdict, by what came of it.";
 
 const AUDITED: &str = "Events of what a policy under audit would have blocked, by policy and rule; a socket tells of each destination once.";
@@ -45,8 +47,17 @@ const AUDITED: &str = "Events of what a policy under audit would have blocked, b
 const AUDITED_RULES: usize = 2048;
 
 /// Losses of userspace, beside those of the kernel.
-const LOSS_KINDS: [&str; 8] =
-    ["journal", "pending", "limiter", "queue", "survey", "detector", "pods", "process_table"];
+const LOSS_KINDS: [&str; 9] = [
+    "journal",
+    "pending",
+    "limiter",
+    "queue",
+    "survey",
+    "detector",
+    "pods",
+    "process_table",
+    "kubernetes",
+];
 
 /// All figures; clones share them.
 #[derive(Clone, Debug)]
@@ -73,6 +84,7 @@ pub struct Metrics {
     learned: IntGaugeVec,
     audited: IntCounterVec,
     runtimes: Runtimes,
+    kubernetes: Kubernetes,
     /// Policies and rules that have a series of their own.
     audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
@@ -106,11 +118,7 @@ impl Metrics {
             )?,
             pending: gauge(&registry, "pending_events", PENDING)?,
             followed: gauge(&registry, "followed_connections", FOLLOWED)?,
-            generation: gauge(
-                &registry,
-                "policy_generation",
-                "Number of the policy in force, counted from 1.",
-            )?,
+            generation: gauge(&registry, "policy_generation", GENERATION)?,
             load_failures: plain(
                 &registry,
                 "policy_load_failures_total",
@@ -142,6 +150,7 @@ impl Metrics {
             learned: kinds(&registry, "learned_addresses", LEARNED)?,
             audited: counters(&registry, "policy_audit_hits_total", AUDITED, &["policy", "rule"])?,
             runtimes: Runtimes::new(&registry)?,
+            kubernetes: Kubernetes::new(&registry)?,
             audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
@@ -227,9 +236,15 @@ impl Metrics {
     }
 
     /// Counts a loss of userspace: one of `journal`, `pending`, `limiter`, `queue`, `survey`, `detector`,
-    /// `pods`, `process_table`.
+    /// `pods`, `process_table`, `kubernetes`.
     pub fn lost(&self, kind: &'static str) {
         self.lost_many(kind, 1);
+    }
+
+    /// What Kubernetes tells.
+    #[must_use]
+    pub const fn kubernetes(&self) -> &Kubernetes {
+        &self.kubernetes
     }
 
     /// What container runtimes tell.
@@ -354,43 +369,6 @@ impl Metrics {
 
 fn outcomes() -> impl Iterator<Item = (Reason, Verdict)> {
     Reason::ALL.iter().flat_map(|reason| Verdict::ALL.iter().map(|verdict| (*reason, *verdict)))
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("sentinel_{name}"), help)
-}
-
-pub(super) fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(opts(name, help), labels)?)
-}
-
-fn plain(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    register(registry, IntCounter::with_opts(opts(name, help))?)
-}
-
-pub(super) fn kinds(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-) -> prometheus::Result<IntGaugeVec> {
-    register(registry, IntGaugeVec::new(opts(name, help), &["kind"])?)
-}
-
-pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    register(registry, IntGauge::with_opts(opts(name, help))?)
-}
-
-fn register<M: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: M,
-) -> prometheus::Result<M> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }
 
 #[cfg(test)]

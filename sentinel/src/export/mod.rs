@@ -1,7 +1,10 @@
 //! Where events and figures go.
 
 pub mod journal;
+pub mod kubernetes;
 pub mod metrics;
+pub mod policy_status;
+mod registry;
 pub mod runtimes;
 pub mod table;
 pub mod writer;

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::metrics::{counters, gauge, kinds};
+use super::registry::{counters, gauge, kinds};
 use crate::watch::cri::Calls;
 
 const CALLS: &str = "Calls to container runtimes, by what came of them.";

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// Largest policy file that is read, bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// A policy file's name and text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// For messages.
     pub name: String,

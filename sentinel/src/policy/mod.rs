@@ -11,6 +11,8 @@
 mod bind;
 mod compare;
 mod compile;
+#[cfg(test)]
+mod definition;
 mod diagnostic;
 mod encrypted_dns;
 mod explain;
@@ -19,6 +21,7 @@ mod fqdn;
 mod judge;
 mod load;
 mod model;
+mod object;
 mod parse;
 mod prefix;
 mod rule;
@@ -38,6 +41,7 @@ pub use export::{ExportError, Exported, Lost, Target, export};
 pub use fqdn::Pattern;
 pub use judge::{ByPolicy, Judge, Judged, Judgement};
 pub use load::{LoadError, Source, load};
+pub use object::{Fate, Object, ObjectKind, Objects};
 pub use selector::{Pod, Selector, Subject};
 pub use set::{Named, Numbers, Policy, PolicyName, PolicySet, RuleSource, Ways};
 pub use trie::Trie;

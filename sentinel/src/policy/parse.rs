@@ -8,7 +8,7 @@ use super::model::Document;
 use crate::signature::suggest;
 
 /// The format's name and version.
-const API_VERSION: &str = "sentinel.dev/v1alpha1";
+pub(super) const API_VERSION: &str = "sentinel.dev/v1alpha1";
 /// For workloads of one namespace, or for anything on the node.
 pub(super) const NAMESPACED: &str = "EgressPolicy";
 /// For anything on the node, whatever its namespace.

@@ -2,6 +2,7 @@
 //! with a fact; none judges.
 
 pub mod ages;
+mod backoff;
 pub mod cgroup_events;
 pub mod cgroup_namespace;
 pub mod cgroupfs;
@@ -11,6 +12,7 @@ pub mod facts;
 pub mod files;
 pub mod holders;
 pub mod inventory;
+pub mod kubernetes;
 pub mod links;
 pub mod processes;
 pub mod procfs;

@@ -7,6 +7,7 @@ mod bypass;
 mod catch;
 mod feed;
 mod honest;
+mod kubernetes;
 mod learn;
 mod lifecycle;
 mod lookups;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
     trials.extend(attribution::trials());
     trials.extend(bypass::trials());
     trials.extend(feed::trials());
+    trials.extend(kubernetes::trials());
     trials.extend(learn::trials());
     trials.extend(lifecycle::trials());
     trials.extend(lookups::trials());

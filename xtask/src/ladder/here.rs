@@ -50,7 +50,8 @@ pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
         let mut tests = build::cargo(toolchain);
         tests
             .args(["test", "--release", "-p", "sentinel-tests", "--test", test])
-            .env("SENTINEL_BIN", project::release("sentinel"));
+            .env("SENTINEL_BIN", project::release("sentinel"))
+            .env("SENTINEL_KUBE_APISERVER", setup::api_server()?);
         climb(tests, rung, plan.filter.as_deref(), &["--test-threads=1"])
     })
 }

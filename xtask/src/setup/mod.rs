@@ -1,12 +1,15 @@
 //! `setup`: what is missing is installed, each with one line; what is there is left alone.
 
 mod apt;
+mod kubernetes;
 mod toolchain;
 mod tools;
 
 use anyhow::Result;
 
 pub(crate) use apt::explain;
+pub(crate) use kubernetes::api_server;
+use kubernetes::kubernetes_tools;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
 pub(crate) use tools::{fuzz_tools, guest_tools, image_tools, node_tools};
@@ -20,6 +23,7 @@ pub(crate) fn verb(args: &Setup) -> Result<()> {
     if args.purpose == Purpose::Test {
         guest_tools()?;
         container_tools()?;
+        kubernetes_tools()?;
         vm::fetch_all()?;
     }
     Ok(())

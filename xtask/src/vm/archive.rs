@@ -12,7 +12,8 @@ use crate::project;
 use crate::setup;
 use crate::term;
 
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// Who signs Debian's lists.
+pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const SUITES: [&str; 2] = ["bookworm", "trixie-backports"];
 const SECURITY_SUITES: [&str; 2] = ["bullseye-security", "bookworm-security"];
 
@@ -30,7 +31,7 @@ impl Archive {
                 "the kernels come from Debian packages and apt-get is missing: run this on Debian"
             );
         }
-        let archive = Self { config: configure()?, kernels: Vec::new() };
+        let archive = Self { config: configure("apt", &sources()?)?, kernels: Vec::new() };
         term::say("asking Debian's mirror for today's kernels (apt, about 5 s)");
         let log = project::log("kernels-update")?;
         // A suite that the mirror dropped makes this fail although the others were fetched.
@@ -73,15 +74,19 @@ impl Archive {
     }
 }
 
-fn configure() -> Result<PathBuf> {
-    let folder = project::cache("apt")?;
+fn sources() -> Result<String> {
     let mirror = mirror::of_this_machine()?;
     let source = |uri: &str, suite: &&str| {
         format!("deb [arch=amd64 signed-by={KEYRING}] {uri} {suite} main\n")
     };
     let main = SUITES.iter().map(|suite| source(&mirror.main, suite));
     let security = SECURITY_SUITES.iter().map(|suite| source(&mirror.security, suite));
-    let sources: String = main.chain(security).collect();
+    Ok(main.chain(security).collect())
+}
+
+/// An apt of these sources, its lists in this folder of the cache.
+pub(crate) fn configure(folder: &str, sources: &str) -> Result<PathBuf> {
+    let folder = project::cache(folder)?;
     for part in ["lists/partial", "cache/archives/partial"] {
         fs::create_dir_all(folder.join(part))?;
     }
@@ -93,8 +98,7 @@ fn configure() -> Result<PathBuf> {
          Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\nAPT::Sandbox::User \"root\";\n"
     );
     let path = folder.join("apt.conf");
-    for (name, text) in [("sources.list", sources.as_str()), ("status", ""), ("apt.conf", &config)]
-    {
+    for (name, text) in [("sources.list", sources), ("status", ""), ("apt.conf", &config)] {
         fs::write(folder.join(name), text).with_context(|| format!("cannot write {at}/{name}"))?;
     }
     Ok(path)

@@ -9,15 +9,15 @@ const CODENAMES: [&str; 6] = ["bullseye", "bookworm", "trixie", "forky", "stable
 
 /// Where packages and their security updates come from.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     /// The main archive.
-    pub(super) main: String,
+    pub(crate) main: String,
     /// The archive of security updates.
-    pub(super) security: String,
+    pub(crate) security: String,
 }
 
 /// The mirror that the machine's own sources name.
-pub(super) fn of_this_machine() -> Result<Mirror> {
+pub(crate) fn of_this_machine() -> Result<Mirror> {
     let mut sources = Vec::new();
     for file in source_files() {
         let text = fs::read_to_string(&file).unwrap_or_default();

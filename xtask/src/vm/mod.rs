@@ -1,11 +1,11 @@
 //! `vm`: Debian's kernels in QEMU, with our binaries in an initramfs.
 
-mod archive;
+pub(crate) mod archive;
 mod guest;
 mod initramfs;
 mod kernels;
 mod matrix;
-mod mirror;
+pub(crate) mod mirror;
 mod modules;
 
 use std::path::PathBuf;

@@ -120,6 +120,7 @@ fn pod(sandbox: Sandbox, addresses: Vec<IpAddr>) -> Option<Pod> {
         name: metadata.name,
         uid: metadata.uid,
         addresses,
+        owner: None,
     })
 }
 

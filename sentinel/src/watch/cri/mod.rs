@@ -2,7 +2,6 @@
 //! a full list at once, again when something is known to have changed, and now and then anyway. One
 //! that hangs, restarts or is not there yet is asked again, ever more seldom.
 
-mod backoff;
 mod client;
 mod look;
 mod messages;
@@ -17,8 +16,8 @@ use tonic::Streaming;
 
 pub use client::CriError;
 
+use super::backoff::Backoff;
 use crate::attribution::pods::Listing;
-use backoff::Backoff;
 use client::{Client, VERSION};
 use look::Look;
 use messages::{Event, Version};
@@ -33,6 +32,9 @@ pub const SOCKETS: [&str; 4] = [
 
 /// How long a list counts when nothing is known to have changed.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// How long one that fails is left alone, at first and at most.
+const FIRST: Duration = Duration::from_millis(500);
+const LAST: Duration = Duration::from_secs(30);
 /// Whether a socket is there costs nothing to find out.
 const ABSENT: Duration = Duration::from_secs(4);
 /// How long after a change is looked: what follows it at once is seen with it.
@@ -81,7 +83,7 @@ pub async fn follow(
     mut changed: watch::Receiver<()>,
     reports: mpsc::Sender<Report>,
 ) {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(FIRST, LAST);
     loop {
         let mut calls = Calls::default();
         let session = session(&socket, &mut changed, &reports, &mut backoff, &mut calls);

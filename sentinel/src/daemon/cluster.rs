@@ -1,0 +1,211 @@
+//! What Kubernetes tells, brought to all that ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::objects::PolicyObjects;
+use crate::api::{KubernetesFigures, Shared};
+use crate::attribution::cluster::{self, Change, Cluster};
+use crate::attribution::pods::Listing;
+use crate::engine::{Fact, Input};
+use crate::export::policy_status::Policies as _;
+use crate::policy::{Object, ObjectKind};
+use crate::watch::kubernetes::{KubernetesError, Report, Resource, Settings, Told};
+
+/// Addresses of services change all the time in a large cluster: their table is made anew this seldom.
+const SERVICES: Duration = Duration::from_millis(500);
+/// How old figures of policies may be that are refused only beside others.
+const FIGURES: Duration = Duration::from_secs(5);
+
+/// What is known of the cluster, and how well.
+pub(super) struct ClusterView {
+    shared: Arc<Shared>,
+    inputs: mpsc::Sender<Input>,
+    /// `None` where Kubernetes is not asked.
+    node: Option<String>,
+    cluster: Cluster,
+    objects: Arc<PolicyObjects>,
+    answering: BTreeSet<Resource>,
+    errors: BTreeMap<&'static str, String>,
+    /// When the table of services is to be made anew, if at all.
+    due: Option<Instant>,
+    addresses: usize,
+    left_out: usize,
+    other_pods: bool,
+}
+
+impl ClusterView {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        inputs: &mpsc::Sender<Input>,
+        settings: Option<&Settings>,
+        objects: &Arc<PolicyObjects>,
+    ) -> Self {
+        let view = Self {
+            shared: Arc::clone(shared),
+            inputs: inputs.clone(),
+            node: settings.map(|settings| settings.node.clone()),
+            cluster: Cluster::default(),
+            objects: Arc::clone(objects),
+            answering: BTreeSet::new(),
+            errors: BTreeMap::new(),
+            due: None,
+            addresses: 0,
+            left_out: 0,
+            other_pods: false,
+        };
+        view.tell();
+        view
+    }
+
+    /// The runtimes' lists with what Kubernetes knows.
+    pub(super) fn join(&self, listings: &[Listing]) -> Vec<Listing> {
+        self.cluster.join(listings)
+    }
+
+    /// Takes a report, and says so where that is news.
+    pub(super) fn note(&mut self, report: Report) {
+        let Report { resource, told } = report;
+        match told {
+            Ok(told) => {
+                self.heard(resource);
+                if let Some(told) = told {
+                    self.take(told);
+                }
+            }
+            Err(why) => self.missed(resource, &why),
+        }
+    }
+
+    /// Whether pods may be others since this was asked last.
+    pub(super) const fn has_other_pods(&mut self) -> bool {
+        std::mem::replace(&mut self.other_pods, false)
+    }
+
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Cluster(told) => {
+                if matches!(told, cluster::Told::Services(_) | cluster::Told::Slices(_)) {
+                    self.due.get_or_insert(Instant::now() + SERVICES);
+                } else {
+                    self.other_pods = true;
+                }
+                let left_out = self.cluster.take(told);
+                self.lose(left_out);
+            }
+            Told::Policies(kind, change) => self.take_policies(kind, change),
+        }
+    }
+
+    fn take_policies(&mut self, kind: ObjectKind, change: Change<Object>) {
+        let left_out = self.objects.change(|objects| {
+            let before = objects.left_out();
+            match change {
+                Change::All(all) => objects.all(kind, all),
+                Change::Is(key, object) => objects.is(key, object),
+                Change::Gone(key) => objects.gone(kind, &key),
+            }
+            objects.left_out() - before
+        });
+        self.lose(usize::try_from(left_out).unwrap_or(usize::MAX));
+    }
+
+    fn heard(&mut self, resource: Resource) {
+        let is_news = self.answering.insert(resource);
+        if self.errors.remove(resource.name()).is_some() {
+            tracing::info!("Kubernetes tells of {} again", resource.name());
+        } else if is_news {
+            tracing::debug!("Kubernetes tells of {}", resource.name());
+        }
+    }
+
+    fn missed(&mut self, resource: Resource, why: &KubernetesError) {
+        self.shared.metrics().kubernetes().failed(resource);
+        self.answering.remove(&resource);
+        let why = why.to_string();
+        if self.errors.insert(resource.name(), why.clone()).as_ref() != Some(&why) {
+            let name = resource.name();
+            tracing::warn!("what Kubernetes told of {name} last counts on: {why}");
+        }
+    }
+
+    fn lose(&self, left_out: usize) {
+        if left_out > 0 {
+            self.shared.metrics().lost_many("kubernetes", left_out as u64);
+            tracing::warn!("{left_out} objects of Kubernetes find no room");
+        }
+    }
+
+    /// Ends when the table of services is to be made anew, or figures may be others.
+    pub(super) fn is_due(&self) -> impl Future<Output = ()> + use<> {
+        let (due, asks) = (self.due, self.node.is_some());
+        async move {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None if asks => sleep(FIGURES).await,
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Says what is known, and makes the table of services anew where it is time to.
+    pub(super) async fn publish(&mut self) {
+        self.publish_services().await;
+        self.tell();
+    }
+
+    async fn publish_services(&mut self) {
+        if self.due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.due = None;
+        let (services, left_out) = self.cluster.services();
+        self.addresses = services.len();
+        // Those that found none before find none now: only more of them are news.
+        self.lose(left_out.saturating_sub(self.left_out));
+        self.left_out = left_out;
+        let fact = Input::Fact(Fact::Services(Arc::new(services)));
+        if self.inputs.send(fact).await.is_err() {
+            tracing::debug!("the agent ended before its services were told");
+        }
+    }
+
+    /// What status and figures say of it.
+    fn tell(&self) {
+        let Some(node) = &self.node else { return };
+        let (pods, namespaces) = self.cluster.counts();
+        let state = match (self.errors.is_empty(), self.answering.is_empty()) {
+            (false, _) => "fails",
+            (true, true) => "asked",
+            (true, false) => "answers",
+        };
+        let fates = self.objects.fates();
+        let policies = fates.len();
+        let refused = fates.into_iter().filter_map(|fate| Some((fate.title(), fate.error?)));
+        let refused: BTreeMap<String, String> = refused.collect();
+        let figures = self.shared.metrics().kubernetes();
+        figures.answering(self.answering.len());
+        let known = [("pod", pods), ("namespace", namespaces), ("service_address", self.addresses)];
+        figures.known("policy", policies);
+        figures.known("refused_policy", refused.len());
+        for (kind, count) in known {
+            figures.known(kind, count);
+        }
+        let about = KubernetesFigures {
+            node: node.clone(),
+            state,
+            pods,
+            namespaces,
+            service_addresses: self.addresses,
+            policies,
+            refused_policies: refused,
+            errors: self.errors.clone(),
+        };
+        self.shared.tell(|it| it.kubernetes = Some(about));
+    }
+}

@@ -1,0 +1,169 @@
+//! The policies that are objects of a Kubernetes API, between who is told of them and who puts them in force.
+//! What is in force is kept in a file beside the agent's socket: one that starts while nobody answers, or
+//! before anybody has, begins with that.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::export::policy_status::Policies;
+use crate::policy::{Diagnostic, Fate, Objects, Source};
+use crate::watch::kubernetes::Settings;
+
+const FILE: &str = "kubernetes-policies.json";
+
+/// The policies, and who waits for a change of them.
+#[derive(Debug)]
+pub struct PolicyObjects {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    file: PathBuf,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: Objects,
+    /// Those of the agent before, until all are told of.
+    remembered: Option<Vec<Source>>,
+    /// What is wrong with them only beside the others.
+    refused: Vec<Diagnostic>,
+}
+
+impl State {
+    fn sources(&self) -> Vec<Source> {
+        self.remembered.clone().unwrap_or_else(|| self.objects.sources())
+    }
+}
+
+/// What an agent before had in force, where this one will ask for it too.
+pub(super) fn remembered(config: &Config) -> Vec<Source> {
+    if Settings::find(&config.kubernetes, |name| std::env::var(name).ok()).is_none() {
+        return Vec::new();
+    }
+    let file = config.state_dir.join(FILE);
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!(
+                "what Kubernetes told last cannot be read ({}): {error}",
+                file.display()
+            );
+            return Vec::new();
+        }
+    };
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        tracing::warn!("{} is not understood and left alone: {error}", file.display());
+        Vec::new()
+    })
+}
+
+impl PolicyObjects {
+    /// Begins with what an agent before had in force.
+    pub(super) fn new(state_dir: &Path, remembered: Vec<Source>) -> Self {
+        let remembered = (!remembered.is_empty()).then_some(remembered);
+        let state = State { remembered, ..State::default() };
+        let (changed, _) = watch::channel(());
+        Self { state: Mutex::new(state), changed, file: state_dir.join(FILE) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes them, and tells who waits if what is to be in force is another now.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Objects) -> T) -> T {
+        let mut state = self.state();
+        let before = state.sources();
+        let answer = change(&mut state.objects);
+        if state.objects.is_complete() {
+            state.remembered = None;
+        }
+        let now = state.sources();
+        if now != before {
+            if let Err(error) = self.keep(&now) {
+                let file = self.file.display();
+                tracing::warn!(
+                    "a restart would not know the policies: cannot write {file}: {error}"
+                );
+            }
+            self.changed.send_replace(());
+        }
+        answer
+    }
+
+    /// Whole or not at all.
+    fn keep(&self, sources: &[Source]) -> io::Result<()> {
+        let part = self.file.with_extension("part");
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(&part)?.write_all(serde_json::to_string(sources)?.as_bytes())?;
+        fs::rename(&part, &self.file)
+    }
+
+    /// The texts of those that can be in force.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        self.state().sources()
+    }
+
+    /// What turned out to be wrong with them beside the others.
+    pub(super) fn refuse(&self, refused: Vec<Diagnostic>) {
+        self.state().refused = refused;
+    }
+
+    /// Changes from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+}
+
+impl Policies for PolicyObjects {
+    fn fates(&self) -> Vec<Fate> {
+        let state = self.state();
+        state.objects.fates(&state.refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{ConfigFile, Kubernetes};
+    use crate::policy::{Object, ObjectKind};
+
+    fn object(name: &str) -> (String, Object) {
+        let spec = json!({"mode": "enforce", "egress": []});
+        let kind = ObjectKind::Cluster;
+        let object = Object { kind, namespace: None, name: name.into(), generation: 1, spec };
+        (name.to_owned(), object)
+    }
+
+    #[test]
+    fn the_next_agent_begins_with_what_was_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let kubernetes =
+            Kubernetes { node: Some("n".into()), kubeconfig: Some("/k".into()), services: true };
+        let state_dir = Some(folder.path().to_owned());
+        let file = ConfigFile { kubernetes, state_dir, ..ConfigFile::default() };
+        let config = Config::new(ConfigFile::default(), file);
+        assert!(remembered(&config).is_empty());
+        let first = PolicyObjects::new(folder.path(), Vec::new());
+        first.change(|objects| objects.all(ObjectKind::Cluster, vec![object("a"), object("b")]));
+        let kept = remembered(&config);
+        assert_eq!(kept, first.sources());
+        let next = PolicyObjects::new(folder.path(), kept.clone());
+        next.change(|objects| objects.all(ObjectKind::Namespaced, Vec::new()));
+        assert_eq!(next.sources(), kept, "only half is told");
+        next.change(|objects| objects.all(ObjectKind::Cluster, vec![object("a")]));
+        assert_eq!(next.sources().len(), 1);
+        assert_eq!(remembered(&config), next.sources());
+        fs::write(folder.path().join(FILE), "nonsense").unwrap();
+        assert!(remembered(&config).is_empty());
+    }
+}

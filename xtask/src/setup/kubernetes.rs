@@ -1,0 +1,162 @@
+//! A real Kubernetes API server for the tests. No registry has one as a package, so it is built once from
+//! Debian's own source package, of a pinned version, and kept. Users of sentinel never need it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::apt;
+use crate::process;
+use crate::project;
+use crate::term;
+use crate::vm;
+
+/// What builds it, what brings its source together, and what it keeps its objects in.
+const TOOLS: [(&str, &str); 3] =
+    [(GO, "golang-1.19-go"), ("rsync", "rsync"), ("etcd", "etcd-server")];
+const GO: &str = "/usr/lib/go-1.19/bin/go";
+const SUITE: &str = "bookworm";
+const VERSION: &str = "1.20.5+really1.20.2-1.1+deb12u1";
+/// The sources. Built with Go 1.18 or newer, the reflect2 in the first crashes at the first custom
+/// resource, so that the second replaces it.
+const FILES: [(&str, &str); 2] = [
+    (
+        "kubernetes_1.20.5+really1.20.2.orig.tar.gz",
+        "b83c0780efb182d928dc63d46488a847f161f04e40a94b96bf5247dd671ecdfc",
+    ),
+    (
+        "golang-github-modern-go-reflect2-dev_1.0.2-2_all.deb",
+        "af150a5172cf4c19bb321a53e67103e7fb18d07c1baa1e816a235155265d3948",
+    ),
+];
+/// What the server says of itself; an archive has no history to read it from.
+const GIT_VERSION: &str = "KUBE_GIT_COMMIT='faecb196815e248d3ecfb03c680a4507229c2a56'\n\
+    KUBE_GIT_TREE_STATE='archive'\nKUBE_GIT_VERSION='v1.20.2'\nKUBE_GIT_MAJOR='1'\nKUBE_GIT_MINOR='20'\n";
+
+/// Where it is kept.
+pub(crate) fn api_server() -> Result<PathBuf> {
+    Ok(project::cache("kubernetes")?.join("kube-apiserver"))
+}
+
+/// Makes sure that tests can run an API server; without, those tests are skipped by name.
+pub(crate) fn kubernetes_tools() -> Result<()> {
+    let missing = TOOLS.iter().filter(|(tool, _)| !is_there(tool));
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    let server = api_server()?;
+    if !(apt::is_here() || packages.is_empty() && server.exists()) {
+        bail!("tests of Kubernetes need Debian's source of its API server, and apt-get is missing");
+    }
+    apt::install(&packages, &format!("{} (for an API server)", packages.join(", ")), "30 s")?;
+    if server.exists() {
+        return Ok(());
+    }
+    let folder = project::scratch("kubernetes")?;
+    fetch(&folder)?;
+    unpack(&folder)?;
+    build(&folder, &server)?;
+    fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+fn is_there(tool: &str) -> bool {
+    if tool.starts_with('/') { Path::new(tool).exists() } else { process::find(tool).is_some() }
+}
+
+fn fetch(folder: &Path) -> Result<()> {
+    if FILES.iter().all(|(name, _)| folder.join(name).exists()) {
+        return verify(folder);
+    }
+    term::say("fetching the source of Kubernetes' API server (apt, 34 MB, about 20 s)");
+    let mirror = vm::mirror::of_this_machine()?;
+    let source = |kind: &str, uri: &str, suite: &str| {
+        format!("{kind} [signed-by={}] {uri} {suite} main\n", vm::archive::KEYRING)
+    };
+    let sources = [
+        source("deb", &mirror.main, SUITE),
+        source("deb-src", &mirror.main, SUITE),
+        source("deb-src", &mirror.security, &format!("{SUITE}-security")),
+    ];
+    let config = vm::archive::configure("apt-kubernetes", &sources.concat())?;
+    let log = project::log("kubernetes-fetch")?;
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).current_dir(folder).env("APT_CONFIG", &config);
+        process::logged(command.env("LC_ALL", "C.UTF-8"), &log)
+            .map_err(|error| apt::explain(error, &log, "the source of Kubernetes' API server"))
+    };
+    run(&["update"])?;
+    run(&["source", "--download-only", &format!("kubernetes={VERSION}")])?;
+    run(&["download", "golang-github-modern-go-reflect2-dev"])?;
+    verify(folder)
+}
+
+fn verify(folder: &Path) -> Result<()> {
+    for (name, expected) in FILES {
+        let path = folder.join(name);
+        let sum = process::output(Command::new("sha256sum").arg(&path))?;
+        if sum.split_whitespace().next() != Some(expected) {
+            bail!("{} is not the file that was tried: it has another SHA-256", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn source(folder: &Path) -> PathBuf {
+    folder.join("kubernetes-1.20.2")
+}
+
+fn unpack(folder: &Path) -> Result<()> {
+    let source = source(folder);
+    if source.exists() {
+        fs::remove_dir_all(&source)?;
+    }
+    let [archive, replacement] = FILES.map(|(name, _)| folder.join(name));
+    process::check(Command::new("tar").arg("xf").arg(archive).arg("-C").arg(folder))?;
+    let other = folder.join("reflect2");
+    process::check(Command::new("dpkg-deb").arg("-x").arg(replacement).arg(&other))?;
+    let part = "github.com/modern-go/reflect2";
+    let old = source.join("vendor").join(part);
+    for file in go_files(&old)? {
+        fs::remove_file(file)?;
+    }
+    for file in go_files(&other.join("usr/share/gocode/src").join(part))? {
+        let name = file.file_name().unwrap_or_default();
+        fs::copy(&file, old.join(name))?;
+    }
+    Ok(())
+}
+
+fn go_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))?;
+    let files = entries.filter_map(Result::ok).map(|entry| entry.path());
+    Ok(files.filter(|path| path.extension().is_some_and(|extension| extension == "go")).collect())
+}
+
+fn build(folder: &Path, server: &Path) -> Result<()> {
+    term::say("building Kubernetes' API server from Debian's source (once, 4 to 10 min)");
+    let source = source(folder);
+    let version = folder.join("version");
+    fs::write(&version, GIT_VERSION)?;
+    let around = source.join(".go/src/k8s.io");
+    fs::create_dir_all(&around)?;
+    let inside = around.join("kubernetes");
+    if !inside.exists() {
+        std::os::unix::fs::symlink("../../..", &inside)?;
+    }
+    let go = Path::new(GO).parent().unwrap_or(Path::new("/"));
+    let path = std::env::join_paths(
+        std::iter::once(go.to_owned()).chain(std::env::split_paths(&process::search_path())),
+    )?;
+    let log = project::log("kubernetes-build")?;
+    let mut make = Command::new("make");
+    // The folder by the name that Go knows it by, which the link gives it.
+    make.args(["WHAT=cmd/kube-apiserver", "GOGCFLAGS=", "GOFLAGS=-p=2"]).current_dir(&inside);
+    make.env("PWD", &inside).env("PATH", path).env("GOPATH", source.join(".go"));
+    make.env("GO111MODULE", "off").env("GOPROXY", "off").env("CGO_ENABLED", "0");
+    make.env("GOCACHE", folder.join("cache")).env("KUBE_GIT_VERSION_FILE", &version);
+    process::logged(&mut make, &log).context("cannot build Kubernetes' API server")?;
+    let part = server.with_extension("part");
+    fs::copy(source.join("_output/bin/kube-apiserver"), &part)?;
+    fs::rename(part, server).context("cannot keep Kubernetes' API server")
+}
