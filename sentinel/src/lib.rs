@@ -24,6 +24,7 @@ pub mod lookups;
 pub mod names;
 pub mod policy;
 pub mod profile;
+pub mod remembered;
 pub mod replay;
 pub mod respond;
 pub mod signature;

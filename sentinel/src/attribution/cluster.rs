@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::peers::{self, Peer};
 use super::pods::{Container, Listing, Pod};
 use super::services::{Service, Services, Slice};
 
@@ -55,8 +56,10 @@ pub struct Cluster {
     namespaces: BTreeMap<String, Labels>,
     services: BTreeMap<String, Service>,
     slices: BTreeMap<String, Slice>,
-    /// The pods of this node have been told of.
+    /// The pods of this node have been told of; and services, and the ends behind them.
     knows_pods: bool,
+    knows_services: bool,
+    knows_slices: bool,
 }
 
 impl Cluster {
@@ -68,8 +71,14 @@ impl Cluster {
                 apply(&mut self.pods, change)
             }
             Told::Namespaces(change) => apply(&mut self.namespaces, change),
-            Told::Services(change) => apply(&mut self.services, change),
-            Told::Slices(change) => apply(&mut self.slices, change),
+            Told::Services(change) => {
+                self.knows_services |= matches!(change, Change::All(_));
+                apply(&mut self.services, change)
+            }
+            Told::Slices(change) => {
+                self.knows_slices |= matches!(change, Change::All(_));
+                apply(&mut self.slices, change)
+            }
         }
     }
 
@@ -124,6 +133,18 @@ impl Cluster {
     #[must_use]
     pub fn services(&self) -> (Services, usize) {
         Services::of(&self.services, &self.slices)
+    }
+
+    /// Whether all was told of once: this node's pods, and where they are asked for services.
+    #[must_use]
+    pub const fn is_complete(&self, services: bool) -> bool {
+        self.knows_pods && (!services || (self.knows_services && self.knows_slices))
+    }
+
+    /// The pods before and behind services.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Peer> {
+        peers::of_services(&self.namespaces, &self.services, &self.slices)
     }
 
     /// A pod with all that is known of it.

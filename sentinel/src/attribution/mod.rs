@@ -5,6 +5,7 @@ pub mod cgroups;
 pub mod cluster;
 pub mod identity;
 pub mod owner;
+pub mod peers;
 pub mod pods;
 pub mod processes;
 pub mod services;

@@ -12,6 +12,21 @@ pub const CAPACITY: usize = 131_072;
 pub struct Service {
     /// Its addresses; none where it is headless.
     pub addresses: Vec<IpAddr>,
+    /// Labels of the pods that it leads to; none where it selects nobody.
+    pub selector: BTreeMap<String, String>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+}
+
+/// A port of a service, or of the ends behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServicePort {
+    /// By which both are found to belong together; may be empty.
+    pub name: String,
+    /// Protocol number.
+    pub protocol: u8,
+    /// The port.
+    pub number: u16,
 }
 
 /// Some of the ends behind a service.
@@ -22,7 +37,7 @@ pub struct Slice {
     /// Addresses of pods, or of nodes.
     pub addresses: Vec<IpAddr>,
     /// Ports there.
-    pub ports: Vec<u16>,
+    pub ports: Vec<ServicePort>,
 }
 
 /// All of them, by address.
@@ -55,7 +70,7 @@ impl Services {
         for slice in slices.values() {
             let name: Arc<str> = slice.service.as_str().into();
             let ends = slice.addresses.iter().flat_map(|address| {
-                slice.ports.iter().map(|port| SocketAddr::new(*address, *port))
+                slice.ports.iter().map(|port| SocketAddr::new(*address, port.number))
             });
             for end in ends {
                 if table.own.len() + table.behind.len() >= CAPACITY {
@@ -103,13 +118,15 @@ mod tests {
 
     fn slice(service: &str, address: &str, ports: &[u16]) -> Slice {
         let addresses = vec![address.parse().unwrap()];
-        Slice { service: service.into(), addresses, ports: ports.to_vec() }
+        let port = |number: &u16| ServicePort { number: *number, ..ServicePort::default() };
+        Slice { service: service.into(), addresses, ports: ports.iter().map(port).collect() }
     }
 
     #[test]
     fn an_address_leads_to_its_service() {
         let addresses = vec!["10.96.0.9".parse().unwrap()];
-        let services = [("shop/web".to_owned(), Service { addresses })].into();
+        let services =
+            [("shop/web".to_owned(), Service { addresses, ..Service::default() })].into();
         let slices = [
             ("a".to_owned(), slice("shop/web", "10.0.0.5", &[8080])),
             ("b".to_owned(), slice("shop/metrics", "10.0.0.5", &[9090])),

@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::RunError;
+use super::identity::Told;
 use super::learning::Sources;
-use super::objects::PolicyObjects;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, objects, processes, sampler, survey, wires};
+use super::{identity, learning, processes, sampler, survey, wires};
 use crate::api::{About, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
@@ -70,8 +70,8 @@ pub struct Agent {
     pub(super) policy: PreparedPolicy,
     /// Which policies are on which cgroup.
     pub(super) workloads: Arc<Workloads>,
-    /// Policies that are objects of a Kubernetes API.
-    pub(super) objects: Arc<PolicyObjects>,
+    /// What is told of policies and pods.
+    pub(super) told: Told,
     /// The signature sets that events may still be of.
     pub(super) sets: Sets,
     pub(super) inputs: mpsc::Sender<Input>,
@@ -149,8 +149,8 @@ impl Agent {
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
         let learning = learning::start(&shared, &config)?;
-        let objects = Arc::new(PolicyObjects::new(&config.state_dir, objects::remembered(&config)));
-        let identity = identity::start(&shared, &workloads, &inputs, &objects, &config);
+        let told = Told::of(&config);
+        let identity = identity::start(&shared, &workloads, &inputs, told.clone(), &config);
         let watcher = workloads::watch(&shared, &workloads, identity.changed())?;
         shared.set_not_ready(None);
         warn(&policy.warnings);
@@ -160,7 +160,7 @@ impl Agent {
             names,
             policy,
             workloads,
-            objects,
+            told,
             sets,
             inputs,
             waiting,
@@ -193,7 +193,19 @@ impl Agent {
     /// Changes of the policies that are objects.
     #[must_use]
     pub fn object_changes(&self) -> watch::Receiver<()> {
-        self.objects.changes()
+        self.told.objects.changes()
+    }
+
+    /// Changes of the pods that rules on workloads may mean.
+    #[must_use]
+    pub fn peer_changes(&self) -> watch::Receiver<()> {
+        self.told.peers.changes()
+    }
+
+    /// Whether any policy in force means others when they change.
+    #[must_use]
+    pub fn asks_for_peers(&self) -> bool {
+        self.policy.set.asks_for_peers()
     }
 
     /// The agent at a glance.

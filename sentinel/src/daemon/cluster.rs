@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::objects::PolicyObjects;
 use crate::api::{KubernetesFigures, Shared};
 use crate::attribution::cluster::{self, Change, Cluster};
+use crate::attribution::peers::Peer;
 use crate::attribution::pods::Listing;
 use crate::engine::{Fact, Input};
 use crate::export::policy_status::Policies as _;
@@ -28,6 +29,8 @@ pub(super) struct ClusterView {
     inputs: mpsc::Sender<Input>,
     /// `None` where Kubernetes is not asked.
     node: Option<String>,
+    /// Whether it is asked for services.
+    services: bool,
     cluster: Cluster,
     objects: Arc<PolicyObjects>,
     answering: BTreeSet<Resource>,
@@ -50,6 +53,7 @@ impl ClusterView {
             shared: Arc::clone(shared),
             inputs: inputs.clone(),
             node: settings.map(|settings| settings.node.clone()),
+            services: settings.is_some_and(|settings| settings.services),
             cluster: Cluster::default(),
             objects: Arc::clone(objects),
             answering: BTreeSet::new(),
@@ -153,15 +157,29 @@ impl ClusterView {
         }
     }
 
-    /// Says what is known, and makes the table of services anew where it is time to.
-    pub(super) async fn publish(&mut self) {
-        self.publish_services().await;
+    /// Says what is known, and makes the table of services anew where it is time to; whether it did.
+    pub(super) async fn publish(&mut self) -> bool {
+        let published = self.publish_services().await;
         self.tell();
+        published
     }
 
-    async fn publish_services(&mut self) {
+    /// The pods before and behind services.
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        self.cluster.peers()
+    }
+
+    /// Whether all pods and services are known that will be, where a runtime has told of this node's.
+    pub(super) fn is_complete(&self, has_runtime: bool) -> bool {
+        match &self.node {
+            None => has_runtime,
+            Some(_) => self.cluster.is_complete(self.services),
+        }
+    }
+
+    async fn publish_services(&mut self) -> bool {
         if self.due.is_none_or(|due| due > Instant::now()) {
-            return;
+            return false;
         }
         self.due = None;
         let (services, left_out) = self.cluster.services();
@@ -173,6 +191,7 @@ impl ClusterView {
         if self.inputs.send(fact).await.is_err() {
             tracing::debug!("the agent ended before its services were told");
         }
+        true
     }
 
     /// What status and figures say of it.

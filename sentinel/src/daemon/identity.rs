@@ -9,10 +9,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::cluster::ClusterView;
-use super::objects::PolicyObjects;
+use super::objects::{PolicyObjects, remembered};
+use super::peers::PeerTable;
 use super::recheck;
 use super::workloads::Workloads;
 use crate::api::{RuntimeFigures, Shared};
+use crate::attribution::peers::{self, Peers};
 use crate::attribution::pods::{Listing, Pods};
 use crate::config::Config;
 use crate::engine::{Fact, Input};
@@ -40,14 +42,33 @@ impl Watch {
     }
 }
 
+/// What is told of to others than the engine.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// Of policies.
+    pub(super) objects: Arc<PolicyObjects>,
+    /// Of pods and services, for rules on workloads.
+    pub(super) peers: Arc<PeerTable>,
+}
+
+impl Told {
+    /// As the agent before knew it.
+    pub(super) fn of(config: &Config) -> Self {
+        let objects = PolicyObjects::new(&config.state_dir, remembered(config));
+        let peers = PeerTable::new(&config.state_dir);
+        Self { objects: Arc::new(objects), peers: Arc::new(peers) }
+    }
+}
+
 /// Asks these runtimes, or those that are found.
 pub(super) fn start(
     shared: &Arc<Shared>,
     workloads: &Arc<Workloads>,
     inputs: &mpsc::Sender<Input>,
-    objects: &Arc<PolicyObjects>,
+    brought_to: Told,
     config: &Config,
 ) -> Watch {
+    let Told { objects, peers } = brought_to;
     let found = || SOCKETS.map(PathBuf::from).to_vec();
     let sockets = config.cri.as_deref();
     let (sockets, named) = sockets.map_or_else(|| (found(), false), |named| (named.to_vec(), true));
@@ -59,10 +80,9 @@ pub(super) fn start(
     }
     let (told, tells) = mpsc::channel(TOLD);
     let settings = kubernetes::Settings::find(&config.kubernetes, |name| std::env::var(name).ok());
-    let cluster = ClusterView::new(shared, inputs, settings.as_ref(), objects);
+    let cluster = ClusterView::new(shared, inputs, settings.as_ref(), &objects);
     if let Some(settings) = settings {
-        let policies: Arc<PolicyObjects> = Arc::clone(objects);
-        tasks.spawn(policy_status::tell(settings.clone(), Arc::clone(shared), policies));
+        tasks.spawn(policy_status::tell(settings.clone(), Arc::clone(shared), objects));
         tasks.spawn(kubernetes::follow(settings, told));
     }
     let registry = Registry {
@@ -73,6 +93,7 @@ pub(super) fn start(
         listings: BTreeMap::new(),
         figures: BTreeMap::new(),
         cluster,
+        peers,
     };
     tasks.spawn(registry.run(received, tells));
     Watch { changed, _tasks: tasks }
@@ -88,6 +109,7 @@ struct Registry {
     listings: BTreeMap<PathBuf, Listing>,
     figures: BTreeMap<PathBuf, RuntimeFigures>,
     cluster: ClusterView,
+    peers: Arc<PeerTable>,
 }
 
 impl Registry {
@@ -113,9 +135,13 @@ impl Registry {
                 }
                 () = self.cluster.is_due() => {}
             }
-            self.cluster.publish().await;
-            if self.cluster.has_other_pods() || is_news {
+            let other_services = self.cluster.publish().await;
+            let other_pods = self.cluster.has_other_pods() || is_news;
+            if other_pods {
                 self.publish().await;
+            }
+            if other_pods || other_services {
+                self.publish_peers();
             }
         }
     }
@@ -168,6 +194,16 @@ impl Registry {
         if self.inputs.send(Input::Fact(Fact::Pods(pods))).await.is_err() {
             tracing::debug!("the agent ended before its pods were told");
         }
+    }
+
+    /// Says whom rules on workloads may mean. Until everyone that is asked has told of all, those that the
+    /// agent before knew may be there still.
+    fn publish_peers(&self) {
+        let pods = self.shared.pods().now();
+        let known = peers::of_pods(&pods).chain(self.cluster.peers());
+        let asked = self.figures.values().all(|one| one.state != "fails" || one.runtime.is_some());
+        let complete = asked && self.cluster.is_complete(!self.listings.is_empty());
+        self.peers.set(Peers::new(known.collect()), complete);
     }
 
     /// Has the policies on pods follow them. What a pod opened before its policies were known is looked

@@ -7,6 +7,7 @@ mod identity;
 mod learning;
 mod meter;
 mod objects;
+mod peers;
 mod prepare;
 mod processes;
 mod reader;
@@ -118,19 +119,21 @@ pub fn run(
         let parts = Parts { datapath, records, config, prepared, outputs };
         let mut agent = Agent::start(parts).await?;
         announce::ready(&agent);
-        let mut objects = agent.object_changes();
+        let mut others = Others { objects: agent.object_changes(), peers: agent.peer_changes() };
         // Some may have come while nobody listened.
-        objects.mark_changed();
+        others.objects.mark_changed();
+        others.peers.mark_changed();
         loop {
-            let signal = signals.next(&mut files, &mut objects, agent.next_expiry()).await;
+            let signal = signals.next(&mut files, &mut others, agent.next_expiry()).await;
             match signal {
                 Signal::Stop => break,
                 Signal::Nothing => continue,
-                Signal::Reload | Signal::Changed => {}
+                Signal::OtherPeers if !agent.asks_for_peers() => continue,
+                Signal::Reload | Signal::Changed | Signal::OtherPeers => {}
             }
             files.mark();
             match (reload(), signal) {
-                (Ok(config), Signal::Changed) => {
+                (Ok(config), Signal::Changed | Signal::OtherPeers) => {
                     files.follow(paths_of(&config));
                     agent.reload_changed(config).await;
                 }
@@ -159,8 +162,16 @@ enum Signal {
     Reload,
     /// A file is not what it was, or a policy has ended.
     Changed,
+    /// Pods that rules on workloads may mean came or went.
+    OtherPeers,
     Nothing,
     Stop,
+}
+
+/// What changes besides files.
+struct Others {
+    objects: watch::Receiver<()>,
+    peers: watch::Receiver<()>,
 }
 
 struct Signals {
@@ -182,7 +193,7 @@ impl Signals {
     async fn next(
         &mut self,
         files: &mut Files,
-        objects: &mut watch::Receiver<()>,
+        others: &mut Others,
         expiry: Option<Duration>,
     ) -> Signal {
         // A clock that is set meanwhile is noticed within this time.
@@ -194,11 +205,16 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.hangup.recv() => Signal::Reload,
             () = files.changed() => Signal::Changed,
-            Ok(()) = objects.changed() => {
+            Ok(()) = others.objects.changed() => {
                 // What is written together comes into force together.
                 sleep(SETTLE).await;
-                objects.mark_unchanged();
+                others.objects.mark_unchanged();
                 Signal::Changed
+            }
+            Ok(()) = others.peers.changed() => {
+                sleep(SETTLE).await;
+                others.peers.mark_unchanged();
+                Signal::OtherPeers
             }
         }
     }

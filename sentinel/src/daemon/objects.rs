@@ -2,10 +2,7 @@
 //! What is in force is kept in a file beside the agent's socket: one that starts while nobody answers, or
 //! before anybody has, begins with that.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -13,16 +10,15 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::export::policy_status::Policies;
 use crate::policy::{Diagnostic, Fate, Objects, Source};
+use crate::remembered::Remembered;
 use crate::watch::kubernetes::Settings;
-
-const FILE: &str = "kubernetes-policies.json";
 
 /// The policies, and who waits for a change of them.
 #[derive(Debug)]
 pub struct PolicyObjects {
     state: Mutex<State>,
     changed: watch::Sender<()>,
-    file: PathBuf,
+    file: Remembered<Vec<Source>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,22 +41,7 @@ pub(super) fn remembered(config: &Config) -> Vec<Source> {
     if Settings::find(&config.kubernetes, |name| std::env::var(name).ok()).is_none() {
         return Vec::new();
     }
-    let file = config.state_dir.join(FILE);
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            tracing::warn!(
-                "what Kubernetes told last cannot be read ({}): {error}",
-                file.display()
-            );
-            return Vec::new();
-        }
-    };
-    serde_json::from_str(&text).unwrap_or_else(|error| {
-        tracing::warn!("{} is not understood and left alone: {error}", file.display());
-        Vec::new()
-    })
+    Remembered::objects(&config.state_dir).read()
 }
 
 impl PolicyObjects {
@@ -69,7 +50,7 @@ impl PolicyObjects {
         let remembered = (!remembered.is_empty()).then_some(remembered);
         let state = State { remembered, ..State::default() };
         let (changed, _) = watch::channel(());
-        Self { state: Mutex::new(state), changed, file: state_dir.join(FILE) }
+        Self { state: Mutex::new(state), changed, file: Remembered::objects(state_dir) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -86,24 +67,10 @@ impl PolicyObjects {
         }
         let now = state.sources();
         if now != before {
-            if let Err(error) = self.keep(&now) {
-                let file = self.file.display();
-                tracing::warn!(
-                    "a restart would not know the policies: cannot write {file}: {error}"
-                );
-            }
+            self.file.write(&now);
             self.changed.send_replace(());
         }
         answer
-    }
-
-    /// Whole or not at all.
-    fn keep(&self, sources: &[Source]) -> io::Result<()> {
-        let part = self.file.with_extension("part");
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        options.open(&part)?.write_all(serde_json::to_string(sources)?.as_bytes())?;
-        fs::rename(&part, &self.file)
     }
 
     /// The texts of those that can be in force.
@@ -163,7 +130,7 @@ mod tests {
         next.change(|objects| objects.all(ObjectKind::Cluster, vec![object("a")]));
         assert_eq!(next.sources().len(), 1);
         assert_eq!(remembered(&config), next.sources());
-        fs::write(folder.path().join(FILE), "nonsense").unwrap();
+        std::fs::write(folder.path().join("kubernetes-policies.json"), "nonsense").unwrap();
         assert!(remembered(&config).is_empty());
     }
 }

@@ -12,11 +12,13 @@ use sentinel_common::verdict::Mode;
 use time::OffsetDateTime;
 
 use super::objects::remembered;
+use crate::attribution::peers::Peers;
 use crate::config::Config;
 use crate::engine::{PolicyRules, SignatureRule, SignatureSet};
 use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
 use crate::policy::{self, Diagnostic, PolicySet, Source};
+use crate::remembered::Remembered;
 use crate::signature::{self, Compiled, SignatureError};
 use crate::watch::cri::SOCKETS;
 use crate::watch::kubernetes::Settings;
@@ -83,7 +85,10 @@ pub struct PreparedPolicy {
 /// What is wrong with it.
 pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     Ok(Prepared {
-        policy: prepare_policy(config, remembered(config))?.0,
+        policy: {
+            let peers = Remembered::peers(&config.state_dir).read();
+            prepare_policy(config, remembered(config), &peers)?.0
+        },
         signatures: prepare_signatures(config)?,
     })
 }
@@ -132,8 +137,9 @@ const REFUSED: usize = 64;
 pub fn prepare_policy(
     config: &Config,
     objects: Vec<Source>,
+    peers: &Peers,
 ) -> Result<(PreparedPolicy, Vec<Diagnostic>), PrepareError> {
-    let (set, refused) = compile_with(policy::load(&config.policies)?, objects)?;
+    let (set, refused) = compile_with(policy::load(&config.policies)?, objects, peers)?;
     let modes = Modes {
         egress: config.capped(set.mode(Direction::Egress)),
         stratum: config.capped(config.stratum.unwrap_or(set.stratum())),
@@ -150,11 +156,12 @@ pub fn prepare_policy(
 fn compile_with(
     files: Vec<Source>,
     mut objects: Vec<Source>,
+    peers: &Peers,
 ) -> Result<(PolicySet, Vec<Diagnostic>), PrepareError> {
     let mut refused = Vec::new();
     loop {
         let sources: Vec<Source> = files.iter().chain(&objects).cloned().collect();
-        let findings = match policy::compile(&sources, now()) {
+        let findings = match policy::compile_among(&sources, now(), peers) {
             Ok(set) => return Ok((set, refused)),
             Err(findings) => findings,
         };

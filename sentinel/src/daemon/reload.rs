@@ -56,12 +56,13 @@ impl Agent {
     /// only when asked for: a new generation has every flow judged anew.
     async fn take_policy(&mut self, config: &Config, always: bool) {
         let settings = config.clone();
-        let sources = self.objects.sources();
-        let (prepared, refused) = match aside(move || prepare_policy(&settings, sources)).await {
+        let (sources, peers) = (self.told.objects.sources(), self.told.peers.now());
+        let prepare = move || prepare_policy(&settings, sources, &peers);
+        let (prepared, refused) = match aside(prepare).await {
             Ok(prepared) => prepared,
             Err(why) => return self.refused(&why).await,
         };
-        self.objects.refuse(refused);
+        self.told.objects.refuse(refused);
         let about = self.shared.about();
         let is_in_force = prepared == self.policy
             && about.mode == config.mode

@@ -20,6 +20,7 @@ use super::selector::{Glob, Selector};
 use super::set::{Policy, PolicyName, PolicySet, Ways};
 use super::spread::{contains, pack, spread};
 use super::trie::Trie;
+use crate::attribution::peers::Peers;
 
 /// Compiles these files into the policies that are in force at a time.
 ///
@@ -27,6 +28,18 @@ use super::trie::Trie;
 /// Everything that is wrong, each with its place: at most one finding per file where the file is
 /// not even understood, all of them otherwise.
 pub fn compile(sources: &[Source], now: OffsetDateTime) -> Result<PolicySet, Vec<Diagnostic>> {
+    compile_among(sources, now, &Peers::default())
+}
+
+/// The same where these are the pods that rules on workloads may mean.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_among(
+    sources: &[Source],
+    now: OffsetDateTime,
+    peers: &Peers,
+) -> Result<PolicySet, Vec<Diagnostic>> {
     let mut findings = Vec::new();
     let mut documents = Vec::new();
     for source in sources {
@@ -37,7 +50,7 @@ pub fn compile(sources: &[Source], now: OffsetDateTime) -> Result<PolicySet, Vec
     }
     check_names(&documents, &mut findings);
     let policies: Vec<Policy> =
-        documents.iter().map(|parsed| policy(parsed, &mut findings)).collect();
+        documents.iter().map(|parsed| policy(parsed, peers, &mut findings)).collect();
     let set = in_force(policies, now);
     check_room(&set, &documents, &mut findings);
     if findings.is_empty() { Ok(set) } else { Err(findings) }
@@ -96,9 +109,9 @@ fn name(parsed: &Parsed<'_>) -> PolicyName {
     }
 }
 
-fn policy(parsed: &Parsed<'_>, findings: &mut Vec<Diagnostic>) -> Policy {
+fn policy(parsed: &Parsed<'_>, peers: &Peers, findings: &mut Vec<Diagnostic>) -> Policy {
     let spec = &parsed.document.spec;
-    let rules = rules(parsed, findings);
+    let rules = rules(parsed, peers, findings);
     let lists = [
         ("egress", spec.egress.is_some()),
         ("egressDeny", spec.egress_deny.is_some()),
@@ -149,12 +162,17 @@ fn policy(parsed: &Parsed<'_>, findings: &mut Vec<Diagnostic>) -> Policy {
         },
         names: names.into_iter().map(|(pattern, ranges)| (pattern, pack(ranges))).collect(),
         private,
+        by_workload: has_workloads(spec),
         rules: egress.iter().chain(ingress).map(|rule| rule.source.clone()).collect(),
     }
 }
 
 /// The rules of a policy, numbered through.
-fn rules<'a>(parsed: &'a Parsed<'a>, findings: &mut Vec<Diagnostic>) -> Ways<Vec<Resolved<'a>>> {
+fn rules<'a>(
+    parsed: &'a Parsed<'a>,
+    peers: &Peers,
+    findings: &mut Vec<Diagnostic>,
+) -> Ways<Vec<Resolved<'a>>> {
     let Spec { egress, egress_deny, ingress, ingress_deny, .. } = &parsed.document.spec;
     let mut number = 0_u16;
     let mut next = |list, index, denies| {
@@ -164,7 +182,7 @@ fn rules<'a>(parsed: &'a Parsed<'a>, findings: &mut Vec<Diagnostic>) -> Ways<Vec
     let mut out = Vec::new();
     for (list, rules, denies) in [("egress", egress, false), ("egressDeny", egress_deny, true)] {
         for (index, rule) in rules.iter().flatten().enumerate() {
-            out.push(rule::egress(parsed, rule, next(list, index, denies), findings));
+            out.push(rule::egress(parsed, rule, next(list, index, denies), peers, findings));
         }
     }
     if let Some(said) = denies_encrypted_dns(&parsed.document.spec) {
@@ -182,6 +200,11 @@ fn rules<'a>(parsed: &'a Parsed<'a>, findings: &mut Vec<Diagnostic>) -> Ways<Vec
         findings.push(parsed.finding(&parsed.document.metadata.name, message, None));
     }
     Ways { egress: out, ingress: into }
+}
+
+fn has_workloads(spec: &Spec) -> bool {
+    let rules = spec.egress.iter().chain(&spec.egress_deny).flatten();
+    rules.filter(|rule| rule.to_workloads.is_some()).count() > 0
 }
 
 fn denies_encrypted_dns(spec: &Spec) -> Option<&Spanned<EncryptedDns>> {

@@ -47,8 +47,9 @@ pub(super) fn denials<'a>(
         };
         Resolved {
             parsed,
-            to: prefixes.into_iter().map(|prefix| (prefix, name)).collect(),
+            to: prefixes.into_iter().map(|prefix| (prefix, name.referenced)).collect(),
             except: Vec::new(),
+            fronts: Vec::new(),
             names: Vec::new(),
             private: false,
             ranges: vec![range(TCP), range(UDP)],

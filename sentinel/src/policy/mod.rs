@@ -31,10 +31,11 @@ mod spread;
 #[cfg(test)]
 mod tests;
 mod trie;
+mod workloads;
 
 pub use bind::{Binder, Bound, Chooser};
 pub use compare::{Change, Statement, compare};
-pub use compile::compile;
+pub use compile::{compile, compile_among};
 pub use diagnostic::Diagnostic;
 pub use explain::{Explanation, Opinion};
 pub use export::{ExportError, Exported, Lost, Target, export};

@@ -82,6 +82,17 @@ pub(super) struct Workload {
     pub(super) cgroup: Option<Spanned<String>>,
 }
 
+/// As in Kubernetes (`NetworkPolicyPeer`), without addresses.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PeerSelector {
+    /// Labels of pods; absent: every pod of the namespaces.
+    pub(super) pod_selector: Option<LabelSelector>,
+    /// Labels of pods' namespaces; absent: the policy's own, and every one where it has none.
+    pub(super) namespace_selector: Option<LabelSelector>,
+}
+
 /// As in Kubernetes (`LabelSelector`); an empty one selects everything.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -167,6 +178,10 @@ pub(super) struct EgressRule {
     )]
     #[serde(default, rename = "toFQDNs")]
     pub(super) to_fqdns: Vec<Spanned<String>>,
+    /// Pods, by their labels; of a policy's own namespace where no other is selected.
+    #[cfg_attr(test, schemars(with = "Option<PeerSelector>"))]
+    #[serde(default, rename = "toWorkloads")]
+    pub(super) to_workloads: Option<Spanned<PeerSelector>>,
     /// Answers for these names may lie in private ranges.
     #[serde(default, rename = "allowPrivateAddresses")]
     pub(super) allow_private_addresses: bool,

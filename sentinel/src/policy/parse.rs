@@ -30,7 +30,17 @@ impl Parsed<'_> {
         message: String,
         help: Option<String>,
     ) -> Diagnostic {
-        at(self.file, Some(place.referenced), message, help)
+        self.finding_at(place.referenced, message, help)
+    }
+
+    /// The same, of a place that is no value's.
+    pub(super) fn finding_at(
+        &self,
+        place: Location,
+        message: String,
+        help: Option<String>,
+    ) -> Diagnostic {
+        at(self.file, Some(place), message, help)
     }
 }
 

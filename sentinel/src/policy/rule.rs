@@ -3,7 +3,7 @@
 use sentinel_common::policy::{
     ANY_PORT, DENY, ICMP, PortRange, SCTP, SERVER_NAME, TCP, UDP, UDP_LITE,
 };
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use super::diagnostic::Diagnostic;
 use super::fqdn::Pattern;
@@ -11,17 +11,27 @@ use super::model::{EgressRule, IngressRule, Port, Protocol};
 use super::parse::Parsed;
 use super::prefix::Prefix;
 use super::set::RuleSource;
+use super::workloads;
+use crate::attribution::peers::Peers;
 
 /// A rule, its texts understood.
 pub(super) struct Resolved<'a> {
     pub(super) parsed: &'a Parsed<'a>,
-    pub(super) to: Vec<(Prefix, &'a Spanned<String>)>,
+    pub(super) to: Vec<(Prefix, Location)>,
     pub(super) except: Vec<Prefix>,
+    /// Services before what it means, whose ports are others.
+    pub(super) fronts: Vec<Front>,
     pub(super) names: Vec<Pattern>,
     /// Answers for its names may lie in private ranges.
     pub(super) private: bool,
     pub(super) ranges: Vec<PortRange>,
     pub(super) source: RuleSource,
+}
+
+/// A service's addresses, with the ranges that the rule comes to there.
+pub(super) struct Front {
+    pub(super) to: Vec<(Prefix, Location)>,
+    pub(super) ranges: Vec<PortRange>,
 }
 
 /// Which list a rule stands in, and where.
@@ -39,6 +49,7 @@ struct Texts<'a> {
     cidrs: &'a [Spanned<String>],
     except: &'a [Spanned<String>],
     names: &'a [Spanned<String>],
+    workloads: Option<Location>,
     ports: Option<&'a [Port]>,
     /// What its addresses are called.
     key: &'static str,
@@ -48,12 +59,14 @@ pub(super) fn egress<'a>(
     parsed: &'a Parsed<'a>,
     rule: &'a EgressRule,
     place: Place,
+    peers: &Peers,
     findings: &mut Vec<Diagnostic>,
 ) -> Resolved<'a> {
     let texts = Texts {
         cidrs: &rule.to_cidrs,
         except: &rule.except,
         names: &rule.to_fqdns,
+        workloads: rule.to_workloads.as_ref().map(|selector| selector.referenced),
         ports: rule.ports.as_deref(),
         key: "toCIDRs",
     };
@@ -61,6 +74,9 @@ pub(super) fn egress<'a>(
     let mut resolved = Resolved { private, ..resolve(parsed, &texts, place, findings) };
     if let Some(required) = rule.require_server_name.as_ref().filter(|required| required.value) {
         demand_server_name(parsed, rule, required, &mut resolved.ranges, findings);
+    }
+    if let Some(selector) = &rule.to_workloads {
+        workloads::add(&mut resolved, selector, peers, findings);
     }
     resolved
 }
@@ -76,10 +92,10 @@ fn demand_server_name(
     let mut refuse = |message: &str, help: &str| {
         findings.push(parsed.finding(required, message.to_owned(), Some(help.to_owned())));
     };
-    if rule.to_fqdns.is_empty() || !rule.to_cidrs.is_empty() {
+    if rule.to_fqdns.is_empty() || !rule.to_cidrs.is_empty() || rule.to_workloads.is_some() {
         refuse(
             "requireServerName is for rules with toFQDNs alone",
-            "take it out, or give toCIDRs a rule of their own",
+            "take it out, or give toCIDRs and toWorkloads rules of their own",
         );
     }
     let is_any = rule.ports.is_none();
@@ -105,6 +121,7 @@ pub(super) fn ingress<'a>(
         cidrs: &rule.from_cidrs,
         except: &rule.except,
         names: &[],
+        workloads: None,
         ports: rule.ports.as_deref(),
         key: "fromCIDRs",
     };
@@ -118,10 +135,10 @@ fn resolve<'a>(
     findings: &mut Vec<Diagnostic>,
 ) -> Resolved<'a> {
     let name = &parsed.document.metadata.name;
-    if texts.cidrs.is_empty() && texts.names.is_empty() {
+    if texts.cidrs.is_empty() && texts.names.is_empty() && texts.workloads.is_none() {
         let message = format!("{}[{}] names nobody", place.list, place.index);
         let help = if texts.key == "toCIDRs" {
-            "add toCIDRs or toFQDNs; everywhere is [0.0.0.0/0, \"::/0\"]"
+            "add toCIDRs, toFQDNs or toWorkloads; everywhere is [0.0.0.0/0, \"::/0\"]"
         } else {
             "add fromCIDRs; everywhere is [0.0.0.0/0, \"::/0\"]"
         };
@@ -130,7 +147,7 @@ fn resolve<'a>(
     let mut to = Vec::new();
     for cidr in texts.cidrs {
         match Prefix::parse(&cidr.value) {
-            Ok(prefix) => to.push((prefix, cidr)),
+            Ok(prefix) => to.push((prefix, cidr.referenced)),
             Err((message, help)) => findings.push(parsed.finding(cidr, message, help)),
         }
     }
@@ -165,20 +182,21 @@ fn resolve<'a>(
             .map(|range| PortRange { flags: range.flags | flags, rule: place.number, ..range })
             .collect(),
     };
-    let line = texts.cidrs.first().or(texts.names.first()).unwrap_or(name).referenced.line();
+    let written = texts.cidrs.first().or(texts.names.first()).map(|first| first.referenced);
+    let line = written.or(texts.workloads).unwrap_or(name.referenced).line();
     let source = RuleSource {
         file: parsed.file.to_owned(),
         line: u32::try_from(line).unwrap_or(u32::MAX),
         list: place.list,
         index: place.index,
     };
-    Resolved { parsed, to, except, names, private: false, ranges, source }
+    Resolved { parsed, to, except, fronts: Vec::new(), names, private: false, ranges, source }
 }
 
 fn exceptions(
     parsed: &Parsed<'_>,
     texts: &Texts<'_>,
-    to: &[(Prefix, &Spanned<String>)],
+    to: &[(Prefix, Location)],
     findings: &mut Vec<Diagnostic>,
 ) -> Vec<Prefix> {
     let mut except = Vec::new();

@@ -95,7 +95,8 @@ impl fmt::Display for Selector {
     }
 }
 
-fn holds(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+/// Whether these labels are among those.
+pub(super) fn holds(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 

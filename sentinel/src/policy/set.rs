@@ -113,6 +113,8 @@ pub struct Policy {
     pub names: BTreeMap<Pattern, PrefixRules>,
     /// Patterns whose answers may lie in private ranges.
     pub private: Vec<Pattern>,
+    /// Whether it has rules on workloads, which mean other addresses when pods come and go.
+    pub by_workload: bool,
     /// Its rules; number 1 comes first.
     pub rules: Vec<RuleSource>,
 }
@@ -216,6 +218,12 @@ impl PolicySet {
     #[must_use]
     pub fn asks_for_workloads(&self) -> bool {
         self.policies.iter().any(|policy| policy.closed || !policy.selector.is_node())
+    }
+
+    /// Whether other addresses are meant when pods come and go.
+    #[must_use]
+    pub fn asks_for_peers(&self) -> bool {
+        self.policies.iter().any(|policy| policy.by_workload)
     }
 
     /// Addresses that policies allow alone, by a `/32` or a `/128`.

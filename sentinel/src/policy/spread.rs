@@ -5,9 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use sentinel_common::limits::MAX_PORT_RANGES;
 use sentinel_common::policy::{ANY_PORT, DENY, PortRange, PrefixRules, SERVER_NAME};
 
+use serde_saphyr::Location;
+
 use super::diagnostic::Diagnostic;
 use super::prefix::Prefix;
 use super::rule::{Resolved, reaches};
+
+/// What a rule comes to at some addresses.
+struct Grant<'a> {
+    rule: &'a Resolved<'a>,
+    to: &'a [(Prefix, Location)],
+    ranges: &'a [PortRange],
+}
+
+fn grants<'a>(rule: &'a Resolved<'a>) -> impl Iterator<Item = Grant<'a>> {
+    let fronts = rule.fronts.iter().map(|front| (&front.to, &front.ranges));
+    let all = [(&rule.to, &rule.ranges)].into_iter().chain(fronts);
+    all.map(move |(to, ranges)| Grant { rule, to, ranges })
+}
 
 /// Every prefix that a rule names or excepts, with the ranges of all rules that reach it.
 ///
@@ -19,30 +34,31 @@ pub(super) fn spread(
 ) -> BTreeMap<Prefix, PrefixRules> {
     let mut by_prefix: BTreeMap<Prefix, Vec<usize>> = BTreeMap::new();
     let mut holes = BTreeSet::new();
-    for (index, rule) in rules.iter().enumerate() {
-        for (prefix, _) in &rule.to {
+    let grants: Vec<Grant<'_>> = rules.iter().flat_map(grants).collect();
+    for (index, grant) in grants.iter().enumerate() {
+        for (prefix, _) in grant.to {
             by_prefix.entry(*prefix).or_default().push(index);
             // What an IPv6 prefix around the mapped addresses allows must not reach IPv4.
             if prefix.covers(Prefix::V4) && *prefix != Prefix::V4 {
                 holes.insert(Prefix::V4);
             }
         }
-        holes.extend(&rule.except);
     }
+    holes.extend(rules.iter().flat_map(|rule| &rule.except));
     for hole in holes {
         by_prefix.entry(hole).or_default();
     }
     let lens: BTreeSet<u8> = by_prefix.keys().map(|prefix| prefix.len()).collect();
     by_prefix
         .keys()
-        .map(|&prefix| (prefix, gather(prefix, rules, &by_prefix, &lens, findings)))
+        .map(|&prefix| (prefix, gather(prefix, &grants, &by_prefix, &lens, findings)))
         .collect()
 }
 
 /// The ranges of all rules that reach `prefix`, in the order of their numbers.
 fn gather(
     prefix: Prefix,
-    rules: &[Resolved<'_>],
+    grants: &[Grant<'_>],
     by_prefix: &BTreeMap<Prefix, Vec<usize>>,
     lens: &BTreeSet<u8>,
     findings: &mut Vec<Diagnostic>,
@@ -54,26 +70,29 @@ fn gather(
         .flatten()
         .copied()
         .collect();
-    let reaching = reaching.into_iter().filter_map(|index| rules.get(index));
+    let reaching = reaching.into_iter().filter_map(|index| grants.get(index));
     let mut ranges: Vec<PortRange> = Vec::new();
     let mut last = None;
-    for rule in reaching.filter(|rule| !rule.except.iter().any(|hole| reaches(*hole, prefix))) {
-        for range in &rule.ranges {
+    let is_excepted =
+        |grant: &&Grant<'_>| grant.rule.except.iter().any(|hole| reaches(*hole, prefix));
+    for grant in reaching.filter(|grant| !is_excepted(grant)) {
+        for range in grant.ranges {
             // The first range of a kind that fits answers: one behind a wider one is never reached.
             if !ranges.iter().any(|earlier| contains(earlier, range)) {
                 ranges.push(*range);
-                last = Some(rule);
+                last = Some(grant);
             }
         }
     }
-    if let (true, Some(rule)) = (ranges.len() > MAX_PORT_RANGES, last) {
+    if let (true, Some(grant)) = (ranges.len() > MAX_PORT_RANGES, last) {
         let message = format!(
             "{prefix} and the prefixes around it come to {} port ranges, there is room for {MAX_PORT_RANGES}",
             ranges.len()
         );
-        let place = rule.to.iter().find(|(outer, _)| outer.covers(prefix)).or(rule.to.first());
+        let place = grant.to.iter().find(|(outer, _)| outer.covers(prefix)).or(grant.to.first());
         let help = "join ports into ranges with endPort".to_owned();
-        findings.extend(place.map(|(_, cidr)| rule.parsed.finding(cidr, message, Some(help))));
+        let parsed = grant.rule.parsed;
+        findings.extend(place.map(|(_, place)| parsed.finding_at(*place, message, Some(help))));
     }
     pack(ranges)
 }

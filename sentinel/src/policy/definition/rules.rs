@@ -17,16 +17,20 @@ const NO_NAMESPACES: Rule = (
     "namespaceSelector is for a ClusterEgressPolicy",
 );
 const EGRESS: Rule = (
-    "(has(self.toCIDRs) && size(self.toCIDRs) > 0) || (has(self.toFQDNs) && size(self.toFQDNs) > 0)",
-    "a rule names somebody: add toCIDRs or toFQDNs; everywhere is [0.0.0.0/0, \"::/0\"]",
+    "(has(self.toCIDRs) && size(self.toCIDRs) > 0) || (has(self.toFQDNs) && size(self.toFQDNs) > 0) || has(self.toWorkloads)",
+    "a rule names somebody: add toCIDRs, toFQDNs or toWorkloads; everywhere is [0.0.0.0/0, \"::/0\"]",
 );
 const SERVER_NAME: Rule = (
-    "!has(self.requireServerName) || !self.requireServerName || (has(self.toFQDNs) && size(self.toFQDNs) > 0 && (!has(self.toCIDRs) || size(self.toCIDRs) == 0))",
+    "!has(self.requireServerName) || !self.requireServerName || (has(self.toFQDNs) && size(self.toFQDNs) > 0 && (!has(self.toCIDRs) || size(self.toCIDRs) == 0) && !has(self.toWorkloads))",
     "requireServerName is for rules with toFQDNs alone",
 );
 const NO_NAMES: Rule = (
     "!has(self.toFQDNs) || size(self.toFQDNs) == 0",
     "a name cannot be denied: its addresses are others' too",
+);
+const WORKLOADS: Rule = (
+    "!has(self.toWorkloads) || has(self.toWorkloads.podSelector) || has(self.toWorkloads.namespaceSelector)",
+    "toWorkloads selects nobody: write podSelector: {} for every pod",
 );
 const INGRESS: Rule = (
     "has(self.fromCIDRs) && size(self.fromCIDRs) > 0",
@@ -52,8 +56,8 @@ fn places(kind: ObjectKind) -> Vec<(&'static str, Vec<Rule>)> {
     }
     let mut places = vec![
         ("", whole),
-        ("/properties/egress/items", vec![EGRESS, SERVER_NAME]),
-        ("/properties/egressDeny/items", vec![EGRESS, NO_NAMES]),
+        ("/properties/egress/items", vec![EGRESS, WORKLOADS, SERVER_NAME]),
+        ("/properties/egressDeny/items", vec![EGRESS, WORKLOADS, NO_NAMES]),
         ("/properties/ingress/items", vec![INGRESS]),
         ("/properties/ingressDeny/items", vec![INGRESS]),
     ];
@@ -124,6 +128,7 @@ mod tests {
             "workload": {"podSelector": {"matchLabels": {"app": "web"}}}, "mode": "audit",
             "egress": [{"toCIDRs": ["10.0.0.0/8"], "ports": [{"port": 80, "endPort": 90}]},
                 {"toFQDNs": ["example.com"], "requireServerName": true, "ports": [{"port": 443}]},
+                {"toWorkloads": {"podSelector": {"matchLabels": {"tier": "db"}}}},
                 {"toFQDNs": ["*.example.com"], "ports": [{"port": 443}, {"protocol": "ICMP"}]}],
             "egressDeny": [{"toCIDRs": ["10.9.0.0/16"]}], "ingress": [], "encryptedDNS": "deny",
         });
@@ -144,6 +149,8 @@ mod tests {
             (json!({"workload": {"namespaceSelector": {}}}), NO_NAMESPACES),
             (json!({"mode": "audit", "egress": [{}]}), EGRESS),
             (json!({"mode": "audit", "egress": [{"toCIDRs": []}]}), EGRESS),
+            (json!({"mode": "audit", "egress": [{"toWorkloads": {}}]}), WORKLOADS),
+            (named(json!({"toFQDNs": ["a.b"], "toWorkloads": {"podSelector": {}}})), SERVER_NAME),
             (named(json!({"toCIDRs": ["10.0.0.0/8"]})), SERVER_NAME),
             (named(json!({"toFQDNs": ["a.b"], "toCIDRs": ["10.0.0.0/8"]})), SERVER_NAME),
             (json!({"mode": "audit", "egressDeny": [{"toFQDNs": ["a.b"]}]}), NO_NAMES),

@@ -9,13 +9,15 @@ use super::objects::{
     Object,
 };
 use super::{Losses, Ports, Said, blocks, ports};
-use crate::policy::model::{EgressRule, IngressRule, Port};
+use crate::policy::model::{EgressRule, IngressRule, PeerSelector, Port};
 use crate::policy::parse::Parsed;
 
 /// Ports that one entry takes.
 const PORTS: usize = 40;
 /// What `ANY` with a port stands for.
 const ANY: [&str; 1] = ["ANY"];
+/// How a pod's namespace is called among its labels.
+const NAMESPACE: &str = "k8s:io.kubernetes.pod.namespace";
 /// How a pod's namespace's labels are called among its own.
 const NAMESPACE_LABEL: &str = "k8s:io.cilium.k8s.namespace.labels.";
 
@@ -40,6 +42,7 @@ pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Obj
         return None;
     }
     let namespace = document.metadata.namespace.as_ref();
+    let own = namespace.map(|namespace| namespace.value.as_str());
     if namespace.is_none() && spec.workload.is_none() {
         losses.whole("processes of the host are not selected: only pods are");
     }
@@ -58,10 +61,12 @@ pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Obj
         spec: CiliumSpec {
             endpoint_selector: labels(parsed),
             enable_default_deny: open.contains(&true).then_some(default_deny),
-            egress: egress
-                .map(|rules| or_nothing(rules.iter().flat_map(|rule| out(rule, losses)).collect())),
+            egress: egress.map(|rules| {
+                or_nothing(rules.iter().flat_map(|rule| out(rule, own, losses)).collect())
+            }),
             egress_deny: denied(
-                egress_deny.map(|rules| rules.iter().flat_map(|rule| out(rule, losses)).collect()),
+                egress_deny
+                    .map(|rules| rules.iter().flat_map(|rule| out(rule, own, losses)).collect()),
             ),
             ingress: ingress.map(|rules| {
                 or_nothing(rules.iter().filter_map(|rule| into(rule, losses)).collect())
@@ -99,7 +104,7 @@ fn denied(rules: Option<Vec<CiliumRule>>) -> Option<Vec<CiliumRule>> {
 }
 
 /// Names and addresses cannot stand in one rule.
-fn out(rule: &EgressRule, losses: &mut Losses<'_>) -> Vec<CiliumRule> {
+fn out(rule: &EgressRule, own: Option<&str>, losses: &mut Losses<'_>) -> Vec<CiliumRule> {
     let Some(to_ports) = to_ports(rule.ports.as_deref(), losses) else { return Vec::new() };
     if let (true, Some(name)) = (rule.allow_private_addresses, rule.to_fqdns.first()) {
         losses.at(name, "allowPrivateAddresses cannot be said: Cilium takes answers of any range");
@@ -117,11 +122,30 @@ fn out(rule: &EgressRule, losses: &mut Losses<'_>) -> Vec<CiliumRule> {
     if !to_cidr_set.is_empty() {
         rules.push(CiliumRule { to_cidr_set, to_ports: to_ports.clone(), ..CiliumRule::default() });
     }
+    if let Some(selector) = &rule.to_workloads {
+        let to_endpoints = vec![endpoints(&selector.value, own)];
+        let to_ports = to_ports.clone();
+        rules.push(CiliumRule { to_endpoints, to_ports, ..CiliumRule::default() });
+    }
     let to_fqdns: Vec<Fqdn> = rule.to_fqdns.iter().map(|name| fqdn(name, losses)).collect();
     if !to_fqdns.is_empty() {
         rules.push(CiliumRule { to_fqdns, to_ports, ..CiliumRule::default() });
     }
     rules
+}
+
+/// Of another namespace than the policy's own Cilium wants to be told.
+fn endpoints(selector: &PeerSelector, own: Option<&str>) -> Labels {
+    let pods = selector.pod_selector.iter().flat_map(|pods| &pods.match_labels);
+    let mut match_labels: BTreeMap<String, String> =
+        pods.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let around = selector.namespace_selector.iter().flat_map(|around| &around.match_labels);
+    match_labels
+        .extend(around.map(|(key, value)| (format!("{NAMESPACE_LABEL}{key}"), value.clone())));
+    if let (Some(own), None) = (own, &selector.namespace_selector) {
+        match_labels.insert(NAMESPACE.to_owned(), own.to_owned());
+    }
+    Labels { match_labels }
 }
 
 fn into(rule: &IngressRule, losses: &mut Losses<'_>) -> Option<CiliumRule> {

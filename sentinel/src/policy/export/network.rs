@@ -6,7 +6,7 @@ use super::objects::{
     Block, Labels, Metadata, NetworkEgress, NetworkIngress, NetworkPort, NetworkSpec, Object, Peer,
 };
 use super::{Losses, Ports, Said, blocks, ports};
-use crate::policy::model::{EgressRule, IngressRule, Port};
+use crate::policy::model::{EgressRule, IngressRule, LabelSelector, PeerSelector, Port};
 use crate::policy::parse::Parsed;
 
 /// What `ANY` with a port stands for.
@@ -24,6 +24,13 @@ pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Obj
     if workload.is_some_and(|workload| workload.namespace_selector.is_some()) {
         losses.whole("left out: a NetworkPolicy cannot select namespaces");
         return None;
+    }
+    for selector in spec.egress_deny.iter().flatten().filter_map(|rule| rule.to_workloads.as_ref())
+    {
+        losses.at(
+            selector,
+            "egressDeny of pods cannot be said: the object ALLOWS MORE where this policy allows them",
+        );
     }
     let denied = spec.egress_deny.iter().flatten();
     let denied = denied.map(|rule| (&rule.to_cidrs, &rule.except, rule.ports.is_none()));
@@ -71,8 +78,22 @@ fn out(
     for name in &rule.to_fqdns {
         losses.at(name, format!("the name {} cannot be said and is left out", name.value));
     }
-    let (to, ports) =
-        sides(&rule.to_cidrs, &joined(&rule.except, denied), rule.ports.as_deref(), losses)?;
+    let workloads = rule.to_workloads.as_ref().map(|selector| {
+        if !denied.is_empty() {
+            let what =
+                "what egressDeny takes away of these pods cannot be said: the object ALLOWS MORE";
+            losses.at(selector, what);
+        }
+        let labels = |labels: &LabelSelector| Labels { match_labels: labels.match_labels.clone() };
+        let PeerSelector { pod_selector, namespace_selector } = &selector.value;
+        Peer {
+            pod_selector: pod_selector.as_ref().map(labels),
+            namespace_selector: namespace_selector.as_ref().map(labels),
+            ..Peer::default()
+        }
+    });
+    let except = joined(&rule.except, denied);
+    let (to, ports) = sides(&rule.to_cidrs, &except, workloads, rule.ports.as_deref(), losses)?;
     Some(NetworkEgress { to, ports })
 }
 
@@ -81,8 +102,13 @@ fn into(
     denied: &[Spanned<String>],
     losses: &mut Losses<'_>,
 ) -> Option<NetworkIngress> {
-    let (from, ports) =
-        sides(&rule.from_cidrs, &joined(&rule.except, denied), rule.ports.as_deref(), losses)?;
+    let (from, ports) = sides(
+        &rule.from_cidrs,
+        &joined(&rule.except, denied),
+        None,
+        rule.ports.as_deref(),
+        losses,
+    )?;
     Some(NetworkIngress { from, ports })
 }
 
@@ -120,12 +146,14 @@ fn joined(one: &[Spanned<String>], other: &[Spanned<String>]) -> Vec<Spanned<Str
 fn sides(
     cidrs: &[Spanned<String>],
     except: &[Spanned<String>],
+    workloads: Option<Peer>,
     written: Option<&[Port]>,
     losses: &mut Losses<'_>,
 ) -> Option<(Vec<Peer>, Vec<NetworkPort>)> {
     let blocks = blocks(cidrs, except).into_iter();
-    let peers: Vec<Peer> =
-        blocks.map(|(cidr, except)| Peer { ip_block: Block { cidr, except } }).collect();
+    let block = |(cidr, except)| Some(Block { cidr, except });
+    let peers = blocks.map(|one| Peer { ip_block: block(one), ..Peer::default() });
+    let peers: Vec<Peer> = peers.chain(workloads).collect();
     let ports = match ports(written, &ANY, losses) {
         Said::Nothing => return None,
         Said::Everything => Vec::new(),

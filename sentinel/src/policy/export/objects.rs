@@ -53,10 +53,15 @@ pub(super) struct NetworkIngress {
     pub(super) ports: Vec<NetworkPort>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Peer {
-    pub(super) ip_block: Block,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ip_block: Option<Block>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pod_selector: Option<Labels>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) namespace_selector: Option<Labels>,
 }
 
 #[derive(Debug, Serialize)]
@@ -103,11 +108,14 @@ pub(super) struct DefaultDeny {
 
 /// One that names nothing allows nothing and denies by default.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct CiliumRule {
     #[serde(rename = "toCIDRSet", skip_serializing_if = "Vec::is_empty")]
     pub(super) to_cidr_set: Vec<Block>,
     #[serde(rename = "fromCIDRSet", skip_serializing_if = "Vec::is_empty")]
     pub(super) from_cidr_set: Vec<Block>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) to_endpoints: Vec<Labels>,
     #[serde(rename = "toFQDNs", skip_serializing_if = "Vec::is_empty")]
     pub(super) to_fqdns: Vec<Fqdn>,
     #[serde(rename = "toPorts", skip_serializing_if = "Vec::is_empty")]

@@ -13,6 +13,7 @@ use super::{Bound, PolicySet, Source, Subject, check, load};
 
 mod property;
 mod server_name;
+mod workloads;
 
 fn sources(text: &str) -> Vec<Source> {
     vec![Source { name: "p.yaml".to_owned(), text: text.to_owned() }]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
+use sentinel_common::policy::{SCTP, TCP, UDP};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -12,7 +13,7 @@ use super::stream::Reader;
 use crate::attribution::cluster::{self, ClusterPod, Labels};
 use crate::attribution::owner::Owner;
 use crate::attribution::pods::Pod;
-use crate::attribution::services::{Service, Slice};
+use crate::attribution::services::{Service, ServicePort, Slice};
 use crate::policy::{Object, ObjectKind};
 
 /// What an object comes to, with its key; nothing where it is not understood.
@@ -171,6 +172,29 @@ struct ServiceSpec {
     cluster_ip: String,
     #[serde(rename = "clusterIPs")]
     cluster_ips: Vec<String>,
+    selector: Option<Labels>,
+    ports: Option<Vec<Port>>,
+}
+
+/// Of a service, or of an end behind it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Port {
+    name: Option<String>,
+    protocol: Option<String>,
+    port: Option<u16>,
+}
+
+fn ports(written: Option<Vec<Port>>) -> Vec<ServicePort> {
+    let read = |port: Port| {
+        let protocol = match port.protocol.as_deref() {
+            Some("UDP") => UDP,
+            Some("SCTP") => SCTP,
+            _ => TCP,
+        };
+        Some(ServicePort { name: port.name.unwrap_or_default(), protocol, number: port.port? })
+    };
+    written.into_iter().flatten().filter_map(read).collect()
 }
 
 fn read_service(object: &DynamicObject) -> Option<(String, Service)> {
@@ -184,7 +208,8 @@ fn read_service(object: &DynamicObject) -> Option<(String, Service)> {
         .collect();
     addresses.sort_unstable();
     addresses.dedup();
-    Some((key(object), Service { addresses }))
+    let (selector, ports) = (spec.selector.unwrap_or_default(), ports(spec.ports));
+    Some((key(object), Service { addresses, selector, ports }))
 }
 
 #[derive(Default, Deserialize)]
@@ -192,7 +217,7 @@ fn read_service(object: &DynamicObject) -> Option<(String, Service)> {
 struct SliceData {
     /// Both are null where there is none.
     endpoints: Option<Vec<Endpoint>>,
-    ports: Option<Vec<EndpointPort>>,
+    ports: Option<Vec<Port>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -201,20 +226,14 @@ struct Endpoint {
     addresses: Vec<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct EndpointPort {
-    port: Option<u16>,
-}
-
 fn read_slice(object: &DynamicObject) -> Option<(String, Slice)> {
-    let SliceData { endpoints, ports } = data(object)?;
+    let SliceData { endpoints, ports: written } = data(object)?;
     let service = object.metadata.labels.as_ref()?.get(SERVICE)?;
     let namespace = object.metadata.namespace.as_deref()?;
     let texts = endpoints.iter().flatten().flat_map(|end| &end.addresses);
     let addresses = texts.filter_map(|text| text.parse().ok()).collect();
-    let ports = ports.iter().flatten().filter_map(|port| port.port).collect();
-    Some((key(object), Slice { service: format!("{namespace}/{service}"), addresses, ports }))
+    let service = format!("{namespace}/{service}");
+    Some((key(object), Slice { service, addresses, ports: ports(written) }))
 }
 
 #[cfg(test)]
@@ -264,14 +283,20 @@ mod tests {
         assert!(pod.pod.addresses.is_empty(), "they are the node's");
     }
 
+    fn port(number: u16) -> ServicePort {
+        ServicePort { name: String::new(), protocol: TCP, number }
+    }
+
     #[test]
     fn services_and_their_ends_have_addresses() {
         let metadata = json!({"namespace": "shop", "name": "web",
             "labels": {"kubernetes.io/service-name": "web"}});
         let (key, service) = read_service(&object(json!({"metadata": metadata,
-            "spec": {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9", "fd00::9"]}})))
+            "spec": {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9", "fd00::9"],
+                "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}})))
         .unwrap();
         assert_eq!((&*key, service.addresses.len()), ("shop/web", 2));
+        assert_eq!((service.selector.len(), service.ports), (1, vec![port(80)]));
         let headless = object(json!({"metadata": metadata, "spec": {"clusterIP": "None"}}));
         assert!(read_service(&headless).unwrap().1.addresses.is_empty());
         let ends = json!({"metadata": metadata, "addressType": "IPv4", "ports": [{"port": 8080}, {}],
@@ -280,7 +305,7 @@ mod tests {
         let expected = Slice {
             service: "shop/web".into(),
             addresses: vec!["10.0.0.5".parse().unwrap()],
-            ports: vec![8080],
+            ports: vec![port(8080)],
         };
         assert_eq!(ends, expected);
         let none = json!({"metadata": metadata, "endpoints": null, "ports": null});
