@@ -17,12 +17,12 @@ const MANY: usize = 1000;
 const FILE: &str = "apiVersion: sentinel.dev/v1alpha1\nkind: ClusterEgressPolicy\n\
     metadata: {name: node}\nspec: {stratum: block}\n";
 
-fn object(name: &str, spec: Value) -> Value {
+pub fn object(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "sentinel.dev/v1alpha1", "kind": "EgressPolicy",
         "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
 }
 
-fn only_to(addresses: &[String]) -> Value {
+pub fn only_to(addresses: &[String]) -> Value {
     json!({"workload": {"podSelector": {"matchLabels": {"app": "web"}}}, "mode": "enforce",
         "egress": [{"toCIDRs": addresses}]})
 }
@@ -137,7 +137,12 @@ fn audited(scene: &Scene, spec: &Value) -> Result<()> {
 }
 
 /// Waits for a status of the newest specification.
-fn status(scene: &Scene, object: &Value, what: &str, holds: impl Fn(&Value) -> bool) -> Result<()> {
+pub fn status(
+    scene: &Scene,
+    object: &Value,
+    what: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Result<()> {
     eventually(what, || {
         let now = scene.cluster.admin().read(object)?;
         let seen = now.pointer("/status/observedGeneration");
