@@ -34,17 +34,20 @@ pub(crate) fn verb(args: &Setup) -> Result<()> {
 /// had, its tests are skipped by name, but in CI, which is there to run them. A filter is about other tests
 /// unless it names these.
 pub(crate) fn for_live(filter: Option<&str>) -> Result<()> {
-    let parts: [(&str, fn() -> Result<()>); 2] =
-        [("pods", container_tools), ("kubernetes", kubernetes_tools)];
-    for (tests, prepare) in parts {
-        if filter.is_some_and(|filter| !filter.contains(tests)) {
-            continue;
-        }
-        match prepare() {
+    let wanted = |tests: &str| filter.is_none_or(|filter| filter.contains(tests));
+    let mut had = Vec::new();
+    if wanted("pods") {
+        had.push(("pods", container_tools()));
+    }
+    if wanted("kubernetes") {
+        had.push(("kubernetes", kubernetes_tools()));
+    }
+    for (tests, had) in had {
+        match had {
             Err(error) if std::env::var_os("CI").is_none() => {
                 term::say(format!("the tests {tests}/ are skipped: {error:#}"));
             }
-            prepared => prepared?,
+            had => had?,
         }
     }
     Ok(())

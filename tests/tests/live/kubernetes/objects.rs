@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::scene::{ECONNREFUSED, EPERM, NAMESPACE, OTHER, Scene, eventually, within};
@@ -114,8 +114,8 @@ fn refused(scene: &Scene) -> Result<()> {
 /// Policies under audit say in their status where they are and what they would have cut.
 fn audited(scene: &Scene, spec: &Value) -> Result<()> {
     let mut spec = spec.clone();
-    spec["mode"] = json!("audit");
-    let watching = object("watching", spec.clone());
+    spec.as_object_mut().context("no table")?.insert("mode".to_owned(), json!("audit"));
+    let watching = object("watching", spec);
     scene.cluster.admin().create(&watching)?;
     let cluster = json!({"apiVersion": "sentinel.dev/v1alpha1", "kind": "ClusterEgressPolicy",
         "metadata": {"name": "everywhere"}, "spec": {"stratum": "block"}});
