@@ -237,7 +237,7 @@ fn kubernetes(status: &Value) -> String {
     match word(told, "state").as_str() {
         "answers" => known,
         "asked" => "has not answered yet".to_owned(),
-        _ => format!("does not answer, {known} at last: {}", errors.join("; ")),
+        _ => format!("degraded, {known} as it told last: {}", errors.join("; ")),
     }
 }
 

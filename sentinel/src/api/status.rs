@@ -207,7 +207,7 @@ pub struct RuntimeFigures {
 pub struct KubernetesFigures {
     /// The name that it knows this node by.
     pub node: String,
-    /// `asked`, `answers` or `fails` (what it told last still counts).
+    /// `asked`, `answers` or `degraded`: of what is in `errors`, what it told last counts.
     pub state: &'static str,
     /// Pods of this node.
     pub pods: usize,

@@ -199,7 +199,7 @@ impl ClusterView {
         let Some(node) = &self.node else { return };
         let (pods, namespaces) = self.cluster.counts();
         let state = match (self.errors.is_empty(), self.answering.is_empty()) {
-            (false, _) => "fails",
+            (false, _) => "degraded",
             (true, true) => "asked",
             (true, false) => "answers",
         };

@@ -27,19 +27,25 @@ const ADMIN: &str = "admin-of-the-tests";
 /// What is missing on this machine, if anything.
 #[must_use]
 pub fn missing() -> Option<&'static str> {
-    let absent = || program("etcd").is_none().then_some("etcd");
+    let absent = || etcd_program().is_none().then_some("etcd");
     server_program().is_none().then_some("kube-apiserver").or_else(absent)
 }
 
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+/// The one that this variable names, or the one on the path.
+fn program(variable: &str, name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file());
+    named.or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    })
 }
 
-/// `$SENTINEL_KUBE_APISERVER`, or the one on the path.
 fn server_program() -> Option<PathBuf> {
-    let named = std::env::var_os("SENTINEL_KUBE_APISERVER").map(PathBuf::from);
-    named.filter(|path| path.is_file()).or_else(|| program("kube-apiserver"))
+    program("SENTINEL_KUBE_APISERVER", "kube-apiserver")
+}
+
+fn etcd_program() -> Option<PathBuf> {
+    program("SENTINEL_ETCD", "etcd")
 }
 
 /// A running API server; dropped, it and its etcd are gone.
@@ -153,6 +159,23 @@ impl Cluster {
         Ok(file)
     }
 
+    /// How often the status of an object was written, by whomever.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn status_writes(&self, resource: &str, name: &str) -> Result<usize> {
+        let log = fs::read_to_string(self.folder.path().join("audit.log"))?;
+        let mut writes = BTreeSet::new();
+        for event in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let text = |path| event.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            let of = [text("/objectRef/resource"), text("/objectRef/name")] == [resource, name];
+            if of && text("/objectRef/subresource") == "status" && text("/verb") != "get" {
+                writes.insert(text("/auditID").to_owned());
+            }
+        }
+        Ok(writes.len())
+    }
+
     /// What an account has asked for since the server was first started, each once; and the answers' codes
     /// that were no success.
     ///
@@ -189,7 +212,7 @@ impl Cluster {
 fn etcd(folder: &Path, port: u16) -> Result<Running> {
     let (clients, peers) =
         (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", free_port()?));
-    let mut command = Command::new(program("etcd").context("no etcd")?);
+    let mut command = Command::new(etcd_program().context("no etcd")?);
     command.arg("--data-dir").arg(folder.join("etcd")).args([
         "--name=test",
         "--unsafe-no-fsync",

@@ -45,13 +45,18 @@ pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
     }
     timed(rung, || {
         let toolchain = setup::for_run()?;
+        if test == "live" {
+            setup::for_live(plan.filter.as_deref())?;
+        }
+        let kubernetes = setup::Kubernetes::find()?;
         term::say(format!("rung {rung}: building the programs and their tests"));
         build::release(toolchain, &["-p", "sentinel", "--bin", "sentinel"])?;
         let mut tests = build::cargo(toolchain);
         tests
             .args(["test", "--release", "-p", "sentinel-tests", "--test", test])
             .env("SENTINEL_BIN", project::release("sentinel"))
-            .env("SENTINEL_KUBE_APISERVER", setup::api_server()?);
+            .env("SENTINEL_KUBE_APISERVER", kubernetes.api_server)
+            .env("SENTINEL_ETCD", kubernetes.etcd);
         climb(tests, rung, plan.filter.as_deref(), &["--test-threads=1"])
     })
 }

@@ -13,12 +13,16 @@ use crate::project;
 use crate::term;
 use crate::vm;
 
-/// What builds it, what brings its source together, and what it keeps its objects in.
-const TOOLS: [(&str, &str); 3] =
-    [(GO, "golang-1.19-go"), ("rsync", "rsync"), ("etcd", "etcd-server")];
+/// What builds it, and what brings its source together.
+const TOOLS: [(&str, &str); 3] = [(GO, "golang-1.19-go"), ("rsync", "rsync"), ("make", "make")];
 const GO: &str = "/usr/lib/go-1.19/bin/go";
 const SUITE: &str = "bookworm";
 const VERSION: &str = "1.20.5+really1.20.2-1.1+deb12u1";
+/// What the server keeps its objects in: unpacked, as installed it would run on this machine from then on.
+const ETCD: (&str, &str) = (
+    "etcd-server_3.4.23-4+b4_amd64.deb",
+    "3a9445d4560ad6de1c375756b2a17d97713df44cbd20a658c871fe108af7ef5d",
+);
 /// The sources. Built with Go 1.18 or newer, the reflect2 in the first crashes at the first custom
 /// resource, so that the second replaces it.
 const FILES: [(&str, &str); 2] = [
@@ -35,27 +39,42 @@ const FILES: [(&str, &str); 2] = [
 const GIT_VERSION: &str = "KUBE_GIT_COMMIT='faecb196815e248d3ecfb03c680a4507229c2a56'\n\
     KUBE_GIT_TREE_STATE='archive'\nKUBE_GIT_VERSION='v1.20.2'\nKUBE_GIT_MAJOR='1'\nKUBE_GIT_MINOR='20'\n";
 
-/// Where it is kept.
-pub(crate) fn api_server() -> Result<PathBuf> {
-    Ok(project::cache("kubernetes")?.join("kube-apiserver"))
+/// Where both are kept.
+pub(crate) struct Kept {
+    pub(crate) api_server: PathBuf,
+    pub(crate) etcd: PathBuf,
+}
+
+impl Kept {
+    pub(crate) fn find() -> Result<Self> {
+        let folder = project::cache("kubernetes")?;
+        Ok(Self { api_server: folder.join("kube-apiserver"), etcd: folder.join("etcd") })
+    }
 }
 
 /// Makes sure that tests can run an API server; without, those tests are skipped by name.
 pub(crate) fn kubernetes_tools() -> Result<()> {
-    let missing = TOOLS.iter().filter(|(tool, _)| !is_there(tool));
-    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
-    let server = api_server()?;
-    if !(apt::is_here() || packages.is_empty() && server.exists()) {
-        bail!("tests of Kubernetes need Debian's source of its API server, and apt-get is missing");
-    }
-    apt::install(&packages, &format!("{} (for an API server)", packages.join(", ")), "30 s")?;
-    if server.exists() {
+    let kept = Kept::find()?;
+    if kept.api_server.exists() && kept.etcd.exists() {
         return Ok(());
     }
+    if !apt::is_here() {
+        bail!("tests of Kubernetes need Debian's source of its API server, and apt-get is missing");
+    }
     let folder = project::scratch("kubernetes")?;
-    fetch(&folder)?;
-    unpack(&folder)?;
-    build(&folder, &server)?;
+    let archive = Archive::new(&folder)?;
+    if !kept.etcd.exists() {
+        archive.etcd(&kept.etcd)?;
+    }
+    if !kept.api_server.exists() {
+        let missing = TOOLS.iter().filter(|(tool, _)| !is_there(tool));
+        let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+        let what = format!("{} (to build an API server)", packages.join(", "));
+        apt::install(&packages, &what, "30 s")?;
+        archive.sources()?;
+        unpack(&folder)?;
+        build(&folder, &kept.api_server)?;
+    }
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
 
@@ -63,39 +82,69 @@ fn is_there(tool: &str) -> bool {
     if tool.starts_with('/') { Path::new(tool).exists() } else { process::find(tool).is_some() }
 }
 
-fn fetch(folder: &Path) -> Result<()> {
-    if FILES.iter().all(|(name, _)| folder.join(name).exists()) {
-        return verify(folder);
-    }
-    term::say("fetching the source of Kubernetes' API server (apt, 34 MB, about 20 s)");
-    let mirror = vm::mirror::of_this_machine()?;
-    let source = |kind: &str, uri: &str, suite: &str| {
-        format!("{kind} [signed-by={}] {uri} {suite} main\n", vm::archive::KEYRING)
-    };
-    let sources = [
-        source("deb", &mirror.main, SUITE),
-        source("deb-src", &mirror.main, SUITE),
-        source("deb-src", &mirror.security, &format!("{SUITE}-security")),
-    ];
-    let config = vm::archive::configure("apt-kubernetes", &sources.concat())?;
-    let log = project::log("kubernetes-fetch")?;
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.args(arguments).current_dir(folder).env("APT_CONFIG", &config);
-        process::logged(command.env("LC_ALL", "C.UTF-8"), &log)
-            .map_err(|error| apt::explain(error, &log, "the source of Kubernetes' API server"))
-    };
-    run(&["update"])?;
-    run(&["source", "--download-only", &format!("kubernetes={VERSION}")])?;
-    run(&["download", "golang-github-modern-go-reflect2-dev"])?;
-    verify(folder)
+/// Debian's mirror, with lists of its own: what the machine is configured with stays as it is.
+struct Archive<'a> {
+    folder: &'a Path,
+    config: PathBuf,
 }
 
-fn verify(folder: &Path) -> Result<()> {
-    for (name, expected) in FILES {
+impl<'a> Archive<'a> {
+    fn new(folder: &'a Path) -> Result<Self> {
+        let mirror = vm::mirror::of_this_machine()?;
+        let source = |kind: &str, uri: &str, suite: &str| {
+            format!("{kind} [signed-by={}] {uri} {suite} main\n", vm::archive::KEYRING)
+        };
+        let sources = [
+            source("deb", &mirror.main, SUITE),
+            source("deb-src", &mirror.main, SUITE),
+            source("deb-src", &mirror.security, &format!("{SUITE}-security")),
+        ];
+        let config = vm::archive::configure("apt-kubernetes", &sources.concat())?;
+        let archive = Self { folder, config };
+        term::say("asking Debian's mirror for Kubernetes (apt, about 10 s)");
+        archive.run(&["update"])?;
+        Ok(archive)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<()> {
+        let log = project::log("kubernetes-fetch")?;
+        let mut command = Command::new("apt-get");
+        command.args(["-o", "APT::Sandbox::User=root"]).args(arguments).current_dir(self.folder);
+        command.env("APT_CONFIG", &self.config).env("LC_ALL", "C.UTF-8");
+        process::logged(&mut command, &log)
+            .map_err(|error| apt::explain(error, &log, "Kubernetes' API server"))
+    }
+
+    fn etcd(&self, to: &Path) -> Result<()> {
+        let (name, _) = ETCD;
+        self.run(&["download", "etcd-server"])?;
+        verify(self.folder, &[ETCD])?;
+        let unpacked = self.folder.join("etcd");
+        let package = self.folder.join(name);
+        process::check(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked))?;
+        keep(&unpacked.join("usr/bin/etcd"), to)
+    }
+
+    fn sources(&self) -> Result<()> {
+        term::say("fetching the source of Kubernetes' API server (apt, 34 MB, about 20 s)");
+        self.run(&["source", "--download-only", &format!("kubernetes={VERSION}")])?;
+        self.run(&["download", "golang-github-modern-go-reflect2-dev"])?;
+        verify(self.folder, &FILES)
+    }
+}
+
+/// Whole or not at all.
+fn keep(made: &Path, to: &Path) -> Result<()> {
+    let part = to.with_extension("part");
+    fs::copy(made, &part).with_context(|| format!("no {}", made.display()))?;
+    fs::rename(part, to).with_context(|| format!("cannot keep {}", to.display()))
+}
+
+fn verify(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
+    for (name, expected) in files {
         let path = folder.join(name);
         let sum = process::output(Command::new("sha256sum").arg(&path))?;
-        if sum.split_whitespace().next() != Some(expected) {
+        if sum.split_whitespace().next() != Some(*expected) {
             bail!("{} is not the file that was tried: it has another SHA-256", path.display());
         }
     }
@@ -156,7 +205,5 @@ fn build(folder: &Path, server: &Path) -> Result<()> {
     make.env("GO111MODULE", "off").env("GOPROXY", "off").env("CGO_ENABLED", "0");
     make.env("GOCACHE", folder.join("cache")).env("KUBE_GIT_VERSION_FILE", &version);
     process::logged(&mut make, &log).context("cannot build Kubernetes' API server")?;
-    let part = server.with_extension("part");
-    fs::copy(source.join("_output/bin/kube-apiserver"), &part)?;
-    fs::rename(part, server).context("cannot keep Kubernetes' API server")
+    keep(&source.join("_output/bin/kube-apiserver"), server)
 }

@@ -1,6 +1,7 @@
 //! The agent at a real API server: pods, owners and services are told, policies follow labels, nothing is
 //! lost while the server is down, and nothing is asked for that the chart does not grant.
 
+mod nodes;
 mod objects;
 mod scene;
 
@@ -23,9 +24,10 @@ use scene::{ECONNREFUSED, EPERM, NAMESPACE, NODE, OTHER, PORT, SOON, Scene, even
 type Test = fn() -> Result<()>;
 
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 2] = [
+    let tests: [(&str, Test); 3] = [
         ("kubernetes/pods_owners_services_and_no_server", known),
         ("kubernetes/policies_are_objects", objects::life),
+        ("kubernetes/one_node_writes_for_all", nodes::one_writes),
     ];
     let missing = kubernetes::missing();
     let name = |name: &str| match missing {
@@ -106,7 +108,7 @@ fn down(scene: &mut Scene) -> Result<()> {
     let tries = failures(scene)? - before;
     ensure!((1.0..=5.0).contains(&tries), "{tries} tries in 10 s");
     let status = ask(scene, "status")?;
-    let last = format!("does not answer, 1 pods of {NODE}");
+    let last = format!("degraded, 1 pods of {NODE}");
     ensure!(status.contains(&last), "{status}");
     ensure!(scene.connect(OTHER)? == EPERM, "the policy is lost with the server");
     ensure!(scene.connect(PEER)? == ECONNREFUSED, "the policy is lost with the server");

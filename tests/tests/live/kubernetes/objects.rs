@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::scene::{ECONNREFUSED, EPERM, NAMESPACE, OTHER, Scene, eventually, within};
@@ -17,12 +17,12 @@ const MANY: usize = 1000;
 const FILE: &str = "apiVersion: sentinel.dev/v1alpha1\nkind: ClusterEgressPolicy\n\
     metadata: {name: node}\nspec: {stratum: block}\n";
 
-fn object(name: &str, spec: Value) -> Value {
+pub fn object(name: &str, spec: Value) -> Value {
     json!({"apiVersion": "sentinel.dev/v1alpha1", "kind": "EgressPolicy",
         "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
 }
 
-fn only_to(addresses: &[String]) -> Value {
+pub fn only_to(addresses: &[String]) -> Value {
     json!({"workload": {"podSelector": {"matchLabels": {"app": "web"}}}, "mode": "enforce",
         "egress": [{"toCIDRs": addresses}]})
 }
@@ -114,8 +114,8 @@ fn refused(scene: &Scene) -> Result<()> {
 /// Policies under audit say in their status where they are and what they would have cut.
 fn audited(scene: &Scene, spec: &Value) -> Result<()> {
     let mut spec = spec.clone();
-    spec["mode"] = json!("audit");
-    let watching = object("watching", spec.clone());
+    spec.as_object_mut().context("no table")?.insert("mode".to_owned(), json!("audit"));
+    let watching = object("watching", spec);
     scene.cluster.admin().create(&watching)?;
     let cluster = json!({"apiVersion": "sentinel.dev/v1alpha1", "kind": "ClusterEgressPolicy",
         "metadata": {"name": "everywhere"}, "spec": {"stratum": "block"}});
@@ -137,7 +137,12 @@ fn audited(scene: &Scene, spec: &Value) -> Result<()> {
 }
 
 /// Waits for a status of the newest specification.
-fn status(scene: &Scene, object: &Value, what: &str, holds: impl Fn(&Value) -> bool) -> Result<()> {
+pub fn status(
+    scene: &Scene,
+    object: &Value,
+    what: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Result<()> {
     eventually(what, || {
         let now = scene.cluster.admin().read(object)?;
         let seen = now.pointer("/status/observedGeneration");

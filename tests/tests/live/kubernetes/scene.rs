@@ -36,7 +36,7 @@ const DEFINITIONS: &str = include_str!("../../../../deploy/kubernetes/crds.yaml"
 pub struct Scene {
     pub agent: Agent,
     pub container: TestCgroup,
-    pub pod_group: TestCgroup,
+    _pod_group: TestCgroup,
     pub group: TestCgroup,
     pub lab: Lab,
     pub cluster: Cluster,
@@ -67,17 +67,22 @@ impl Scene {
         let pod_group = group.child(&format!("pod{uid}"))?;
         let container = pod_group.child(&"b".repeat(64))?;
         let policy = File::new(name, &policy(&lab))?;
-        let kubeconfig = cluster.kubeconfig(SYSTEM, ACCOUNT)?;
-        let config = format!(
-            "cri: []\nkubernetes: {{node: {NODE}, kubeconfig: {}}}\n",
-            kubeconfig.display()
-        );
-        let config = File::new(name, &config)?;
+        let config = config(&cluster, name, NODE)?;
         let arguments =
             ["--mode", "enforce", "--policy", policy.path()?, "--config", config.path()?];
         let agent = Agent::start(&group, &arguments)?;
         let files = vec![policy, config];
-        Ok(Self { agent, container, pod_group, group, lab, cluster, pod, granted, _files: files })
+        Ok(Self {
+            agent,
+            container,
+            _pod_group: pod_group,
+            group,
+            lab,
+            cluster,
+            pod,
+            granted,
+            _files: files,
+        })
     }
 
     /// The agent's name at the server.
@@ -99,6 +104,22 @@ impl Scene {
         ensure!(self.agent.stop()?.success(), "the agent did not end well");
         Ok(())
     }
+}
+
+/// An agent's settings: the server is asked as the chart's service account asks it.
+pub fn config(cluster: &Cluster, name: &str, node: &str) -> Result<File> {
+    let kubeconfig = cluster.kubeconfig(SYSTEM, ACCOUNT)?;
+    let kubeconfig = kubeconfig.display();
+    File::new(name, &format!("cri: []\nkubernetes: {{node: {node}, kubeconfig: {kubeconfig}}}\n"))
+}
+
+/// Who writes the status of policies for all nodes.
+pub fn writer(cluster: &Cluster) -> Result<String> {
+    let path =
+        format!("/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/sentinel-policy-status");
+    let lease = cluster.admin().send("GET", &path, None)?;
+    let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
+    Ok(holder.context("nobody writes")?.to_owned())
 }
 
 /// A running pod on a node, of a Deployment.
