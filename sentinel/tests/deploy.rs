@@ -96,7 +96,6 @@ fn image_and_unit_grant_the_same_capabilities_and_nothing_more() {
 fn the_daemonset_sees_the_host() {
     let pod = object("DaemonSet")["spec"]["template"]["spec"].clone();
     assert_eq!((&pod["hostPID"], &pod["hostNetwork"]), (&true.into(), &true.into()));
-    assert_eq!(pod["automountServiceAccountToken"], false);
     assert_eq!(pod["tolerations"][0]["operator"], "Exists");
     let paths: BTreeSet<&str> = pod["volumes"]
         .as_array()
@@ -105,6 +104,24 @@ fn the_daemonset_sees_the_host() {
         .filter_map(|volume| volume["hostPath"]["path"].as_str())
         .collect();
     assert!(paths.is_superset(&BTreeSet::from(["/sys/fs/cgroup", "/sys/fs/bpf"])), "{paths:?}");
+}
+
+/// The token is the agent's alone, and it asks about its own node.
+#[test]
+fn the_agent_asks_the_api_server_as_itself_about_its_node() {
+    let pod = object("DaemonSet")["spec"]["template"]["spec"].clone();
+    let account = object("ServiceAccount");
+    assert_eq!(pod["serviceAccountName"], account["metadata"]["name"]);
+    assert_eq!(pod["automountServiceAccountToken"], true);
+    assert_eq!(account["automountServiceAccountToken"], false);
+    for binding in ["ClusterRoleBinding", "RoleBinding"] {
+        let subject = object(binding)["subjects"][0].clone();
+        assert_eq!(subject["name"], account["metadata"]["name"], "{binding}");
+        assert_eq!(subject["namespace"], account["metadata"]["namespace"], "{binding}");
+    }
+    let environment = container()["env"].as_array().unwrap().clone();
+    let node = environment.iter().find(|one| one["name"] == "NODE_NAME").unwrap();
+    assert_eq!(node["valueFrom"]["fieldRef"]["fieldPath"], "spec.nodeName");
 }
 
 #[test]
