@@ -4,6 +4,7 @@
 mod nodes;
 mod objects;
 mod scene;
+mod workloads;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -24,9 +25,10 @@ use scene::{ECONNREFUSED, EPERM, NAMESPACE, NODE, OTHER, PORT, SOON, Scene, even
 type Test = fn() -> Result<()>;
 
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 3] = [
+    let tests: [(&str, Test); 4] = [
         ("kubernetes/pods_owners_services_and_no_server", known),
         ("kubernetes/policies_are_objects", objects::life),
+        ("kubernetes/rules_on_workloads_follow_pods", workloads::follow),
         ("kubernetes/one_node_writes_for_all", nodes::one_writes),
     ];
     let missing = kubernetes::missing();

@@ -92,7 +92,11 @@ impl Scene {
 
     /// What a `connect(2)` from the pod's container to a host of the peer's comes to.
     pub fn connect(&self, host: u8) -> Result<Option<i32>> {
-        let target = SocketAddr::new(self.lab.subnet().v4(host).into(), PORT);
+        self.connect_to(SocketAddr::new(self.lab.subnet().v4(host).into(), PORT))
+    }
+
+    /// The same to anywhere.
+    pub fn connect_to(&self, target: SocketAddr) -> Result<Option<i32>> {
         let home = self.group.path().parent().context("no parent")?;
         cgroup::join(self.container.path())?;
         let outcome = self.lab.in_node(|| Ok(errno(TcpStream::connect_timeout(&target, WAIT))));
