@@ -99,7 +99,11 @@ impl Kind {
             Self::Connected => {
                 let socket = place.inside(datagram)?;
                 socket.connect(target)?;
-                Box::new(move || drop(socket.send(MARKER.as_bytes())))
+                Box::new(move || {
+                    // Nobody listens there: an unreachable that came back would be told instead of sending.
+                    drop(socket.take_error());
+                    drop(socket.send(MARKER.as_bytes()));
+                })
             }
             Self::Raw => {
                 let socket = place.inside(raw)?;
