@@ -45,6 +45,8 @@ enum Action {
     Honest(honest::Options),
     /// Try one way past an allowlist and report what the kernel said as JSON.
     Bypass(bypass::Options),
+    /// Try many ways past an allowlist and report what the kernel said to each as JSON.
+    BypassSweep(bypass::Sweep),
     /// Make many short-lived sockets and report whose they were as JSON.
     Crowd(crowd::Options),
     /// Make one connection and end.
@@ -105,6 +107,7 @@ impl Lab {
             Action::Honest(options) => print(&honest::run(&options)),
             Action::Session(client) => print(&remote::run(&client)?),
             Action::Bypass(options) => print(&bypass::run(&options)?),
+            Action::BypassSweep(sweep) => print(&bypass::sweep(&sweep)?),
             Action::Crowd(options) => print(&crowd::run(&options)?),
             Action::Call(call) => crowd::call(&call),
             Action::Pool(options) => {
@@ -126,7 +129,7 @@ impl Action {
         match self {
             Action::Miner(_) => c"lab-miner",
             Action::Honest(_) => c"lab-honest",
-            Action::Bypass(_) => c"lab-bypass",
+            Action::Bypass(_) | Action::BypassSweep(_) => c"lab-bypass",
             Action::Crowd(_) => c"lab-crowd",
             Action::Call(_) => c"lab-call",
             Action::Pool(_) => c"lab-pool",

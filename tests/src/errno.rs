@@ -3,7 +3,7 @@
 use std::io;
 
 /// The names a network test meets.
-const NAMES: [(i32, &str); 17] = [
+const NAMES: [(i32, &str); 25] = [
     (libc::EPERM, "EPERM"),
     (libc::EACCES, "EACCES"),
     (libc::EAGAIN, "EAGAIN"),
@@ -21,6 +21,14 @@ const NAMES: [(i32, &str); 17] = [
     (libc::EINPROGRESS, "EINPROGRESS"),
     (libc::EPROTONOSUPPORT, "EPROTONOSUPPORT"),
     (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
+    (libc::ESOCKTNOSUPPORT, "ESOCKTNOSUPPORT"),
+    (libc::ENOPROTOOPT, "ENOPROTOOPT"),
+    (libc::EOPNOTSUPP, "EOPNOTSUPP"),
+    (libc::ENOSYS, "ENOSYS"),
+    (libc::ENODEV, "ENODEV"),
+    (libc::EINVAL, "EINVAL"),
+    (libc::ENOENT, "ENOENT"),
+    (libc::ENOMEM, "ENOMEM"),
 ];
 
 /// The name of an error number, such as `ECONNABORTED`.

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use super::Aim;
 use super::bytes::{self, Header};
@@ -18,6 +19,9 @@ const TUN_V6: [Ipv6Addr; 2] =
 const VXLAN: &str = "sntl-vxlan";
 const INNER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const EVERYBODY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 255);
+/// The kernel finds the neighbour before it sends, and the device has to stand as long: the same time
+/// where it is denied as where it is not.
+const STANDS: Duration = Duration::from_secs(1);
 
 /// A packet from behind a TUN device, which the kernel forwards.
 pub(super) fn forwarded(aim: &Aim) -> io::Result<()> {
@@ -32,8 +36,7 @@ pub(super) fn forwarded(aim: &Aim) -> io::Result<()> {
     let header = Header { protocol: bytes::UDP, ..Header::default() };
     let body = bytes::udp(aim.target.port(), &aim.marker);
     device.write_all(&bytes::ip(far, aim.target.ip(), header, &body))?;
-    // Forwarding finds the neighbour first, while the device still stands.
-    std::thread::sleep(aim.wait);
+    std::thread::sleep(STANDS);
     Ok(())
 }
 
@@ -50,6 +53,6 @@ pub(super) fn tunnelled(aim: &Aim) -> io::Result<()> {
     sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_BROADCAST, &on)?;
     let everybody = SocketAddr::new(EVERYBODY.into(), aim.target.port());
     sys::send(socket.as_fd(), &aim.marker, 0, &bytes::sockaddr(everybody))?;
-    std::thread::sleep(aim.wait);
+    std::thread::sleep(STANDS);
     netlink.remove(VXLAN).map_err(io::Error::other)
 }

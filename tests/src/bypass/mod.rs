@@ -10,6 +10,7 @@ mod link;
 mod raw;
 mod routing;
 mod stream;
+mod sweep;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::errno;
 use crate::sys;
+
+pub use sweep::{Sweep, sweep};
 
 /// Inner network of [`WAYS`]' tunnel: what goes in there is to be allowed, and what comes out is judged.
 pub const TUNNEL_NETWORK: &str = "10.77.0.0/24";
@@ -178,7 +181,7 @@ pub fn all() -> impl Iterator<Item = Way> {
 }
 
 /// One attempt.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct Options {
     /// The way.
     pub way: String,

@@ -1,69 +1,114 @@
 //! Every way past an allowlist, to an address that it names and to one that it does not.
 //!
-//! A way is first tried where no agent is: one that does not work there is skipped with the reason.
-//! Then a workload under an enforcing allowlist tries it. A packet socket on the peer's side says
-//! what arrived.
+//! A way is first tried where no agent is: one that the kernel does not have is skipped by name, with
+//! what the kernel said. Then a workload under an enforcing allowlist tries it. A packet socket on the
+//! peer's side says what arrived.
 
+mod older;
 mod owner;
 mod place;
+mod table;
 mod wires;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Completion, Failed, Trial};
-use sentinel_tests::bypass::{self, Family, Layer, Mirror, Way};
+use sentinel_tests::bypass::{self, Family, Mirror, Way};
 
 pub use place::strike;
-use place::{Arrival, BAD, BARE, GOOD, Place, held};
+use place::{Arrival, BAD, BARE, GOOD, GUARDED, Place, held};
+use table::table;
+
+use crate::trial;
+
+/// What kernels say of what they do not have.
+const LACKS: [&str; 8] = [
+    "EPROTONOSUPPORT",
+    "EAFNOSUPPORT",
+    "ESOCKTNOSUPPORT",
+    "ENOPROTOOPT",
+    "EOPNOTSUPP",
+    "ENOSYS",
+    "ENODEV",
+    "ENOENT",
+];
 
 pub fn trials() -> Vec<Trial> {
     let root = rustix::process::geteuid().is_root();
-    // An emulated machine takes a second for each attempt.
-    let emulated = std::env::var_os("SENTINEL_VM").is_some();
     let mut trials = Vec::new();
-    for way in bypass::all() {
-        let some = if emulated { 1 } else { usize::MAX };
-        for &family in way.families.iter().take(some) {
-            let version = if family == Family::V4 { "v4" } else { "v6" };
-            let name = format!("bypass/{}/{version}", way.name);
-            let name = if root { name } else { format!("{name} (needs root)") };
-            let run =
-                move || closed(way, family).map_err(|error| Failed::from(format!("{error:#}")));
-            trials.push(Trial::ignorable_test(name, run).with_ignored_flag(!root));
-        }
+    for (way, family) in table::tries() {
+        let version = if family == Family::V4 { "v4" } else { "v6" };
+        let name = format!("bypass/{}/{version}", way.name);
+        let name = if root { name } else { format!("{name} (needs root)") };
+        let run = move || closed(way, family).map_err(|error| Failed::from(format!("{error:#}")));
+        trials.push(Trial::ignorable_test(name, run).with_ignored_flag(!root));
     }
+    trials.push(trial("bypass/all_of_them_together", together));
     trials.extend(owner::trials());
+    trials.extend(older::trials());
     trials.extend(wires::trials());
     trials
 }
 
 /// The way is closed to the address that is not allowed, and does not hinder who goes to one that is.
 fn closed(way: Way, family: Family) -> Result<Completion> {
-    let bare = held(&BARE, Place::bare)?;
-    let before = place::of(&bare)?.attempt(&way, family, BAD)?;
-    if !before.arrived(&way) {
-        let why = before.error.as_deref().unwrap_or("nothing arrived");
-        return Ok(Completion::ignored_with(format!("does not work here without an agent: {why}")));
-    }
-    drop(bare);
-    let guarded = held(&place::GUARDED, Place::guarded)?;
-    let place = place::of(&guarded)?;
-    let denied = place.attempt(&way, family, BAD)?;
-    if way.layer == Layer::Wire && !place.has_backstop && denied.leaked() {
-        return Ok(Completion::ignored_with("gets out: no program at the host's end of the wire"));
-    }
-    ensure!(!denied.leaked(), "it got out to the denied address: {denied:?}\n{}", place.log());
-    let allowed = place.attempt(&way, family, GOOD)?;
-    match way.mirror {
-        Mirror::Arrives => ensure!(
-            allowed.arrived(&way),
-            "it did not reach the allowed address: {allowed:?}\n{}",
-            place.log()
-        ),
-        Mirror::Refused => {
-            ensure!(!allowed.leaked(), "nobody may send such a packet, and it got out: {allowed:?}")
+    let table = table()?;
+    let row = table.row(&way, family)?;
+    if !row.before.arrived(&way) {
+        let bare = held(&BARE, Place::bare)?;
+        let alone = place::of(&bare)?.attempt(&way, family, BAD)?;
+        if !alone.arrived(&way) {
+            return lacking(&alone);
         }
     }
+    let guarded = held(&GUARDED, Place::guarded)?;
+    let place = place::of(&guarded)?;
+    if row.denied.leaked() {
+        let alone = place.attempt(&way, family, BAD)?;
+        let leaked = row.denied.marked > 0 || alone.leaked();
+        if leaked && place.excuses(&way) {
+            return Ok(Completion::ignored_with(
+                "gets out: no program at the host's end of the wire",
+            ));
+        }
+        let both = (&row.denied, alone);
+        ensure!(!leaked, "it got out to the denied address: {both:?}\n{}", place.log());
+    }
+    match way.mirror {
+        Mirror::Arrives if row.allowed.arrived(&way) => {}
+        Mirror::Arrives => {
+            let alone = place.attempt(&way, family, GOOD)?;
+            let both = (&row.allowed, &alone);
+            let reached = alone.arrived(&way);
+            ensure!(reached, "it did not reach the allowed address: {both:?}\n{}", place.log());
+        }
+        Mirror::Refused if row.allowed.leaked() => {
+            let alone = place.attempt(&way, family, GOOD)?;
+            let leaked = row.allowed.marked > 0 || alone.leaked();
+            let both = (&row.allowed, alone);
+            ensure!(!leaked, "nobody may send such a packet, and it got out: {both:?}");
+        }
+        Mirror::Refused => {}
+    }
     Ok(Completion::Completed)
+}
+
+/// What does not arrive without an agent proves nothing, unless the kernel says that it has no such
+/// way.
+fn lacking(alone: &Arrival) -> Result<Completion> {
+    let error = alone.error.as_deref();
+    let error = error.context("without an agent nothing arrived, and the kernel says no error")?;
+    ensure!(LACKS.contains(&error), "it does not work without an agent: {error}");
+    Ok(Completion::ignored_with(format!("this kernel has no such way: {error} without an agent")))
+}
+
+/// Of all ways together, one after another, nothing reached the denied addresses, late frames and
+/// those without a marker included.
+fn together() -> Result<()> {
+    let table = table()?;
+    let known: Vec<_> = table.rows.iter().filter(|row| row.denied.marked > 0).collect();
+    let names: Vec<_> = known.iter().map(|row| (row.way.name, row.family)).collect();
+    ensure!(table.strays == 0, "{} frames got out; marked ones by {names:?}", table.strays);
+    Ok(())
 }
 
 impl Arrival {

@@ -15,25 +15,21 @@ use sentinel_tests::sniffer::Sniffer;
 
 use super::place::{self, Arrival, BAD, GOOD, GUARDED, PORT, Place, held};
 
-const MARKER: &str = "SENTINEL-MARKER-OWNER";
+pub const MARKER: &str = "SENTINEL-MARKER-OWNER";
 /// Nobody listens here.
 const CLOSED: u16 = 9;
 /// Set aside for experiments (RFC 3692).
 const EXPERIMENT: u32 = 253;
 /// A connection that hangs is not going to stand; an emulated machine is slow.
-const SOON: Duration = Duration::from_millis(800);
+pub const SOON: Duration = Duration::from_millis(800);
 
 type Case = fn() -> Result<Completion>;
 
 pub fn trials() -> Vec<Trial> {
-    let cases: [(&str, Case); 11] = [
+    let cases: [(&str, Case); 7] = [
         ("a_socket_made_inside_is_judged_outside", made_inside),
         ("a_socket_made_outside_comes_in", made_outside),
         ("a_cgroup_made_later_is_judged", made_later),
-        ("older/udp", || older(Older::Udp)),
-        ("older/udp_connected", || older(Older::Connected)),
-        ("older/raw", || older(Older::Raw)),
-        ("older/tcp_established", || older(Older::Established)),
         ("a_reset_of_the_kernels", reset),
         ("an_unreachable_of_the_kernels", unreachable),
         ("a_server_answers_anybody", server),
@@ -50,7 +46,7 @@ pub fn trials() -> Vec<Trial> {
 
 impl Place {
     /// Runs a closure as a workload: the cgroup is the process's, so all of it moves there and back.
-    fn inside<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    pub fn inside<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let path = self.workload.path();
         let home = path.parent().and_then(|it| it.parent()).context("no parent")?;
         cgroup::join(path)?;
@@ -59,20 +55,20 @@ impl Place {
         outcome
     }
 
-    fn at(&self, host: u8) -> SocketAddr {
+    pub fn at(&self, host: u8) -> SocketAddr {
         SocketAddr::new(self.address(Family::V4, host), PORT)
     }
 
     /// What arrived at an address of the peer's while this was done.
-    fn watch(&self, host: u8, act: impl FnOnce() -> Result<()>) -> Result<Arrival> {
+    pub fn watch(&self, host: u8, act: impl FnOnce() -> Result<()>) -> Result<Arrival> {
         let sniffer = Sniffer::start(&self.lab)?;
         act()?;
-        Ok(place::count(&sniffer.finish()?, self.address(Family::V4, host), MARKER))
+        place::count(sniffer.finish()?, self.address(Family::V4, host), MARKER)
     }
 }
 
 /// Closed, or open for a reason that is known.
-fn told(arrival: &Arrival, known: Option<&str>) -> Result<Completion> {
+pub fn told(arrival: &Arrival, known: Option<&str>) -> Result<Completion> {
     match (arrival.leaked(), known) {
         (false, _) => Ok(Completion::Completed),
         (true, Some(why)) => Ok(Completion::ignored_with(format!("gets out: {why}"))),
@@ -80,12 +76,12 @@ fn told(arrival: &Arrival, known: Option<&str>) -> Result<Completion> {
     }
 }
 
-fn datagram() -> Result<UdpSocket> {
+pub fn datagram() -> Result<UdpSocket> {
     Ok(UdpSocket::bind("0.0.0.0:0")?)
 }
 
 /// What the kernel says to the sender is not the witness.
-fn sends(socket: &UdpSocket, to: SocketAddr) {
+pub fn sends(socket: &UdpSocket, to: SocketAddr) {
     let _ = socket.send_to(MARKER.as_bytes(), to);
 }
 
@@ -135,59 +131,7 @@ fn made_later() -> Result<Completion> {
     told(&denied?, None)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Older {
-    Udp,
-    Connected,
-    Raw,
-    Established,
-}
-
-/// Made, and connected where it can be, before there was an agent.
-fn older(kind: Older) -> Result<Completion> {
-    let mut place = Place::waiting(22 + kind as u8)?;
-    let target = place.at(BAD);
-    let listener = place.lab.in_peer(|| Ok(TcpListener::bind((target.ip(), 7002))?))?;
-    let mut send: Box<dyn FnMut() + Send> = match kind {
-        Older::Udp => {
-            let socket = place.inside(datagram)?;
-            Box::new(move || sends(&socket, target))
-        }
-        Older::Connected => {
-            let socket = place.inside(datagram)?;
-            socket.connect(target)?;
-            Box::new(move || drop(socket.send(MARKER.as_bytes())))
-        }
-        Older::Raw => {
-            let socket = place.inside(raw)?;
-            let to = SocketAddr::new(target.ip(), 0);
-            Box::new(move || {
-                let flags = rustix::net::SendFlags::empty();
-                let _ = rustix::net::sendto(&socket, MARKER.as_bytes(), flags, &to);
-            })
-        }
-        Older::Established => {
-            let address = listener.local_addr()?;
-            let mut stream = place.inside(|| Ok(TcpStream::connect_timeout(&address, SOON)?))?;
-            Box::new(move || drop(stream.write_all(MARKER.as_bytes())))
-        }
-    };
-    let before = place.watch(BAD, || {
-        send();
-        Ok(())
-    })?;
-    ensure!(before.marked > 0, "it does not work without an agent: {before:?}");
-    place.guard()?;
-    let after = place.watch(BAD, || {
-        send();
-        Ok(())
-    })?;
-    let known = (kind == Older::Established)
-        .then_some("an established connection is not judged again by its destination");
-    told(&after, known)
-}
-
-fn raw() -> Result<OwnedFd> {
+pub fn raw() -> Result<OwnedFd> {
     let protocol = std::num::NonZeroU32::new(EXPERIMENT).map(Protocol::from_raw);
     Ok(rustix::net::socket(AddressFamily::INET, SocketType::RAW, protocol)?)
 }

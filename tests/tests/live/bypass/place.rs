@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sentinel_tests::agent::{Agent, sentinel_program};
 use sentinel_tests::bypass::{Family, Options, Report, TUNNEL_NETWORK, Way, Witness};
 use sentinel_tests::cgroup::TestCgroup;
@@ -25,6 +25,8 @@ pub const BAD: u8 = 3;
 pub const OTHER: u8 = 4;
 /// Where the peer listens.
 pub const PORT: u16 = 7001;
+/// What every marker begins with.
+pub const MARK: &str = "SENTINEL-MARKER-";
 /// `IPPROTO_ICMPV6`, and its messages that make IPv6 work.
 const ICMPV6: u8 = 58;
 const NEIGHBOURS: std::ops::RangeInclusive<u8> = 130..=137;
@@ -48,7 +50,7 @@ pub struct Place {
 }
 
 /// What the peer's side saw of an attempt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arrival {
     /// What the kernel said to the one who tried.
     pub error: Option<String>,
@@ -222,28 +224,30 @@ impl Place {
         family: Family,
         host: u8,
     ) -> Result<Arrival> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let marker = format!("SENTINEL-MARKER-{:08}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let target = SocketAddr::new(self.address(family, host), PORT);
-        let options = Options {
-            way: way.name.to_owned(),
-            target,
-            other: SocketAddr::new(self.address(family, OTHER), PORT),
-            source: self.address(family, NODE_HOST),
-            interface: NODE_INTERFACE.to_owned(),
-            marker: marker.clone(),
-            // What is refused is refused at once, or hangs: nothing is gained by waiting for it.
-            wait_ms: if host == BAD && self.agent.is_some() { 200 } else { 3000 },
-        };
+        let options = self.options(way, family, host);
         let sniffer = Sniffer::start(&self.lab)?;
         let mut command = Command::new(lab_program()?);
         command.arg("bypass").args(options.to_args());
         let placement = Placement::default().cgroup(cgroup).netns(self.lab.node());
         let report: Report = placement.spawn_reporting(command)?.report(WITHIN)?;
-        Ok(Arrival {
-            error: report.error,
-            ..seen(&sniffer.finish()?, target.ip(), &marker, Some(way.witness))
-        })
+        let capture = whole(sniffer.finish()?)?;
+        let arrival = seen(&sightings(&capture), options.target.ip(), &options.marker, way.witness);
+        Ok(Arrival { error: report.error, ..arrival })
+    }
+
+    /// An attempt with a marker of its own.
+    pub fn options(&self, way: &Way, family: Family, host: u8) -> Options {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        Options {
+            way: way.name.to_owned(),
+            target: SocketAddr::new(self.address(family, host), PORT),
+            other: SocketAddr::new(self.address(family, OTHER), PORT),
+            source: self.address(family, NODE_HOST),
+            interface: NODE_INTERFACE.to_owned(),
+            marker: format!("{MARK}{:08}", COUNT.fetch_add(1, Ordering::Relaxed)),
+            // What is refused is refused at once, or hangs: nothing is gained by waiting for it.
+            wait_ms: if host == BAD && self.agent.is_some() { 200 } else { 3000 },
+        }
     }
 }
 
@@ -270,24 +274,64 @@ pub fn rooms(agent: &Agent) -> Result<Vec<Value>> {
     status.pointer("/coverage").and_then(Value::as_array).cloned().context("no coverage")
 }
 
-/// What went to this address, and where the marker went.
-pub fn count(capture: &Capture, target: IpAddr, marker: &str) -> Arrival {
-    seen(capture, target, marker, None)
+/// A frame that reached the peer.
+pub struct Sighting<'a> {
+    /// Destination and protocol, of IP.
+    to: Option<(IpAddr, u8)>,
+    /// What stands in it from a marker on.
+    says: Option<&'a [u8]>,
 }
 
-fn seen(capture: &Capture, target: IpAddr, marker: &str, shows: Option<Witness>) -> Arrival {
-    let mut arrival = Arrival { error: None, to_target: 0, of_protocol: 0, marked: 0 };
-    for frame in capture.frames.iter().filter(|frame| !frame.outgoing) {
-        let mut windows = frame.bytes.windows(marker.len());
-        arrival.marked += usize::from(windows.any(|bytes| bytes == marker.as_bytes()));
-        let Some((to, protocol)) = destination(&frame.bytes) else { continue };
-        if to == target {
-            arrival.to_target += 1;
-            let shown = shows == Some(Witness::Protocol(protocol));
-            arrival.of_protocol += usize::from(shown);
-        }
+impl Sighting<'_> {
+    /// Whether it went to this address.
+    pub fn went_to(&self, target: IpAddr) -> bool {
+        self.to.is_some_and(|(to, _)| to == target)
     }
-    arrival
+
+    /// Whether it has this marker.
+    pub fn has(&self, marker: &str) -> bool {
+        self.says.is_some_and(|says| says.starts_with(marker.as_bytes()))
+    }
+}
+
+/// A capture that lost nothing: another would not prove that something is not there.
+pub fn whole(capture: Capture) -> Result<Capture> {
+    ensure!(capture.dropped == 0, "the sniffer lost {} frames", capture.dropped);
+    Ok(capture)
+}
+
+/// The frames of a capture, read once.
+pub fn sightings(capture: &Capture) -> Vec<Sighting<'_>> {
+    let frames = capture.frames.iter().filter(|frame| !frame.outgoing);
+    frames
+        .map(|frame| {
+            let mut windows = frame.bytes.windows(MARK.len());
+            let at = windows.position(|bytes| bytes == MARK.as_bytes());
+            let says = at.and_then(|at| frame.bytes.get(at..));
+            Sighting { to: destination(&frame.bytes), says }
+        })
+        .collect()
+}
+
+/// What went to this address, and where the marker went.
+pub fn count(capture: Capture, target: IpAddr, marker: &str) -> Result<Arrival> {
+    Ok(seen(&sightings(&whole(capture)?), target, marker, Witness::Marker))
+}
+
+/// The same, and what shows a way.
+pub fn seen(sightings: &[Sighting<'_>], target: IpAddr, marker: &str, shows: Witness) -> Arrival {
+    let number = |accept: &dyn Fn(&Sighting<'_>) -> bool| {
+        sightings.iter().filter(|sighting| accept(sighting)).count()
+    };
+    let shown = |protocol| shows == Witness::Protocol(protocol);
+    Arrival {
+        error: None,
+        to_target: number(&|sighting| sighting.went_to(target)),
+        of_protocol: number(&|sighting| {
+            sighting.to.is_some_and(|(to, protocol)| to == target && shown(protocol))
+        }),
+        marked: number(&|sighting| sighting.has(marker)),
+    }
 }
 
 /// Destination and protocol of any IP packet but those of neighbour discovery.
