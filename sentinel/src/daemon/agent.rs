@@ -202,12 +202,6 @@ impl Agent {
         self.told.peers.changes()
     }
 
-    /// Whether any policy in force means others when they change.
-    #[must_use]
-    pub fn asks_for_peers(&self) -> bool {
-        self.policy.set.asks_for_peers()
-    }
-
     /// The agent at a glance.
     #[must_use]
     pub fn status(&self) -> Status {

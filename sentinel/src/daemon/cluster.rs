@@ -169,10 +169,11 @@ impl ClusterView {
         self.cluster.peers()
     }
 
-    /// Whether all pods and services are known that will be, where a runtime has told of this node's.
-    pub(super) fn is_complete(&self, has_runtime: bool) -> bool {
+    /// Whether all pods and services are known that will be: Kubernetes tells of all, and where it is not
+    /// asked the `runtimes` have to.
+    pub(super) fn is_complete(&self, runtimes: bool) -> bool {
         match &self.node {
-            None => has_runtime,
+            None => runtimes,
             Some(_) => self.cluster.is_complete(self.services),
         }
     }

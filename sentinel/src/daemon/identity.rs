@@ -201,8 +201,9 @@ impl Registry {
     fn publish_peers(&self) {
         let pods = self.shared.pods().now();
         let known = peers::of_pods(&pods).chain(self.cluster.peers());
-        let asked = self.figures.values().all(|one| one.state != "fails" || one.runtime.is_some());
-        let complete = asked && self.cluster.is_complete(!self.listings.is_empty());
+        let has_told = |one: &RuntimeFigures| one.state != "fails" || one.runtime.is_some();
+        let runtimes = !self.listings.is_empty() && self.figures.values().all(has_told);
+        let complete = self.cluster.is_complete(runtimes);
         self.peers.set(Peers::new(known.collect()), complete);
     }
 

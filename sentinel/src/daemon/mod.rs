@@ -128,12 +128,15 @@ pub fn run(
             match signal {
                 Signal::Stop => break,
                 Signal::Nothing => continue,
-                Signal::OtherPeers if !agent.asks_for_peers() => continue,
-                Signal::Reload | Signal::Changed | Signal::OtherPeers => {}
+                Signal::OtherPeers => {
+                    agent.follow_peers().await;
+                    continue;
+                }
+                Signal::Reload | Signal::Changed => {}
             }
             files.mark();
             match (reload(), signal) {
-                (Ok(config), Signal::Changed | Signal::OtherPeers) => {
+                (Ok(config), Signal::Changed) => {
                     files.follow(paths_of(&config));
                     agent.reload_changed(config).await;
                 }

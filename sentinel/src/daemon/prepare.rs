@@ -1,11 +1,12 @@
 //! Policies, feeds and signatures from disk to what the kernel takes, with the names that go with the
 //! numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use sentinel_common::address::{self, Address};
 use sentinel_common::config::Modes;
 use sentinel_common::flow::Direction;
 use sentinel_common::verdict::Mode;
@@ -67,7 +68,7 @@ pub struct PreparedSet {
 }
 
 /// Policies, ready to be put in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PreparedPolicy {
     /// What each kind of finding leads to.
     pub modes: Modes,
@@ -77,6 +78,37 @@ pub struct PreparedPolicy {
     pub feeds: Arc<FeedSet>,
     /// What a user should know, in sentences.
     pub warnings: Vec<String>,
+    /// What they were read from.
+    texts: Arc<Vec<Source>>,
+}
+
+impl PreparedPolicy {
+    /// Whether both come to the same, whatever they were read from.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        (self.modes, &self.set, &self.feeds, &self.warnings)
+            == (other.modes, &other.set, &other.feeds, &other.warnings)
+    }
+
+    /// The same texts where these are the pods. No file is read, so that one that is wrong by now does not
+    /// hold up what pods do.
+    ///
+    /// # Errors
+    /// When there is no room for what they come to.
+    pub(super) fn among(&self, config: &Config, peers: &Peers) -> Result<Self, PrepareError> {
+        let set =
+            policy::compile_among(&self.texts, now(), peers).map_err(PrepareError::Invalid)?;
+        Ok(Self { modes: modes(config, &set), set: Arc::new(set), ..self.clone() })
+    }
+}
+
+fn modes(config: &Config, set: &PolicySet) -> Modes {
+    Modes {
+        egress: config.capped(set.mode(Direction::Egress)),
+        stratum: config.capped(config.stratum.unwrap_or(set.stratum())),
+        names: config.capped(config.names),
+        peer_to_peer: config.capped(config.peer_to_peer),
+    }
 }
 
 /// Reads and compiles what the settings name.
@@ -139,30 +171,35 @@ pub fn prepare_policy(
     objects: Vec<Source>,
     peers: &Peers,
 ) -> Result<(PreparedPolicy, Vec<Diagnostic>), PrepareError> {
-    let (set, refused) = compile_with(policy::load(&config.policies)?, objects, peers)?;
-    let modes = Modes {
-        egress: config.capped(set.mode(Direction::Egress)),
-        stratum: config.capped(config.stratum.unwrap_or(set.stratum())),
-        names: config.capped(config.names),
-        peer_to_peer: config.capped(config.peer_to_peer),
+    let (set, texts, refused) = compile_with(policy::load(&config.policies)?, objects, peers)?;
+    // Pods come and go, and feeds are not gathered anew for that.
+    let of_peers = peers.peers.iter().flat_map(|peer| &peer.addresses);
+    let of_peers: HashSet<Address> = of_peers.map(|one| address::of(*one)).collect();
+    let mut allowed = set.allowed_addresses();
+    allowed.retain(|address| !of_peers.contains(address));
+    let feeds = feed::gather(config.builtin_feed, &config.feeds, &allowed)?;
+    let prepared = PreparedPolicy {
+        modes: modes(config, &set),
+        warnings: warnings(config, &set),
+        set: Arc::new(set),
+        feeds: Arc::new(feeds),
+        texts: Arc::new(texts),
     };
-    let feeds = feed::gather(config.builtin_feed, &config.feeds, &set.allowed_addresses())?;
-    let warnings = warnings(config, &set);
-    Ok((PreparedPolicy { modes, set: Arc::new(set), feeds: Arc::new(feeds), warnings }, refused))
+    Ok((prepared, refused))
 }
 
 /// Files and objects together. An object that is wrong beside the others is left out, and told of; files
-/// come first.
+/// come first. Also the texts that count.
 fn compile_with(
     files: Vec<Source>,
     mut objects: Vec<Source>,
     peers: &Peers,
-) -> Result<(PolicySet, Vec<Diagnostic>), PrepareError> {
+) -> Result<(PolicySet, Vec<Source>, Vec<Diagnostic>), PrepareError> {
     let mut refused = Vec::new();
     loop {
         let sources: Vec<Source> = files.iter().chain(&objects).cloned().collect();
         let findings = match policy::compile_among(&sources, now(), peers) {
-            Ok(set) => return Ok((set, refused)),
+            Ok(set) => return Ok((set, sources, refused)),
             Err(findings) => findings,
         };
         let wrong = |source: &Source| findings.iter().any(|finding| finding.file == source.name);

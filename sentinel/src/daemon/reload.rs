@@ -64,13 +64,37 @@ impl Agent {
         };
         self.told.objects.refuse(refused);
         let about = self.shared.about();
-        let is_in_force = prepared == self.policy
+        let is_in_force = prepared.says_the_same(&self.policy)
             && about.mode == config.mode
             && about.encrypted_mining == config.capped(config.encrypted_mining.mode)
             && about.policy_error.is_none();
         if is_in_force && !always {
             return;
         }
+        self.put_in_force(config, prepared).await;
+    }
+
+    /// Has rules on workloads mean the pods that are there now.
+    pub async fn follow_peers(&mut self) {
+        if !self.policy.set.asks_for_peers() {
+            return;
+        }
+        let (before, config, peers) =
+            (self.policy.clone(), self.config.clone(), self.told.peers.now());
+        let prepared = match aside(move || before.among(&config, &peers)).await {
+            Ok(prepared) => prepared,
+            Err(why) => return self.refused(&why).await,
+        };
+        if prepared.says_the_same(&self.policy) {
+            return;
+        }
+        // What was wrong with files is wrong with them still.
+        let error = self.shared.about().policy_error;
+        self.put_in_force(&self.config.clone(), prepared).await;
+        self.shared.tell(|about| about.policy_error = about.policy_error.take().or(error));
+    }
+
+    async fn put_in_force(&mut self, config: &Config, prepared: PreparedPolicy) {
         // Events may name new entries before the last of them is written.
         self.send(Input::Incoming(Arc::clone(&prepared.feeds))).await;
         let (shared, before) = (Arc::clone(&self.shared), Arc::clone(&self.names.feeds));
@@ -102,7 +126,7 @@ impl Agent {
     ) {
         let pods = self.shared.pods().clone();
         self.shared.set_judge(judge(&prepared, numbers.clone(), config.mode, pods));
-        let PreparedPolicy { modes, set, feeds, warnings } = &prepared;
+        let PreparedPolicy { modes, set, feeds, warnings, .. } = &prepared;
         self.shared.audit(set, config.mode, generation);
         self.shared.tell(|about| {
             about.mode = config.mode;

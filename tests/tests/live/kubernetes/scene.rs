@@ -44,7 +44,8 @@ pub struct Scene {
     pub pod: Value,
     /// What the chart grants.
     pub granted: Vec<Value>,
-    _files: Vec<File>,
+    /// The policy's, and the settings'.
+    files: Vec<File>,
 }
 
 impl Scene {
@@ -81,8 +82,15 @@ impl Scene {
             cluster,
             pod,
             granted,
-            _files: files,
+            files,
         })
+    }
+
+    /// Another text in the policy's file.
+    pub fn write_policy(&self, text: &str) -> Result<()> {
+        let file = self.files.first().context("no file")?;
+        std::fs::write(file.path()?, text)?;
+        Ok(())
     }
 
     /// The agent's name at the server.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use sentinel_tests::agent::sentinel_program;
 use serde_json::{Value, json};
 
+use super::ask;
 use super::objects::object;
 use super::scene::{ECONNREFUSED, EPERM, NAMESPACE, OTHER, PORT, SOON, Scene, within};
 use crate::stage::PEER;
@@ -77,10 +78,15 @@ pub fn follow() -> Result<()> {
         within(SOON, "with another label it is closed", || Ok(scene.connect(PEER)? == EPERM))?;
     println!("a pod with another label was closed after {took:?}");
 
+    // A file that is wrong by now holds nobody up.
+    scene.write_policy("nonsense")?;
+    let is_wrong = || Ok(ask(&scene, "status")?.contains("problem"));
+    within(SOON, "the file is refused", is_wrong)?;
     admin.delete(&slice)?;
     let took = within(SOON, "without its end it is closed", || Ok(scene.connect(OTHER)? == EPERM))?;
     println!("a pod that was gone was closed after {took:?}");
     ensure!(took < Duration::from_secs(10), "closed after {took:?}");
+    ensure!(is_wrong()?, "the file is wrong still, and nobody says so");
     scene.end()
 }
 
