@@ -61,12 +61,13 @@ pub extern "C" fn gather_name(ctx: *mut __sk_buff, offset: u64, len: u64, piece:
 #[inline(never)]
 pub extern "C" fn judge_name(ctx: *mut __sk_buff, source: u64) -> u32 {
     let skb = Skb(ctx);
+    if source == Source::Nameless as u64 {
+        show_none(skb);
+        return NO_RULE;
+    }
     let (Some(slot), Some(config)) = (of_socket(skb), CONFIG.get(0)) else {
         return NO_RULE;
     };
-    if source == Source::Nameless as u64 {
-        slot.len = 0;
-    }
     slot.source = source as u32;
     slot.cookie = skb.cookie();
     let len = slot.len as usize;
@@ -103,6 +104,21 @@ pub extern "C" fn judge_name(ctx: *mut __sk_buff, source: u64) -> u32 {
 fn show(read: &NameSlot) {
     if let Some(shown) = slot(read.cookie) {
         *shown = *read;
+    }
+}
+
+/// Says that the socket's ClientHello names nobody: no room is made on the socket for that.
+#[inline(always)]
+fn show_none(skb: Skb) {
+    let cookie = skb.cookie();
+    if let Some(said) = of_socket(skb) {
+        said.len = 0;
+        said.source = Source::Nameless as u32;
+    }
+    if let Some(shown) = slot(cookie) {
+        shown.cookie = cookie;
+        shown.len = 0;
+        shown.source = Source::Nameless as u32;
     }
 }
 
