@@ -6,6 +6,7 @@ use sentinel_common::verdict::Verdict;
 use crate::attribution::Socket;
 use crate::audit::Noted;
 use crate::event::Owner;
+use crate::event::hook::{Finding, HookResult};
 use crate::event::line::{Line, MeasureResult, Missing};
 
 /// Names an event that waits for answers; never given twice.
@@ -65,6 +66,13 @@ pub enum Count {
     Suppressed,
     /// An event that could not wait for its answers.
     PendingOverflow,
+    /// Something happened to a hook.
+    Hook {
+        /// What.
+        finding: Finding,
+        /// What became of it.
+        result: HookResult,
+    },
     /// A name that only shares its hash with a feed's domain.
     NameCollision,
     /// Connections that were open at the start and are not in the journal, for want of room.

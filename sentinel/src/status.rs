@@ -154,6 +154,11 @@ fn attached(status: &Value, rows: &mut Rows) {
         let [name, target, note] = ["program", "target", "note"].map(|key| word(program, key));
         format!("{name} on {target} {note}")
     });
+    rows.each("problem", list(status, "broken_hooks"), plain);
+    rows.each("beside", list(status, "other_programs"), |other| {
+        let [program, id, name] = ["program", "id", "name"].map(|key| word(other, key));
+        format!("program {id} `{name}` of somebody else's is on the hook of {program}")
+    });
     rows.each("runtime", list(status, "runtimes"), runtime);
     rows.add("kubernetes", &kubernetes(status));
     let refused = status.pointer("/kubernetes/refused_policies").and_then(Value::as_object);

@@ -29,5 +29,6 @@ mod server;
 pub mod sniffer;
 mod sync;
 mod sys;
+pub mod tamper;
 pub mod traffic;
 pub mod transcript;

@@ -13,7 +13,8 @@ pub use serve::{SOCKET, ServeError, Servers};
 pub use shared::{About, Attached, Shared};
 pub use sockets::{Connection, Sockets};
 pub use status::{
-    AtStart, Audited, KubernetesFigures, LearnedFigures, Outcomes, RuntimeFigures, Status,
+    AtStart, Audited, HookFigures, KubernetesFigures, LearnedFigures, Outcomes, RuntimeFigures,
+    Status,
 };
 
 use std::collections::BTreeMap;

@@ -20,7 +20,7 @@ use crate::watch::wires::Coverage;
 
 use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
-use super::status::{AtStart, KubernetesFigures, LearnedFigures, RuntimeFigures};
+use super::status::{AtStart, HookFigures, KubernetesFigures, LearnedFigures, RuntimeFigures};
 use crate::watch::ages::Ages;
 
 /// What the agent says of itself.
@@ -62,6 +62,8 @@ pub struct About {
     pub at_start: Option<AtStart>,
     /// How far workloads are judged.
     pub coverage: Vec<Coverage>,
+    /// What is wrong with the hooks, and who else is on them.
+    pub hooks: HookFigures,
 }
 
 /// What is attached, where, and what is in force: kept here, so that whoever asks need not wait for
@@ -205,7 +207,8 @@ impl Shared {
     /// Why the agent is not ready; `None` when it is.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
-        lock(&self.not_ready).clone()
+        let why = lock(&self.not_ready).clone();
+        why.or_else(|| lock(&self.about).hooks.broken.first().cloned())
     }
 
     /// Says that it is ready, or why not.

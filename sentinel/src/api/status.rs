@@ -10,6 +10,7 @@ use super::{Attached, InForce, Shared};
 use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
 use crate::datapath::pin::Pinned;
+use crate::event::hook::Other;
 use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
 use crate::watch::wires::Coverage;
@@ -62,6 +63,12 @@ pub struct Status {
     pub audited: Vec<Audited>,
     /// What is attached.
     pub programs: Vec<Attachment>,
+    /// What is wrong with the hooks: nothing is judged there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_hooks: Vec<String>,
+    /// Programs of others on the same hooks of the same cgroup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_programs: Vec<Other>,
     /// What stays in the kernel when the agent goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pinned>,
@@ -171,6 +178,8 @@ impl Status {
             signature_error: about.signature_error,
             audited: audited(shared),
             programs,
+            broken_hooks: about.hooks.broken,
+            other_programs: about.hooks.others,
             pinned,
             learned: about.learned,
             runtimes: about.runtimes,
@@ -181,6 +190,15 @@ impl Status {
             losses: losses(&totals),
         }
     }
+}
+
+/// What is wrong with the hooks, and who else is on them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookFigures {
+    /// What is not where it was put, and cannot be put back.
+    pub broken: Vec<String>,
+    /// Programs of others.
+    pub others: Vec<Other>,
 }
 
 /// A container runtime that is asked which pods there are.

@@ -19,8 +19,8 @@ use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, processes, sampler, survey, wires};
-use crate::api::{About, Servers, Shared, Status, in_force};
+use super::{identity, learning, processes, sampler, survey, vigil, wires};
+use crate::api::{About, HookFigures, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
 use crate::datapath::Datapath;
@@ -90,6 +90,8 @@ pub struct Agent {
     identity: identity::Watch,
     /// Ends the look at workloads' wires, likewise.
     wires: std::sync::mpsc::Sender<()>,
+    /// Ends the look at the hooks, likewise.
+    vigil: std::sync::mpsc::Sender<()>,
     /// Ends the news of processes, likewise.
     processes: std::sync::mpsc::Sender<()>,
 }
@@ -144,6 +146,7 @@ impl Agent {
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
         let wires = wires::start(&shared)?;
+        let vigil = vigil::start(&shared, &inputs)?;
         survey::start(&shared, &inputs)?;
         workloads::prepare_next(&shared);
         let scoring = &config.encrypted_mining;
@@ -173,6 +176,7 @@ impl Agent {
             watcher,
             identity,
             wires,
+            vigil,
             processes,
         })
     }
@@ -218,7 +222,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop((self.sampler, self.learning, self.watcher, self.identity, self.wires));
+        drop((self.sampler, self.learning, self.watcher, self.identity, self.wires, self.vigil));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -282,6 +286,7 @@ fn about(
         kubernetes: None,
         at_start: None,
         coverage: Vec::new(),
+        hooks: HookFigures::default(),
     }
 }
 

@@ -15,6 +15,7 @@ mod recheck;
 mod reload;
 mod sampler;
 mod survey;
+mod vigil;
 mod wires;
 mod workloads;
 

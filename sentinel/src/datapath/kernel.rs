@@ -24,8 +24,9 @@ use super::pin::{Pinned, Pins};
 use super::policies::Resident;
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, WireEnd, attach,
-    feeds, learning, object, offsets, platform, sockets, wires::Wires,
+    feeds, learning, object, offsets, platform, sockets, vigil::Vigil, wires::Wires,
 };
+use crate::event::hook::Inspection;
 use crate::feed::FeedSet;
 use crate::names::Swept;
 use crate::policy::Pattern;
@@ -37,6 +38,8 @@ const SLOW: Duration = Duration::from_secs(1);
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
     pub(super) cgroup: PathBuf,
+    /// Its number, by which it is known from another of the same name.
+    pub(super) cgroup_id: u64,
     attachments: Vec<Attachment>,
     wires: Wires,
     pub(super) config: Config,
@@ -53,6 +56,8 @@ pub struct Kernel {
     /// Links that outlive this process, and whether they have yet to be given its programs.
     pub(super) links: Vec<OwnedFd>,
     pub(super) awaits_links: bool,
+    /// What is known of them from the last look.
+    pub(super) vigil: Vigil,
     /// Last, for the lock: the next agent finds everything let go.
     pub(super) pins: Option<Pins>,
 }
@@ -80,6 +85,7 @@ impl Kernel {
         let mut kernel = Self {
             ebpf,
             cgroup: PathBuf::new(),
+            cgroup_id: 0,
             attachments: Vec::new(),
             wires: Wires::default(),
             config,
@@ -90,6 +96,7 @@ impl Kernel {
             names: Names::default(),
             links: Vec::new(),
             awaits_links: false,
+            vigil: Vigil::default(),
             pins,
         };
         if kernel.adopt()? {
@@ -112,6 +119,9 @@ impl Kernel {
         if !path.join("cgroup.procs").exists() || !path.starts_with(&root) {
             return Err(OpenError::NotACgroup { path, root });
         }
+        let about = std::fs::metadata(&path);
+        let about = about.map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        self.cgroup_id = about.ino();
         self.watch_only(&path, &root)?;
         self.attachments = if self.pins.is_some() {
             self.load_hooks(&path)?
@@ -127,9 +137,7 @@ impl Kernel {
     fn watch_only(&mut self, path: &Path, root: &Path) -> Result<(), OpenError> {
         let below = path.strip_prefix(root).map_or(0, |below| below.components().count());
         if below > 0 {
-            let id = std::fs::metadata(path).map(|directory| directory.ino());
-            self.config.cgroup =
-                id.map_err(|source| OpenError::Io { path: path.to_path_buf(), source })?;
+            self.config.cgroup = self.cgroup_id;
             self.config.depth = below as u32;
         }
         let now = self.switch();
@@ -170,19 +178,6 @@ impl Kernel {
             records.push(Bytes::copy_from_slice(&record));
         }
         Ok(records)
-    }
-
-    /// Loads a program that is run by hand (`replay`, benchmarks, tests).
-    ///
-    /// # Errors
-    /// When the kernel refuses it.
-    pub fn load_program(&mut self, name: &str) -> Result<(), OpenError> {
-        object::load(&mut self.ebpf, name)
-    }
-
-    /// The aya object, for what runs programs by hand.
-    pub fn ebpf(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
     }
 
     /// What is in force.
@@ -376,6 +371,10 @@ impl Datapath for Kernel {
         let total = |slot| map.get(&slot, 0).map(|values| values.iter().sum());
         let totals: Result<Vec<u64>, MapError> = (0..COUNTERS as u32).map(total).collect();
         totals.map_err(|error| DatapathError::map("COUNTS", "a read", &error))
+    }
+
+    fn inspect(&mut self) -> Inspection {
+        self.inspect_hooks()
     }
 
     fn attachments(&self) -> Vec<Attachment> {

@@ -22,6 +22,7 @@ mod replay;
 mod ring;
 mod sockets;
 mod sys;
+mod vigil;
 mod wires;
 
 use std::collections::{BTreeSet, HashSet};
@@ -36,6 +37,7 @@ use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use serde::Serialize;
 
+use crate::event::hook::Inspection;
 use crate::feed::FeedSet;
 use crate::names::Swept;
 use crate::policy::Pattern;
@@ -140,6 +142,11 @@ pub trait Datapath: Send {
     /// # Errors
     /// When the kernel refuses to read the map.
     fn counters(&self) -> Result<Vec<u64>, DatapathError>;
+
+    /// Looks whether each hook is where it was put, and puts it back where it is not.
+    fn inspect(&mut self) -> Inspection {
+        Inspection::default()
+    }
 
     /// One entry for each attached program.
     fn attachments(&self) -> Vec<Attachment>;

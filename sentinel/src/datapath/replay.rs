@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData};
 use aya::programs::{CgroupSkb, TestRun as _, TestRunOptions};
 use sentinel_common::flow::{Direction, Flow};
 use sentinel_common::inspect::Start;
 use sentinel_common::signature::Signatures;
 
-use super::{Datapath as _, DatapathError, Kernel, OpenError, PolicyImage};
+use super::{Datapath as _, DatapathError, Kernel, OpenError, PolicyImage, object};
 use crate::replay::{Engine, EngineError, FlowId, MODES, Outcome};
 
 /// `struct __sk_buff` as far as the control buffer (include/uapi/linux/bpf.h).
@@ -19,6 +20,21 @@ const CONTROL: usize = 48;
 const ETHERNET: usize = 14;
 /// The program that judges a replayed packet.
 const PROGRAM: &str = "replay";
+
+impl Kernel {
+    /// Loads a program that is run by hand (`replay`, benchmarks, tests).
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn load_program(&mut self, name: &str) -> Result<(), OpenError> {
+        object::load(&mut self.ebpf, name)
+    }
+
+    /// The aya object, for what runs programs by hand.
+    pub const fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+}
 
 /// The reader in the kernel, with flows of its own.
 pub struct KernelEngine {

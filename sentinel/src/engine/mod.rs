@@ -4,6 +4,7 @@
 mod audit;
 mod compose;
 mod explain;
+mod hooks;
 mod limiter;
 mod losses;
 mod names;
@@ -11,6 +12,7 @@ mod naming;
 mod pending;
 mod survey;
 mod suspicion;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,13 +33,16 @@ use crate::attribution::processes::{Batch, Processes};
 use crate::attribution::services::Services;
 use crate::attribution::{Attribution, Socket};
 use crate::event::KernelEvent;
+use crate::event::hook::Inspection;
 use crate::event::line::{self, Line, Missing};
 use crate::event::word::Word;
 use crate::feed::FeedSet;
 use explain::{finish, go_on};
+use hooks::Hooks;
 use limiter::{Closed, Key, Limiter};
 use naming::{named, tell};
 use pending::{Awaits, Entry, Pending, Stage};
+use versions::{policy, signatures};
 
 /// Events that may wait for an answer at a time.
 pub const PENDING: usize = 4096;
@@ -103,6 +108,8 @@ pub enum Input {
     Survey(Box<Survey>),
     /// A connection behaves like a miner's.
     Suspicion(Box<Suspect>),
+    /// A look at the hooks is over.
+    Hooks(Box<Inspection>),
     /// The journal's file was moved away.
     Reopen,
     /// No more events come: let everything go that waits.
@@ -136,6 +143,7 @@ pub struct State {
     pending: Pending,
     limiter: Limiter,
     losses: [u64; Loss::COUNT],
+    hooks: Hooks,
     /// Suspected connections whose sockets are being destroyed.
     suspects: BTreeMap<EventId, Suspect>,
     next: u64,
@@ -195,6 +203,7 @@ pub fn step(state: &mut State, clock: Clock, input: Input) -> Vec<Action> {
             survey::report((&state.names, &state.pods), clock, *survey, &mut actions);
         }
         Input::Suspicion(found) => suspicion::suspect(state, clock, *found, &mut actions),
+        Input::Hooks(found) => hooks::inspected(state, clock, *found, &mut actions),
         Input::Reopen => actions.push(Action::ReopenJournal),
         Input::Finish => drain(state, clock, &mut actions),
     }
@@ -364,36 +373,6 @@ fn close(clock: Clock, closed: Vec<Closed>, actions: &mut Vec<Action>) {
             count: one.count,
         })));
     }
-}
-
-fn policy(
-    clock: Clock,
-    result: line::PolicyResult,
-    generation: u32,
-    error: Option<String>,
-) -> Action {
-    Action::Journal(Line::Policy(line::Policy {
-        time: clock.rfc3339(),
-        kind: Word(line::PolicyKind::Policy),
-        result: Word(result),
-        generation,
-        error,
-    }))
-}
-
-fn signatures(
-    clock: Clock,
-    result: line::PolicyResult,
-    set: line::SignatureFigures,
-    error: Option<String>,
-) -> Action {
-    Action::Journal(Line::Signatures(line::Signatures {
-        time: clock.rfc3339(),
-        kind: Word(line::SignaturesKind::Signatures),
-        result: Word(result),
-        set,
-        error,
-    }))
 }
 
 #[cfg(test)]

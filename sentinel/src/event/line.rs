@@ -6,6 +6,7 @@ use sentinel_common::flow::Direction;
 use sentinel_common::verdict::{Loss, Reason, Verdict};
 use serde::Serialize;
 
+use super::hook;
 pub use super::process::{Missing, Parent, Process, ProcessCgroup};
 use super::socket::OpenSocket;
 use super::suspicion::Suspicion;
@@ -26,6 +27,8 @@ pub enum Line {
     Policy(Policy),
     /// A signature set came into force, or was refused.
     Signatures(Signatures),
+    /// Something happened to a hook.
+    Hook(hook::Hook),
     /// A connection that was open before the agent was.
     Socket(Box<OpenSocket>),
     /// A connection that behaves like a miner's.

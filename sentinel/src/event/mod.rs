@@ -1,5 +1,6 @@
 //! What the agent knows of an event, and the journal's lines made of it.
 
+pub mod hook;
 pub mod line;
 pub mod process;
 pub mod socket;

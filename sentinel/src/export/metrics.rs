@@ -13,6 +13,7 @@ use sentinel_common::verdict::{
     COUNTERS, Loss, Mode, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
 };
 
+use super::hooks::Hooks;
 use super::kubernetes::Kubernetes;
 use super::registry::{counters, gauge, kinds, plain, register};
 use super::runtimes::Runtimes;
@@ -85,6 +86,7 @@ pub struct Metrics {
     audited: IntCounterVec,
     runtimes: Runtimes,
     kubernetes: Kubernetes,
+    hooks: Hooks,
     /// Policies and rules that have a series of their own.
     audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
@@ -151,6 +153,7 @@ impl Metrics {
             audited: counters(&registry, "policy_audit_hits_total", AUDITED, &["policy", "rule"])?,
             runtimes: Runtimes::new(&registry)?,
             kubernetes: Kubernetes::new(&registry)?,
+            hooks: Hooks::new(&registry)?,
             audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
@@ -217,6 +220,7 @@ impl Metrics {
             Count::ProcessOverflow(left_out) => self.lost_many("process_table", *left_out),
             Count::LimiterOverflow => self.lost("limiter"),
             Count::NameCollision => self.name_collisions.inc(),
+            Count::Hook { finding, result } => self.hooks.count(*finding, *result),
         }
     }
 
@@ -245,6 +249,12 @@ impl Metrics {
     #[must_use]
     pub const fn kubernetes(&self) -> &Kubernetes {
         &self.kubernetes
+    }
+
+    /// What happens to the hooks.
+    #[must_use]
+    pub const fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// What container runtimes tell.

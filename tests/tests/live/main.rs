@@ -24,6 +24,7 @@ mod stage;
 mod suspicion;
 #[path = "../trial.rs"]
 mod trial;
+mod vigil;
 mod workloads;
 
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
 /// there is the kernel, not the reader. All of them run on the machine itself.
-const IN_GUESTS: [&str; 21] = [
+const IN_GUESTS: [&str; 22] = [
     "allowlist/enforce",
     "attribution/programs",
     "bypass/",
@@ -51,6 +52,7 @@ const IN_GUESTS: [&str; 21] = [
     "reloads/",
     "pinned/unpin",
     "server_names/enforced",
+    "vigil/detached",
     "workloads/a_new_one",
     "workloads/an_unknown_one",
     "workloads/callers",
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
     trials.extend(reloads::trials());
     trials.extend(server_names::trials());
     trials.extend(suspicion::trials());
+    trials.extend(vigil::trials());
     trials.extend(workloads::trials());
     if std::env::var_os("SENTINEL_VM").is_some() {
         let all = trials.len();

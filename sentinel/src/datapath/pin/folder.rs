@@ -89,7 +89,7 @@ impl Pins {
         names.chain(STATE.iter().map(|name| (*name, self.maps.join(name))))
     }
 
-    pub(super) fn link(&self, program: &str) -> PathBuf {
+    pub(crate) fn link(&self, program: &str) -> PathBuf {
         self.folder.join(LINKS).join(program)
     }
 

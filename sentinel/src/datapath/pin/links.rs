@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use aya::Ebpf;
@@ -33,14 +32,26 @@ impl Kernel {
         let Some(pins) = &self.pins else { return Ok(()) };
         let at = |source| OpenError::Io { path: self.cgroup.clone(), source };
         let directory = File::open(&self.cgroup).map_err(at)?;
-        let id = directory.metadata().map_err(at)?.ino();
         for name in attach::HOOKS {
-            let link = put(&mut self.ebpf, pins, name, &directory, id)?;
+            let link = put(&mut self.ebpf, pins, name, &directory, self.cgroup_id)?;
             self.links.push(link);
         }
         pins.tidy(&attach::HOOKS);
         if pins.taken_over() {
             tracing::info!("took over what is pinned in {}", pins.folder().display());
+        }
+        Ok(())
+    }
+
+    /// Makes a link anew that somebody has detached.
+    pub(crate) fn put_link(&mut self, name: &'static str) -> Result<(), OpenError> {
+        let Some(pins) = &self.pins else { return Ok(()) };
+        let at = |source| OpenError::Io { path: self.cgroup.clone(), source };
+        let directory = File::open(&self.cgroup).map_err(at)?;
+        let link = put(&mut self.ebpf, pins, name, &directory, self.cgroup_id)?;
+        let place = attach::HOOKS.iter().position(|hook| *hook == name);
+        if let Some(before) = place.and_then(|place| self.links.get_mut(place)) {
+            *before = link;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 mod audit;
 mod feeds;
+mod hooks;
 mod pods;
 mod processes;
 mod survey;

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use sentinel_common::verdict::Verdict;
 
+use crate::event::hook::{Finding, Hook, HookResult};
 use crate::event::line::{Flow, Line, Losses, Policy, Process, Signatures, Suppressed, Workload};
 use crate::event::socket::OpenSocket;
 use crate::event::suspicion::Suspicion;
@@ -58,6 +59,7 @@ impl Table {
             // The set that the agent began with is no news.
             Line::Signatures(line) if line.set.set == 1 && line.error.is_none() => String::new(),
             Line::Signatures(line) => self.note(&line.time, &new_set(line)),
+            Line::Hook(hook) => self.note(&hook.time, &on_hook(hook)),
             Line::Socket(open) => self.open_socket(open),
             Line::Suspicion(suspicion) => self.suspicion(suspicion),
         }
@@ -195,6 +197,27 @@ fn why(flow: &Flow) -> String {
         let _ = write!(text, " {}", shortened(login));
     }
     text
+}
+
+fn on_hook(hook: &Hook) -> String {
+    let what = match (hook.finding.0, &hook.other) {
+        (Finding::OtherProgram, Some(other)) => {
+            return format!(
+                "program {} `{}` of somebody else's is on the hook of `{}`",
+                other.id, other.name, hook.program
+            );
+        }
+        (Finding::CgroupGone, _) => "the cgroup that is watched is gone".to_owned(),
+        (Finding::Unpinned, _) => format!("the pin of `{}` was taken away", hook.program),
+        (Finding::Detached | Finding::OtherProgram, _) => {
+            format!("`{}` was detached", hook.program)
+        }
+    };
+    match (hook.result.0, &hook.error) {
+        (HookResult::Restored, _) => format!("{what}: it is restored"),
+        (_, Some(why)) => format!("{what}, and stays so: {why}"),
+        (_, None) => what,
+    }
 }
 
 /// The score and what counted most in it.

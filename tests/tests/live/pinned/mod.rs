@@ -16,7 +16,7 @@ use sentinel_tests::sniffer::Sniffer;
 
 use crate::learn::{accept_all, as_workload, connect, is_denied};
 use crate::trial;
-use scene::Scene;
+pub use scene::Scene;
 
 /// Lookups that are each followed at once by a connection.
 const LOOKUPS: u16 = 10_000;

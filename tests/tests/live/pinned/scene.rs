@@ -39,7 +39,7 @@ impl Drop for Bpffs {
 pub struct Scene {
     pub lab: Lab,
     pub workload: TestCgroup,
-    cgroup: TestCgroup,
+    pub cgroup: TestCgroup,
     /// The one resolver that is believed; nobody is there yet.
     pub server: IpAddr,
     settings: TempDir,

@@ -1,0 +1,149 @@
+//! Whether the hooks are still where they were put. Who has `CAP_SYS_ADMIN` may detach any link and
+//! unlink any pin, and nothing prevents that; here it is noticed and put right.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+
+use aya::programs::links::FdLink;
+use aya::programs::loaded_programs;
+
+use super::{Kernel, OpenError, attach, sys};
+use crate::event::hook::{Defect, Finding, Inspection, Other};
+
+/// Each hook with its number in `enum bpf_attach_type` (include/uapi/linux/bpf.h).
+const HOOKS: [(&str, u32); 7] = [
+    ("ingress", 0),
+    ("egress", 1),
+    ("sock_create", 2),
+    ("connect4", 10),
+    ("connect6", 11),
+    ("sendmsg4", 14),
+    ("sendmsg6", 15),
+];
+
+/// What is known from looks before.
+#[derive(Default)]
+pub(super) struct Vigil {
+    /// Links that were made because those before had been detached.
+    restored: Vec<FdLink>,
+    /// Programs of others, by hook and number, with their names.
+    others: BTreeSet<Other>,
+}
+
+impl Kernel {
+    pub(super) fn inspect_hooks(&mut self) -> Inspection {
+        let mut found = Inspection::default();
+        if self.cgroup.as_os_str().is_empty() || self.awaits_links {
+            return found;
+        }
+        let directory = match self.watched() {
+            Ok(directory) => directory,
+            Err(error) => {
+                let gone = Defect { program: "egress", finding: Finding::CgroupGone };
+                let why = format!(
+                    "{}: {error}; make it again or restart the agent with another --cgroup",
+                    self.cgroup.display()
+                );
+                found.broken.insert(gone, why);
+                return found;
+            }
+        };
+        for (program, attach_type) in HOOKS {
+            self.inspect_one(program, attach_type, &directory, &mut found);
+        }
+        self.inspect_pins(&mut found);
+        self.vigil.others.clone_from(&found.others);
+        found
+    }
+
+    /// The cgroup, if it is the one that was attached to.
+    fn watched(&self) -> io::Result<File> {
+        let directory = File::open(&self.cgroup)?;
+        let now = directory.metadata()?.ino();
+        if now == self.cgroup_id {
+            return Ok(directory);
+        }
+        Err(io::Error::other("another cgroup has its name now"))
+    }
+
+    fn inspect_one(
+        &mut self,
+        program: &'static str,
+        attach_type: u32,
+        directory: &File,
+        found: &mut Inspection,
+    ) {
+        let defect = Defect { program, finding: Finding::Detached };
+        let known = sys::programs_on(directory.as_fd(), attach_type).map_err(|it| it.to_string());
+        let ours = self.ebpf.program(program).and_then(|it| it.info().ok()).map(|info| info.id());
+        let ids = match (known, ours) {
+            (Ok(ids), Some(ours)) if ids.contains(&ours) => {
+                ids.into_iter().filter(|id| *id != ours).collect::<Vec<u32>>()
+            }
+            (Ok(ids), Some(_)) => {
+                match self.put_back(program, directory) {
+                    Ok(()) => found.restored.push(defect),
+                    Err(error) => drop(found.broken.insert(defect, error.to_string())),
+                }
+                ids
+            }
+            (Err(error), _) => return drop(found.broken.insert(defect, error)),
+            (_, None) => return,
+        };
+        found.others.extend(ids.into_iter().map(|id| self.other(program, id)));
+    }
+
+    fn put_back(&mut self, program: &'static str, directory: &File) -> Result<(), OpenError> {
+        if self.pins.is_some() {
+            return self.put_link(program);
+        }
+        let link = attach::link(&mut self.ebpf, program, directory)?;
+        self.vigil.restored.push(link);
+        Ok(())
+    }
+
+    fn other(&self, program: &'static str, id: u32) -> Other {
+        let mut known = self.vigil.others.iter();
+        if let Some(other) = known.find(|other| other.id == id && other.program == program) {
+            return other.clone();
+        }
+        let mut programs = loaded_programs().filter_map(Result::ok);
+        let about = programs.find(|info| info.id() == id);
+        let name = about.as_ref().and_then(|info| info.name_as_str()).unwrap_or_default();
+        Other { program, id, name: name.to_owned() }
+    }
+
+    fn inspect_pins(&self, found: &mut Inspection) {
+        let Some(pins) = &self.pins else { return };
+        for (program, link) in attach::HOOKS.iter().zip(&self.links) {
+            let path = pins.link(program);
+            if path.exists() {
+                continue;
+            }
+            let defect = Defect { program, finding: Finding::Unpinned };
+            match sys::pin(link.as_fd(), &path) {
+                Ok(()) => found.restored.push(defect),
+                Err(error) => {
+                    let why = format!("{}: {error}", path.display());
+                    found.broken.insert(defect, why);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{HOOKS, attach};
+
+    #[test]
+    fn every_hook_is_looked_at() {
+        let looked_at: BTreeSet<&str> = HOOKS.iter().map(|(program, _)| *program).collect();
+        assert_eq!(looked_at, attach::HOOKS.into_iter().collect());
+    }
+}

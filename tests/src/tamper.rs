@@ -1,0 +1,89 @@
+//! What somebody does to an agent's hooks, with privileges and without.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Uid, WaitOptions};
+
+use crate::sys;
+
+/// Commands of bpf(2) (include/uapi/linux/bpf.h).
+const PROG_DETACH: i64 = 9;
+const OBJ_GET_INFO_BY_FD: i64 = 15;
+const LINK_GET_FD_BY_ID: i64 = 30;
+const LINK_GET_NEXT_ID: i64 = 31;
+const LINK_DETACH: i64 = 34;
+/// `BPF_LINK_TYPE_CGROUP`.
+const CGROUP: u32 = 3;
+/// Numbers of all hooks on a cgroup that an agent uses (`enum bpf_attach_type`).
+const ATTACH_TYPES: [u32; 7] = [0, 1, 2, 10, 11, 14, 15];
+const NOBODY: u32 = 65_534;
+
+/// Detaches every link on this cgroup, as root may; how many there were.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn detach_all(cgroup: &Path) -> Result<usize> {
+    let wanted = cgroup.metadata()?.ino();
+    let (mut id, mut count) = (0, 0);
+    loop {
+        let mut next = [id, 0_u32, 0];
+        if sys::bpf(LINK_GET_NEXT_ID, &mut next).is_err() {
+            return Ok(count);
+        }
+        [_, id, _] = next;
+        // One that ends meanwhile is none.
+        let Ok(link) = sys::bpf_open(LINK_GET_FD_BY_ID, &mut [id, 0, 0]) else { continue };
+        if cgroup_of(&link)? == Some(wanted) {
+            let link = u32::try_from(link.as_raw_fd())?;
+            sys::bpf(LINK_DETACH, &mut [link]).context("a link cannot be detached")?;
+            count += 1;
+        }
+    }
+}
+
+/// The cgroup of a link on one: `struct bpf_link_info` as words.
+fn cgroup_of(link: &OwnedFd) -> Result<Option<u64>> {
+    let mut info = [0_u64; 4];
+    let size = u64::try_from(size_of_val(&info))?;
+    let descriptor = u64::try_from(link.as_raw_fd())?;
+    let mut words = [descriptor | size << 32, info.as_mut_ptr() as u64];
+    sys::bpf(OBJ_GET_INFO_BY_FD, &mut words)?;
+    let [kind, _, cgroup, _] = info;
+    Ok((kind as u32 == CGROUP).then_some(cgroup))
+}
+
+/// Tries the old call that takes programs off a cgroup by its folder alone, as a user without any
+/// privilege; for how many hooks it was done.
+///
+/// # Errors
+/// When it cannot be tried.
+pub fn detach_as_nobody(cgroup: &Path) -> Result<usize> {
+    let directory = File::open(cgroup)?;
+    let target = u32::try_from(directory.as_raw_fd())?;
+    let (heard, told) = rustix::pipe::pipe()?;
+    let child = sys::forked(|| {
+        let done = detach_as(NOBODY, target);
+        // Who reads finds nothing, and says so.
+        let _ = done.map(|count| rustix::io::write(&told, &[count]));
+    })?;
+    drop(told);
+    rustix::process::waitpid(Some(child), WaitOptions::empty())?.context("no child")?;
+    let mut count = [0];
+    ensure!(rustix::io::read(&heard, &mut count)? == 1, "the child did not become another user");
+    let [count] = count;
+    Ok(usize::from(count))
+}
+
+fn detach_as(user: u32, cgroup: u32) -> io::Result<u8> {
+    rustix::thread::set_thread_groups(&[])?;
+    let user = Uid::from_raw(user);
+    rustix::thread::set_thread_res_uid(user, user, user)?;
+    let detached =
+        |attach_type: &u32| sys::bpf(PROG_DETACH, &mut [cgroup, 0, *attach_type, 0]).is_ok();
+    Ok(ATTACH_TYPES.iter().map(|it| u8::from(detached(it))).sum())
+}
