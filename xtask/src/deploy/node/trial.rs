@@ -81,8 +81,7 @@ fn expected(capability: &str) -> Seen {
             older: Older::Untold,
             ..whole
         },
-        "SYS_PTRACE" => Ready { exe: false, older: Older::Nameless, ..whole },
-        "DAC_READ_SEARCH" => Ready { older: Older::Nameless, ..whole },
+        "SYS_PTRACE" | "DAC_READ_SEARCH" => Ready { older: Older::Nameless, ..whole },
         _ => whole,
     })
 }
