@@ -220,7 +220,7 @@ pub(crate) struct Image {
     #[arg(long)]
     pub(crate) check: bool,
     /// Then run it in a containerd of its own, with the mounts and capabilities of the DaemonSet, and
-    /// see a miner cut (needs root).
+    /// see a miner cut; then without each capability in turn (needs root).
     #[arg(long = "try")]
     pub(crate) try_it: bool,
 }
