@@ -1,11 +1,12 @@
 //! Builds the kernel programs into `OUT_DIR/sentinel-ebpf`.
 
+#[path = "build/programs.rs"]
+mod programs;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
-use aya_build::{Package, Toolchain, build_ebpf};
 
 const TOOLCHAIN: &str = "SENTINEL_BPF_TOOLCHAIN";
 const SKIP: &str = "AYA_BUILD_SKIP";
@@ -22,15 +23,23 @@ fn main() -> Result<()> {
         // An empty object: `sentinel run` says in one sentence that this build has no programs.
         return Ok(fs::write(object, [])?);
     }
-    let toolchain = toolchain()?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sentinel-ebpf");
-    let root = root.to_str().context("the path of sentinel-ebpf is not UTF-8")?;
-    let package = Package { name: "sentinel-ebpf", root_dir: root, ..Default::default() };
-    let toolchain = match toolchain.as_str() {
-        "nightly" => Toolchain::Nightly,
-        custom => Toolchain::Custom(custom),
-    };
-    build_ebpf([package], toolchain)
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sentinel-ebpf");
+    println!("cargo::rerun-if-changed={}", package.display());
+    if env::var("CARGO_CFG_TARGET_ENDIAN").is_ok_and(|order| order != "little") {
+        bail!("the programs are for processors with the low byte first");
+    }
+    let processor = env::var("CARGO_CFG_TARGET_ARCH").context("cargo has not set its target")?;
+    let made = out.join("bpf");
+    let output = programs::command(&package, &toolchain()?, &processor, &made)?.output();
+    let output = output.context("cannot start rustup")?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        bail!("the programs do not compile:\n{words}");
+    }
+    words.lines().for_each(|line| println!("cargo::warning={line}"));
+    let made = programs::object(&made);
+    fs::copy(&made, &object).with_context(|| format!("there is no {}", made.display()))?;
+    Ok(())
 }
 
 /// What maps hold is said by the contract's source and by the definitions of the maps: where a text is
@@ -92,12 +101,7 @@ fn toolchain() -> Result<String> {
     for (name, needs) in
         [("nightly", "lib/rustlib/src/rust/library"), ("bpf", "lib/rustlib/bpfel-unknown-none")]
     {
-        let sysroot =
-            Command::new("rustup").args(["run", name, "rustc", "--print", "sysroot"]).output();
-        if let Ok(sysroot) = sysroot
-            && sysroot.status.success()
-            && Path::new(String::from_utf8_lossy(&sysroot.stdout).trim()).join(needs).exists()
-        {
+        if programs::sysroot(name).is_some_and(|sysroot| sysroot.join(needs).exists()) {
             return Ok(name.to_owned());
         }
     }

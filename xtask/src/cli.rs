@@ -70,7 +70,7 @@ pub(crate) struct Run {
     pub(crate) args: Vec<String>,
 }
 
-/// Run the tests, cheapest rung first: host, test-run, live, fuzz, vm.
+/// Run the tests, cheapest rung first: host, test-run, live, deploy, fuzz, vm.
 ///
 /// A rung that cannot run here is skipped by name. With CI set in the environment, or as root, a
 /// skipped rung is a failure.
@@ -101,6 +101,8 @@ pub(crate) enum Rung {
     TestRun,
     /// The real programs, attached to a cgroup, with namespaces and a wire (veth).
     Live,
+    /// What is shipped: chart, manifests, image in a containerd, package, programs for aarch64.
+    Deploy,
     /// Twenty seconds of libFuzzer for each target (`fuzz` takes longer).
     Fuzz,
     /// Test-run and live on every kernel of the matrix, in QEMU, with the verifier's cost.
@@ -218,7 +220,7 @@ pub(crate) struct Image {
     #[arg(long)]
     pub(crate) check: bool,
     /// Then run it in a containerd of its own, with the mounts and capabilities of the DaemonSet, and
-    /// see a miner cut (needs root).
+    /// see a miner cut; then without each capability in turn (needs root).
     #[arg(long = "try")]
     pub(crate) try_it: bool,
 }

@@ -2,13 +2,14 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::image::epoch;
 use crate::build;
+use crate::ladder::{Checks, Lacking, installed};
 use crate::process;
 use crate::project;
 use crate::setup;
@@ -22,30 +23,53 @@ const FILES: [(&str, &str); 3] = [
 ];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
+/// The checks of the package.
+pub(super) const NAMES: [&str; 2] =
+    ["package/holds_executable_unit_and_settings", "package/control_and_scripts"];
+const UNIT: &str = "package/systemd_finds_no_fault_with_the_unit";
+
 /// Builds the package and lists what is in it.
 pub(super) fn build() -> Result<()> {
-    if process::find("dpkg-deb").is_none() {
-        bail!("dpkg-deb is not here, and packages for Debian are made by it: install dpkg");
+    let package = pack()?;
+    match verify() {
+        Err(error) if error.is::<Lacking>() => term::say(format!("skipped: {error}")),
+        other => other?,
     }
-    term::say("building the static executable (the first time about 5 min)");
-    let executable = build::shipped(setup::for_run()?)?;
+    print!("{}", process::output(Command::new("dpkg-deb").arg("--contents").arg(package))?);
+    Ok(())
+}
+
+/// What is in the package, how it is handled, and its unit.
+pub(super) fn checks(checks: &mut Checks) {
+    let [holds, is_told] = NAMES;
+    if let Some(package) = checks.prepare(&NAMES, pack) {
+        checks.run(holds, || contents(&package));
+        checks.run(is_told, || control(&package));
+    }
+    checks.run(UNIT, verify);
+}
+
+/// The package, of the executable that is in the image too.
+fn pack() -> Result<PathBuf> {
+    if process::find("dpkg-deb").is_none() {
+        return Err(
+            Lacking("packages for Debian are made by dpkg-deb: install dpkg".to_owned()).into()
+        );
+    }
+    let executable = build::shipped(installed(setup::for_run())?)?;
     let scratch = project::scratch("deb")?;
     let tree = scratch.join("tree");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
     stage(&tree, &executable)?;
-    verify(&executable)?;
+    let package =
+        scratch.join(format!("sentinel_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture()?));
     let mut pack = Command::new("dpkg-deb");
-    pack.args(["--root-owner-group", "-Zxz", "--build"]).arg(&tree).arg(&scratch);
+    pack.args(["--root-owner-group", "-Zxz", "--build"]).arg(&tree).arg(&package);
     pack.env("SOURCE_DATE_EPOCH", epoch());
     print!("{}", process::output(&mut pack)?);
-    let name = format!("sentinel_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture()?);
-    print!(
-        "{}",
-        process::output(Command::new("dpkg-deb").arg("--contents").arg(scratch.join(name)))?
-    );
-    Ok(())
+    Ok(package)
 }
 
 fn stage(tree: &Path, executable: &Path) -> Result<()> {
@@ -57,9 +81,7 @@ fn stage(tree: &Path, executable: &Path) -> Result<()> {
     for script in SCRIPTS {
         put(&deploy.join("debian").join(script), &tree.join("DEBIAN").join(script), 0o755)?;
     }
-    let conffiles = FILES.iter().filter(|(_, to)| to.starts_with("etc/"));
-    let conffiles: String = conffiles.map(|(_, to)| format!("/{to}\n")).collect();
-    fs::write(tree.join("DEBIAN/conffiles"), conffiles)?;
+    fs::write(tree.join("DEBIAN/conffiles"), conffiles())?;
     let control = fs::read_to_string(deploy.join("debian/control"))?;
     let control = control
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
@@ -67,6 +89,11 @@ fn stage(tree: &Path, executable: &Path) -> Result<()> {
         .replace("@KILOBYTES@", &fs::metadata(executable)?.len().div_ceil(1024).to_string());
     fs::write(tree.join("DEBIAN/control"), control)?;
     Ok(())
+}
+
+fn conffiles() -> String {
+    let kept = FILES.iter().filter(|(_, to)| to.starts_with("etc/"));
+    kept.map(|(_, to)| format!("/{to}\n")).collect()
 }
 
 fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
@@ -78,14 +105,73 @@ fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
     Ok(fs::set_permissions(to, Permissions::from_mode(mode))?)
 }
 
-/// What systemd has to say of the unit, if it is here. It answers 0 also to keys that it does not know.
-fn verify(executable: &Path) -> Result<()> {
+/// Each file byte for byte, of root, with the rights that it shall have; and no other.
+fn contents(package: &Path) -> Result<()> {
+    let listing = process::output(Command::new("dpkg-deb").arg("--contents").arg(package))?;
+    let mut files: Vec<String> = Vec::new();
+    for line in listing.lines().filter(|line| !line.starts_with('d')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [mode, owner, .., path] = words.as_slice() else { bail!("what is `{line}`?") };
+        files.push(format!("{mode} {owner} {path}"));
+    }
+    let mut expected = vec!["-rwxr-xr-x root/root ./usr/bin/sentinel".to_owned()];
+    expected.extend(FILES.iter().map(|(_, to)| format!("-rw-r--r-- root/root ./{to}")));
+    files.sort();
+    expected.sort();
+    if files != expected {
+        bail!("the package holds {files:?}, not {expected:?}");
+    }
+    let unpacked = project::scratch("deb")?.join("unpacked");
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked)?;
+    }
+    process::output(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked))?;
+    for (from, to) in FILES {
+        if fs::read(unpacked.join(to))? != fs::read(project::root().join("deploy").join(from))? {
+            bail!("{to} is not deploy/{from}");
+        }
+    }
+    let said = process::output(Command::new(unpacked.join("usr/bin/sentinel")).arg("--version"))?;
+    if said.trim() != concat!("sentinel ", env!("CARGO_PKG_VERSION")) {
+        bail!("the executable in the package says {said}");
+    }
+    Ok(())
+}
+
+/// What dpkg is told: the settings are the administrator's, and the scripts are ones that a shell reads.
+fn control(package: &Path) -> Result<()> {
+    let info =
+        |name: &str| process::output(Command::new("dpkg-deb").arg("--info").arg(package).arg(name));
+    let kept = info("conffiles")?;
+    if kept != conffiles() {
+        bail!("as the administrator left them stay {kept:?}");
+    }
+    for field in ["Package", "Version", "Architecture", "Maintainer", "Description"] {
+        let said =
+            process::output(Command::new("dpkg-deb").arg("--field").arg(package).arg(field))?;
+        if said.trim().is_empty() || said.contains('@') && field != "Maintainer" {
+            bail!("the package's {field} is {said:?}");
+        }
+    }
+    for script in SCRIPTS {
+        let folder = project::root().join("deploy/debian");
+        process::output(Command::new("sh").arg("-n").arg(folder.join(script)))?;
+        if info(script)? != fs::read_to_string(folder.join(script))? {
+            bail!("{script} in the package is another");
+        }
+    }
+    Ok(())
+}
+
+/// What systemd has to say of the unit. It answers 0 also to keys that it does not know.
+fn verify() -> Result<()> {
     let Some(analyze) = process::find("systemd-analyze") else {
-        term::say("skipped: the unit is not verified, systemd-analyze is not here");
-        return Ok(());
+        let why = "the unit is not verified, systemd-analyze is not here";
+        return Err(Lacking(why.to_owned()).into());
     };
     let unit = fs::read_to_string(project::root().join("deploy/systemd/sentinel.service"))?;
-    let unit = unit.replace("/usr/bin/sentinel", &executable.display().to_string());
+    // Any program that is there: whether ours is, systemd need not know.
+    let unit = unit.replace("/usr/bin/sentinel", "/bin/true");
     let copy = project::scratch("deb")?.join("sentinel.service");
     fs::write(&copy, unit)?;
     let output = Command::new(analyze).arg("verify").arg(copy).output()?;

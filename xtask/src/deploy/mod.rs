@@ -1,18 +1,38 @@
-//! What is shipped: the image, the manifests and the package.
+//! What is shipped: the image, the manifests and the package; and the rung that proves them.
 
+mod aarch64;
+mod capture;
 mod deb;
 mod image;
 mod manifests;
 mod node;
+mod programs;
+/// The same file that `sentinel/build.rs` compiles the programs with.
+#[path = "../../../sentinel/build/programs.rs"]
+mod source;
 
-use anyhow::Result;
+use std::thread;
 
+use anyhow::{Result, bail};
+
+use crate::build;
 use crate::cli::{Image, Manifests};
+use crate::ladder::Checks;
+use crate::setup;
 
 /// Builds the image; with `--try`, runs it as the DaemonSet would.
 pub(crate) fn image(args: &Image) -> Result<()> {
     let archive = image::build(args.check)?;
-    if args.try_it { node::start(&archive) } else { Ok(()) }
+    if !args.try_it {
+        return Ok(());
+    }
+    let mut checks = Checks::new(None);
+    node::checks(&mut checks, &archive);
+    if checks.end().failed > 0 {
+        bail!("the image does not do what the README says")
+    } else {
+        Ok(())
+    }
 }
 
 /// Renders the chart into `deploy/kubernetes`, or says whether that is what it holds.
@@ -23,4 +43,25 @@ pub(crate) fn manifests(args: &Manifests) -> Result<()> {
 /// Builds the Debian package.
 pub(crate) fn deb() -> Result<()> {
     deb::build()
+}
+
+/// All of it, cheapest first. The executable that is shipped is optimised as a whole by one processor for minutes:
+/// meanwhile the other has its own to do.
+pub(crate) fn rung(checks: &mut Checks) {
+    manifests::checks(checks);
+    let shipped = [&image::NAMES[..], &node::NAMES, &programs::NAMES, &deb::NAMES].concat();
+    let ahead = match setup::for_run() {
+        Ok(toolchain) if checks.wants(&shipped) => {
+            Some(thread::spawn(move || build::shipped(toolchain)))
+        }
+        _ => None,
+    };
+    aarch64::checks(checks);
+    programs::checks(checks);
+    // Whether it could be built is for the checks to find out that need it.
+    let _ = ahead.map(thread::JoinHandle::join);
+    if let Some(archive) = image::checks(checks, &node::NAMES) {
+        node::checks(checks, &archive);
+    }
+    deb::checks(checks);
 }

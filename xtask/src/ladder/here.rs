@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Plan, Row, State, Tally};
+use super::{Checks, Plan, Row, State, Tally};
 use crate::build;
+use crate::deploy;
 use crate::fuzz;
 use crate::process::{self, Ending};
 use crate::project;
@@ -58,6 +59,18 @@ pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
             .env("SENTINEL_KUBE_APISERVER", kubernetes.api_server)
             .env("SENTINEL_ETCD", kubernetes.etcd);
         climb(tests, rung, plan.filter.as_deref(), &["--test-threads=1"])
+    })
+}
+
+/// What is under `deploy/`, put together and tried as users would.
+pub(super) fn deploy(plan: &Plan) -> Row {
+    term::say(
+        "rung deploy: chart, image, package (the static executable takes about 5 min the first time)",
+    );
+    timed("deploy", || {
+        let mut checks = Checks::new(plan.filter.as_deref());
+        deploy::rung(&mut checks);
+        Ok(checks.end())
     })
 }
 

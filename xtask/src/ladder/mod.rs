@@ -1,5 +1,6 @@
 //! `test`: the rungs, cheapest first, and one table at the end.
 
+mod checks;
 mod guests;
 mod here;
 mod summary;
@@ -12,6 +13,7 @@ use anyhow::{Result, bail};
 use crate::cli::{Rung, Test};
 use crate::root;
 
+pub(crate) use checks::{Checks, Lacking, installed};
 pub(crate) use tally::Tally;
 
 /// Which rungs to climb, and how.
@@ -77,7 +79,7 @@ pub(crate) fn verb(args: &Test) -> Result<()> {
 
 /// Climbs the rungs of a plan and prints the summary.
 pub(crate) fn run(plan: &Plan) -> Result<()> {
-    let mut rungs = vec![Rung::Host, Rung::TestRun, Rung::Live, Rung::Fuzz, Rung::Vm];
+    let mut rungs = vec![Rung::Host, Rung::TestRun, Rung::Live, Rung::Deploy, Rung::Fuzz, Rung::Vm];
     // A filter is about tests, and the fuzzer has none: then it runs only when it is named.
     rungs.retain(|rung| match plan.rungs.is_empty() {
         true => *rung != Rung::Fuzz || plan.filter.is_none(),
@@ -93,6 +95,7 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
             Rung::Host => vec![here::host(plan)],
             Rung::TestRun => vec![here::harness(name(rung), "test_run", plan)],
             Rung::Live => vec![here::harness(name(rung), "live", plan)],
+            Rung::Deploy => vec![here::deploy(plan)],
             Rung::Fuzz => vec![here::fuzz()],
             Rung::Vm => guests::run(plan),
         });
@@ -117,6 +120,7 @@ fn name(rung: Rung) -> &'static str {
         Rung::Host => "host",
         Rung::TestRun => "test-run",
         Rung::Live => "live",
+        Rung::Deploy => "deploy",
         Rung::Fuzz => "fuzz",
         Rung::Vm => "vm",
     }

@@ -2,17 +2,21 @@
 
 mod apt;
 mod kubernetes;
+mod python;
 mod toolchain;
 mod tools;
+mod unpacked;
 
 use anyhow::Result;
 
 pub(crate) use apt::explain;
 pub(crate) use kubernetes::Kept as Kubernetes;
 use kubernetes::kubernetes_tools;
+pub(crate) use python::chart_tools;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
 pub(crate) use tools::{fuzz_tools, guest_tools, image_tools, node_tools};
+pub(crate) use unpacked::{aarch64_sysroot, cross_tools, promtool};
 
 use crate::cli::{Purpose, Setup};
 use crate::term;

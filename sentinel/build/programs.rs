@@ -1,0 +1,58 @@
+//! How the kernel programs are compiled: for `build.rs`, and for who wants to compare two of them.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+/// The byte order of every processor that the agent is built for.
+const TARGET: &str = "bpfel-unknown-none";
+
+/// Cargo for the programs in `package`, with the registers of the processor whose kernel will run them.
+///
+/// `aya-build` does the same, but passes no flags on: the object names the file of every line, for the
+/// verifier's log, and those names must not be where this machine happens to have them.
+pub fn command(package: &Path, toolchain: &str, processor: &str, made: &Path) -> Result<Command> {
+    let mut cargo = Command::new("rustup");
+    cargo.args(["run", toolchain, "cargo", "build", "--quiet", "--package", "sentinel-ebpf"]);
+    cargo.args(["--release", "--target", TARGET, "--target-dir"]).arg(made).current_dir(package);
+    let workspace = fs::canonicalize(package.join(".."))?;
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let cargo_home = cargo_home.context("neither CARGO_HOME nor HOME is set: set one")?;
+    let mut places = vec![(workspace, "sentinel"), (cargo_home, "cargo")];
+    if toolchain == "nightly" {
+        // It has no core for BPF, only the sources of one.
+        cargo.args(["-Z", "build-std=core"]);
+        places.push((sysroot(toolchain).context("rustup has no nightly")?, "rust"));
+    }
+    let mut flags = vec![
+        format!("--cfg=bpf_target_arch=\"{processor}\""),
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+    ];
+    for (place, name) in places {
+        flags.push(format!("--remap-path-prefix={}=/usr/src/{name}", place.display()));
+    }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    // What cargo has set for the compiler of the agent is not for this one.
+    for name in ["RUSTC", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        cargo.env_remove(name);
+    }
+    Ok(cargo)
+}
+
+/// Where that cargo puts them.
+pub fn object(made: &Path) -> PathBuf {
+    made.join(TARGET).join("release/sentinel-ebpf")
+}
+
+/// Where a toolchain of rustup is.
+pub fn sysroot(toolchain: &str) -> Option<PathBuf> {
+    let print = ["run", toolchain, "rustc", "--print", "sysroot"];
+    let output = Command::new("rustup").args(print).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| PathBuf::from(path.trim()))
+}
