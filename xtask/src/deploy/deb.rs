@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -29,23 +29,31 @@ pub(super) fn build() -> Result<()> {
     }
     term::say("building the static executable (the first time about 5 min)");
     let executable = build::shipped(setup::for_run()?)?;
-    let scratch = project::scratch("deb")?;
-    let tree = scratch.join("tree");
+    verify(&executable)?;
+    let name = format!("sentinel_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture()?);
+    let package = project::scratch("deb")?.join(name);
+    print!("{}", pack(&executable, &package, "-Zxz")?);
+    print!("{}", process::output(Command::new("dpkg-deb").arg("--contents").arg(package))?);
+    Ok(())
+}
+
+/// The same of an executable that is there, for a guest: not compressed, since unpacking is emulated.
+pub(super) fn for_guest(executable: &Path) -> Result<PathBuf> {
+    let package = project::scratch("deb-guest")?.join("sentinel.deb");
+    pack(executable, &package, "-Znone")?;
+    Ok(package)
+}
+
+fn pack(executable: &Path, package: &Path, compression: &str) -> Result<String> {
+    let tree = package.with_file_name("tree");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    stage(&tree, &executable)?;
-    verify(&executable)?;
+    stage(&tree, executable)?;
     let mut pack = Command::new("dpkg-deb");
-    pack.args(["--root-owner-group", "-Zxz", "--build"]).arg(&tree).arg(&scratch);
+    pack.args(["--root-owner-group", compression, "--build"]).arg(&tree).arg(package);
     pack.env("SOURCE_DATE_EPOCH", epoch());
-    print!("{}", process::output(&mut pack)?);
-    let name = format!("sentinel_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture()?);
-    print!(
-        "{}",
-        process::output(Command::new("dpkg-deb").arg("--contents").arg(scratch.join(name)))?
-    );
-    Ok(())
+    process::output(&mut pack)
 }
 
 fn stage(tree: &Path, executable: &Path) -> Result<()> {

@@ -5,6 +5,8 @@ mod image;
 mod manifests;
 mod node;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 
 use crate::cli::{Image, Manifests};
@@ -18,6 +20,11 @@ pub(crate) fn image(args: &Image) -> Result<()> {
 /// Renders the chart into `deploy/kubernetes`, or says whether that is what it holds.
 pub(crate) fn manifests(args: &Manifests) -> Result<()> {
     manifests::verb(args.check)
+}
+
+/// The Debian package of an executable that is there, for a guest.
+pub(crate) fn package(executable: &Path) -> Result<PathBuf> {
+    deb::for_guest(executable)
 }
 
 /// Builds the Debian package.

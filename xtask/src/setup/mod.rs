@@ -12,7 +12,7 @@ pub(crate) use kubernetes::Kept as Kubernetes;
 use kubernetes::kubernetes_tools;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
-pub(crate) use tools::{fuzz_tools, guest_tools, image_tools, node_tools};
+pub(crate) use tools::{disk_tools, fuzz_tools, guest_tools, image_tools, node_tools};
 
 use crate::cli::{Purpose, Setup};
 use crate::term;
