@@ -21,6 +21,8 @@ use crate::trial;
 
 /// What is said wherever the kernel may take a socket for the root cgroup's.
 const FALLBACK: &str = "takes sockets for the root cgroup's";
+/// Where a kernel tells its types.
+const TYPES: &str = "/sys/kernel/btf/vmlinux";
 /// An emulated machine takes its time.
 const SOON: Duration = Duration::from_secs(60);
 const EPERM: Option<i32> = Some(1);
@@ -37,8 +39,13 @@ pub fn trials() -> Vec<Trial> {
         (true, false) => {
             trials.push(trial("layouts/hybrid/doctor_tells", hybrid_doctor));
             trials.push(trial("layouts/hybrid/enforcing", enforcing));
-            // The last one: below 5.15 no socket has a cgroup any more after it.
             if let Some(tags) = tags(v1) {
+                let is_old = platform::kernel_release().is_some_and(|it| it < (5, 15));
+                if is_old && std::env::var_os("SENTINEL_VM").is_some() {
+                    let name = "layouts/hybrid/enforcing_is_refused_without_the_fix";
+                    trials.push(trial(name, without_the_fix));
+                }
+                // The last one: without the fix no socket has a cgroup any more after it.
                 trials.push(trial("layouts/hybrid/a_tagged_group", move || tagged(&tags)));
             }
         }
@@ -151,8 +158,31 @@ fn enforcing() -> Result<()> {
     Ok(())
 }
 
+/// Debian's 5.10 has the fix of 5.15, and says so in its types. Here they say that it has not, which is all
+/// that can be had of such a kernel: what it would do with a tagged socket is not tried.
+fn without_the_fix() -> Result<()> {
+    let mut types = fs::read(TYPES)?;
+    let (name, other) = (b"\0sock_cgroup_data\0", b"\0sock_cgroup_tags\0");
+    let at = types.windows(name.len()).position(|window| window == name);
+    let at = at.context("the kernel's types have no sock_cgroup_data")?;
+    types.splice(at..at + name.len(), *other);
+    let folder = tempfile::tempdir()?;
+    let forged = folder.path().join("vmlinux");
+    fs::write(&forged, types)?;
+    let mount = Command::new("mount").arg("--bind").arg(&forged).arg(TYPES).status()?;
+    ensure!(mount.success(), "the types cannot be covered");
+    let outcome = if displaces() {
+        enforcing().and_then(|()| hybrid_doctor())
+    } else {
+        Err(anyhow::anyhow!("nobody minds that the fix is missing"))
+    };
+    let unmount = Command::new("umount").arg(TYPES).status()?;
+    ensure!(unmount.success(), "the types stay covered");
+    outcome
+}
+
 /// A process in a net_cls group that is tagged. The kernel says whose its sockets are: its own cgroup2
-/// group's, or, below 5.15, the root's, to which the agent of one subtree is not attached: nothing is
+/// group's, or, without the fix, the root's, to which the agent of one subtree is not attached: nothing is
 /// enforced then, which is why nobody may believe it.
 fn tagged(mount: &Path) -> Result<()> {
     let stage = stage_with("sentinel-tagged", 14, "enforce", &["--root-fallback", "accept"])?;

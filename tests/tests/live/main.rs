@@ -61,7 +61,7 @@ const IN_GUESTS: [&str; 21] = [
 ];
 
 /// What runs in a guest whose cgroups are laid out otherwise: that whose packet it is is known there, and
-/// what is about the layout. Its last test leaves a kernel below 5.15 without an answer to that.
+/// what is about the layout. Its last test leaves a kernel without the fix of 5.15 without an answer to that.
 const IN_LAYOUTS: [&str; 4] =
     ["allowlist/enforce", "catch/the_journal", "layouts/", "workloads/each_has"];
 
