@@ -117,8 +117,8 @@ pub struct RunArgs {
     /// Whether anything is dropped at all [default: audit]
     #[arg(long, value_name = "MODE")]
     pub mode: Option<EnforcementMode>,
-    /// Whether to enforce below 5.15 on a hybrid host with net_cls or net_prio mounted, where sockets are
-    /// judged by the root cgroup as soon as a group is tagged [default: refuse]
+    /// Whether to enforce on a hybrid host with net_cls or net_prio mounted whose kernel (an old one, without
+    /// a fix of 5.15) judges sockets by the root cgroup as soon as a group is tagged [default: refuse]
     #[arg(long, value_name = "WHAT")]
     pub root_fallback: Option<RootFallback>,
     /// What becomes of a mining session [default: what the policies say, else block]

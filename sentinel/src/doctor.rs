@@ -104,7 +104,7 @@ fn controllers() -> Finding {
         return finding("hierarchies", Standing::Good, "pure cgroup2", "");
     }
     if platform::cgroups().is_err() {
-        let found = format!("v1 only: {} controllers", v1.len());
+        let found = format!("v1 only: {} hierarchies", v1.len());
         let note = "sentinel attaches to cgroup2, which can be mounted beside them";
         return finding("hierarchies", Standing::Reduced, found, note);
     }

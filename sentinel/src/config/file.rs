@@ -28,8 +28,8 @@ pub struct ConfigFile {
     pub peer_to_peer: Option<FindingAction>,
     /// `allow` or `refuse`: raw sockets, where an allowlist is enforced.
     pub raw_sockets: Option<RawSockets>,
-    /// `refuse` or `accept`: to enforce below 5.15 on a hybrid host with net_cls or net_prio mounted, where
-    /// sockets are judged by the root cgroup as soon as a group is tagged.
+    /// `refuse` or `accept`: to enforce on a hybrid host with net_cls or net_prio mounted whose kernel (an
+    /// old one, without a fix of 5.15) judges sockets by the root cgroup as soon as a group is tagged.
     pub root_fallback: Option<RootFallback>,
     /// Connections that behave like a miner's and cannot be read.
     #[serde(deserialize_with = "scoring::consistent")]

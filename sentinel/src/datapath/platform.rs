@@ -50,7 +50,8 @@ pub fn has_tcx() -> bool {
 
 /// v1 controllers whose tags take the place of a socket's cgroup2 pointer, which then reads as the root: those
 /// that are mounted beside cgroup2, where this kernel does so.
-/// KERNEL commit 8520e224f547 (5.15) gave the pointer a place of its own, `sock_cgroup_data.cgroup`.
+/// KERNEL commit 8520e224f547 (5.15) gave the pointer a place of its own, `sock_cgroup_data.cgroup`. Debian's
+/// 5.10 has it too, so the types are asked.
 #[must_use]
 pub fn displacing_tags() -> Vec<String> {
     if kernel_release().is_some_and(|release| release >= (5, 15)) || cgroups().is_err() {
