@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{
-    ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, STATE_DIR, ScoringFile,
+    ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, RootFallback, STATE_DIR,
+    ScoringFile,
 };
 use crate::datapath::pin::FOLDER;
 
@@ -116,6 +117,10 @@ pub struct RunArgs {
     /// Whether anything is dropped at all [default: audit]
     #[arg(long, value_name = "MODE")]
     pub mode: Option<EnforcementMode>,
+    /// Whether to enforce on a hybrid host with net_cls or net_prio mounted whose kernel (an old one, without
+    /// a fix of 5.15) judges sockets by the root cgroup as soon as a group is tagged [default: refuse]
+    #[arg(long, value_name = "WHAT")]
+    pub root_fallback: Option<RootFallback>,
     /// What becomes of a mining session [default: what the policies say, else block]
     #[arg(long, value_name = "ACTION")]
     pub stratum: Option<FindingAction>,
@@ -158,6 +163,7 @@ impl RunArgs {
             names: self.names,
             peer_to_peer: self.peer_to_peer,
             raw_sockets: None,
+            root_fallback: self.root_fallback,
             encrypted_mining: ScoringFile { mode: self.encrypted_mining, ..ScoringFile::default() },
             policies: self.policies.clone(),
             resolvers: Vec::new(),

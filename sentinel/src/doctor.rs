@@ -60,10 +60,7 @@ pub fn examine() -> Vec<Finding> {
 fn kernel() -> Finding {
     let release = platform::release_text();
     let (standing, note) = match platform::kernel_release() {
-        Some(release) if release >= (5, 15) => (Standing::Good, ""),
-        Some(release) if release >= (5, 10) => {
-            (Standing::Reduced, "below 5.15 a hybrid host may judge a socket by the root cgroup")
-        }
+        Some(release) if release >= (5, 10) => (Standing::Good, ""),
         _ => (
             Standing::Missing,
             "5.10 or newer is needed: cgroup links, ring buffer, global functions",
@@ -100,24 +97,28 @@ fn hierarchy() -> Finding {
     }
 }
 
-/// KERNEL commit 8520e224f547 (5.15): before it, net_cls and net_prio tags take the place of a
-/// socket's cgroup2 pointer, which then reads as the root.
+/// See [`platform::displacing_tags`].
 fn controllers() -> Finding {
-    let v1 = platform::cgroups().map(|cgroups| cgroups.v1).unwrap_or_default();
+    let v1 = platform::v1_mounts();
     if v1.is_empty() {
         return finding("hierarchies", Standing::Good, "pure cgroup2", "");
     }
-    let tags = v1.iter().any(|mount| {
-        let name = mount.file_name().unwrap_or_default().to_string_lossy();
-        name.contains("net_cls") || name.contains("net_prio")
-    });
-    let old = platform::kernel_release().is_some_and(|release| release < (5, 15));
-    let found = format!("hybrid: {} v1 controllers beside cgroup2", v1.len());
-    if tags && old {
-        let note = "with net_cls or net_prio below 5.15 sockets are judged as the root cgroup: do not enforce here";
+    if platform::cgroups().is_err() {
+        let found = format!("v1 only: {} hierarchies", v1.len());
+        let note = "sentinel attaches to cgroup2, which can be mounted beside them";
         return finding("hierarchies", Standing::Reduced, found, note);
     }
-    finding("hierarchies", Standing::Good, found, "")
+    let found = format!("hybrid: {} v1 hierarchies beside cgroup2", v1.len());
+    let tags = platform::displacing_tags();
+    if tags.is_empty() {
+        return finding("hierarchies", Standing::Good, found, "");
+    }
+    let note = format!(
+        "with {} mounted this kernel takes sockets for the root cgroup's as soon as a group is tagged: \
+         `--mode enforce` is refused, but with `--root-fallback accept`",
+        tags.join(" and ")
+    );
+    finding("hierarchies", Standing::Reduced, found, &note)
 }
 
 /// Where frames are judged that pass the hooks on sockets by: `sentinel status` says of which workloads.

@@ -140,6 +140,7 @@ fn settings(status: &Value, rows: &mut Rows) {
         rows.add("", &format!("and {} more: --format json lists all", rest.len()));
     }
     rows.add("problem", &word(status, "policy_error"));
+    rows.each("warning", list(status, "warnings"), plain);
     rows.add("signatures", &signatures(status));
     rows.add("problem", &word(status, "signature_error"));
     rows.each("audit", list(status, "audited"), audited);

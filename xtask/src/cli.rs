@@ -4,7 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::verifier;
-use crate::vm;
+use crate::vm::{self, Layout};
 
 /// Everything you do with this workspace, one verb each.
 ///
@@ -105,7 +105,8 @@ pub(crate) enum Rung {
     Deploy,
     /// Twenty seconds of libFuzzer for each target (`fuzz` takes longer).
     Fuzz,
-    /// Test-run and live on every kernel of the matrix, in QEMU, with the verifier's cost.
+    /// Test-run and live on every kernel of the matrix, in QEMU, with the verifier's cost, and a part of
+    /// live where cgroups are laid out otherwise.
     Vm,
 }
 
@@ -118,6 +119,9 @@ pub(crate) struct Vm {
     /// Only this kernel (may be given more than once).
     #[arg(long = "kernel", value_name = "NAME", value_parser = vm::names())]
     pub(crate) kernels: Vec<String>,
+    /// Lay the guest's cgroups out like this [default: pure; with neither a command nor a shell, all]
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(crate) layout: Option<Layout>,
     /// List the kernels of the matrix and which of them are on this machine.
     #[arg(long)]
     pub(crate) list: bool,

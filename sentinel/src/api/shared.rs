@@ -44,6 +44,8 @@ pub struct About {
     pub in_force: Vec<InForce>,
     /// What was wrong with the last policy, when it was refused.
     pub policy_error: Option<String>,
+    /// What whoever runs it should know of settings, policies and this host.
+    pub warnings: Vec<String>,
     /// What a mining pool's name or address leads to.
     pub names: Mode,
     /// The feeds.

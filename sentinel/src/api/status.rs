@@ -54,6 +54,9 @@ pub struct Status {
     /// What was wrong with the last policy, when it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_error: Option<String>,
+    /// What whoever runs it should know of settings, policies and this host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The signature set.
     pub signatures: SignatureFigures,
     /// What was wrong with the last signatures, when they were refused.
@@ -174,6 +177,7 @@ impl Status {
             prefixes: about.prefixes,
             in_force: about.in_force,
             policy_error: about.policy_error,
+            warnings: about.warnings,
             signatures: about.signatures,
             signature_error: about.signature_error,
             audited: audited(shared),

@@ -23,12 +23,13 @@ enum Worth {
 use Worth::{Default as D, Example as E, Set};
 
 /// The keys in the order in which a reader wants them.
-const KEYS: [Key; 21] = [
+const KEYS: [Key; 22] = [
     Key("mode", "audit", D),
     Key("stratum", "block", E("what the policies say, else block")),
     Key("names", "alert", D),
     Key("peerToPeer", "alert", D),
     Key("rawSockets", "allow", D),
+    Key("rootFallback", "refuse", D),
     Key("encryptedMining", "", D),
     Key("policies", "[policies]", Set),
     Key("resolvers", "[10.96.0.10]", E("none")),

@@ -28,6 +28,9 @@ pub struct ConfigFile {
     pub peer_to_peer: Option<FindingAction>,
     /// `allow` or `refuse`: raw sockets, where an allowlist is enforced.
     pub raw_sockets: Option<RawSockets>,
+    /// `refuse` or `accept`: to enforce on a hybrid host with net_cls or net_prio mounted whose kernel (an
+    /// old one, without a fix of 5.15) judges sockets by the root cgroup as soon as a group is tagged.
+    pub root_fallback: Option<RootFallback>,
     /// Connections that behave like a miner's and cannot be read.
     #[serde(deserialize_with = "scoring::consistent")]
     pub encrypted_mining: ScoringFile,
@@ -106,6 +109,17 @@ pub enum RawSockets {
     Allow,
     /// It cannot be made
     Refuse,
+}
+
+/// What becomes of enforcement where sockets may be judged by the root cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RootFallback {
+    /// Do not enforce there
+    Refuse,
+    /// Enforce all the same
+    Accept,
 }
 
 /// What becomes of a finding.
@@ -258,6 +272,7 @@ mod tests {
     #[test]
     fn every_key_is_understood() {
         let text = "mode: enforce\nstratum: alert\nnames: block\npeerToPeer: off\nrawSockets: refuse\n\
+                    rootFallback: accept\n\
                     policies: [a.yaml, b]\nfeeds: [f.txt]\nbuiltinFeed: false\n\
                     resolvers: [10.96.0.10, 'fd00::a']\ndiscoverResolvers: false\n\
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
@@ -286,6 +301,7 @@ mod tests {
         assert_eq!(file.signatures, [PathBuf::from("s.toml")]);
         assert_eq!(file.builtin_signatures, Some(false));
         assert_eq!(file.raw_sockets, Some(RawSockets::Refuse));
+        assert_eq!(file.root_fallback, Some(RootFallback::Accept));
         assert_eq!(file.listen, "[::1]:0".parse().ok());
         assert_eq!(file.log_level, Some(LogLevel::Debug));
         assert_eq!((file.feeds, file.builtin_feed), (vec!["f.txt".into()], Some(false)));

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 pub use file::{
     ConfigError, ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, RawSockets,
+    RootFallback,
 };
 pub use scoring::{Scoring, ScoringFile};
 use sentinel_common::verdict::Mode;
@@ -30,6 +31,8 @@ pub struct Config {
     pub peer_to_peer: Mode,
     /// Whether raw sockets are refused where an allowlist is enforced.
     pub refuse_raw: bool,
+    /// Whether to enforce also where sockets may be judged by the root cgroup.
+    pub accept_root_fallback: bool,
     /// What a connection that behaves like a miner's and cannot be read leads to.
     pub encrypted_mining: Scoring,
     /// Policy files and folders of them.
@@ -83,6 +86,8 @@ impl Config {
             names: typed.names.or(file.names).unwrap_or_default().mode(),
             peer_to_peer: typed.peer_to_peer.or(file.peer_to_peer).unwrap_or_default().mode(),
             refuse_raw: typed.raw_sockets.or(file.raw_sockets) == Some(RawSockets::Refuse),
+            accept_root_fallback: typed.root_fallback.or(file.root_fallback)
+                == Some(RootFallback::Accept),
             encrypted_mining: Scoring::new(typed.encrypted_mining.mode, &file.encrypted_mining),
             policies,
             resolvers: file.resolvers,

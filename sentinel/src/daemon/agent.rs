@@ -277,6 +277,7 @@ fn about(
         policies: policy_names(config),
         in_force: in_force(&policy.set, config.mode),
         policy_error: None,
+        warnings: policy.warnings.clone(),
         names: policy.modes.names,
         feeds: policy.feeds.feeds().to_vec(),
         signatures,

@@ -79,7 +79,7 @@ impl RunError {
     /// Whether the user's own files are to blame.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(self, Self::Prepare(_))
+        matches!(self, Self::Prepare(error) if !matches!(error, PrepareError::Host(_)))
     }
 }
 

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use super::objects::remembered;
 use crate::attribution::peers::Peers;
 use crate::config::Config;
+use crate::datapath::{OpenError, platform};
 use crate::engine::{PolicyRules, SignatureRule, SignatureSet};
 use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
@@ -42,6 +43,9 @@ pub enum PrepareError {
     /// They are wrong.
     #[error(transparent)]
     Signatures(#[from] SignatureError),
+    /// They are right, and this host cannot keep what they promise.
+    #[error(transparent)]
+    Host(#[from] OpenError),
 }
 
 fn list(findings: &[Diagnostic]) -> String {
@@ -171,6 +175,10 @@ pub fn prepare_policy(
     objects: Vec<Source>,
     peers: &Peers,
 ) -> Result<(PreparedPolicy, Vec<Diagnostic>), PrepareError> {
+    let tags = platform::displacing_tags().join(" and ");
+    if !tags.is_empty() && config.mode == Mode::Enforce && !config.accept_root_fallback {
+        return Err(OpenError::RootFallback { tags }.into());
+    }
     let (set, texts, refused) = compile_with(policy::load(&config.policies)?, objects, peers)?;
     // Pods come and go, and feeds are not gathered anew for that.
     let of_peers = peers.peers.iter().flat_map(|peer| &peer.addresses);
@@ -180,7 +188,7 @@ pub fn prepare_policy(
     let feeds = feed::gather(config.builtin_feed, &config.feeds, &allowed)?;
     let prepared = PreparedPolicy {
         modes: modes(config, &set),
-        warnings: warnings(config, &set),
+        warnings: fallback(&tags).into_iter().chain(warnings(config, &set)).collect(),
         set: Arc::new(set),
         feeds: Arc::new(feeds),
         texts: Arc::new(texts),
@@ -214,6 +222,13 @@ fn compile_with(
 /// The time by which policies end.
 fn now() -> OffsetDateTime {
     OffsetDateTime::from(SystemTime::now())
+}
+
+/// What is said where a kernel may take sockets for the root cgroup's.
+fn fallback(tags: &str) -> Option<String> {
+    (!tags.is_empty()).then(|| {
+        format!("with {tags} mounted this kernel takes sockets for the root cgroup's as soon as a group is tagged: traffic may be told of, and judged, as nobody's")
+    })
 }
 
 fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {

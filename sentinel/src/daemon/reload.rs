@@ -137,6 +137,7 @@ impl Agent {
             about.policies = policy_names(config);
             about.in_force = in_force(set, config.mode);
             about.policy_error = None;
+            about.warnings.clone_from(warnings);
             about.names = modes.names;
             about.feeds = feeds.feeds().to_vec();
         });

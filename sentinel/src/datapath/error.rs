@@ -42,6 +42,14 @@ pub enum OpenError {
         /// Where cgroup2 is mounted.
         root: PathBuf,
     },
+    /// Sockets may be judged by the root cgroup.
+    #[error(
+        "with {tags} mounted this kernel takes sockets for the root cgroup's as soon as a group is tagged, so what is enforced may miss its workload: boot 5.15 or newer, unmount {tags}, stay with `--mode audit`, or accept it with `--root-fallback accept`"
+    )]
+    RootFallback {
+        /// The v1 controllers.
+        tags: String,
+    },
     /// Pins have no place there.
     #[error(
         "{path} is not a folder directly on a bpffs: mount one with `mount -t bpf bpf /sys/fs/bpf` and pin in /sys/fs/bpf/sentinel, or leave `pin` out"

@@ -73,6 +73,12 @@ fn of_tasks(btf: &Btf) -> Option<TaskOffsets> {
     })
 }
 
+/// Whether a socket's cgroup2 pointer has a place that nothing else may take.
+pub(super) fn sockets_keep_their_cgroup() -> bool {
+    let btf = Btf::from_file("/sys/kernel/btf/vmlinux").ok();
+    btf.is_some_and(|btf| member(&btf, "sock_cgroup_data", "cgroup").is_some())
+}
+
 fn size(btf: &Btf, structure: &str) -> Option<u32> {
     let found = btf.resolve_types_by_name(structure).ok()?;
     found.into_iter().find_map(|found| match found {
@@ -129,6 +135,7 @@ mod tests {
             assert!(offsets.net_user_ns > 0, "net.user_ns was not found");
             assert!(offsets.user_ns_level > 0, "user_namespace.level was not found");
             assert!(offsets.net_inum > 0, "net.ns.inum was not found");
+            assert!(super::sockets_keep_their_cgroup(), "sock_cgroup_data.cgroup was not found");
             assert_eq!(super::tasks().complete, 1, "a structure of tasks or files was not found");
         }
     }

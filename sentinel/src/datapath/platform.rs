@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::OpenError;
+use super::{OpenError, offsets};
 
 /// `CGROUP2_SUPER_MAGIC`'s name in mountinfo.
 const CGROUP2: &str = "cgroup2";
@@ -48,6 +48,31 @@ pub fn has_tcx() -> bool {
     kernel_release().is_some_and(|release| release >= (6, 6))
 }
 
+/// v1 controllers whose tags take the place of a socket's cgroup2 pointer, which then reads as the root: those
+/// that are mounted beside cgroup2, where this kernel does so.
+/// KERNEL commit 8520e224f547 (5.15) gave the pointer a place of its own, `sock_cgroup_data.cgroup`. Debian's
+/// 5.10 has it too, so the types are asked.
+#[must_use]
+pub fn displacing_tags() -> Vec<String> {
+    if kernel_release().is_some_and(|release| release >= (5, 15)) || cgroups().is_err() {
+        return Vec::new();
+    }
+    let mounted = mounted_tags(&fs::read_to_string("/proc/cgroups").unwrap_or_default());
+    // Types are megabytes: asked last.
+    if mounted.is_empty() || offsets::sockets_keep_their_cgroup() { Vec::new() } else { mounted }
+}
+
+/// cgroups(7): name, hierarchy, groups, whether it is enabled. One that is mounted with v1 has a hierarchy,
+/// in whatever mount namespace; cgroup2 has neither of the two.
+fn mounted_tags(cgroups: &str) -> Vec<String> {
+    let tags = cgroups.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (name, hierarchy) = (fields.next()?, fields.next()?);
+        (["net_cls", "net_prio"].contains(&name) && hierarchy != "0").then(|| name.to_owned())
+    });
+    tags.collect()
+}
+
 /// Names of the needed capabilities that this process lacks.
 #[must_use]
 pub fn missing_capabilities() -> Vec<&'static str> {
@@ -82,12 +107,19 @@ pub struct Cgroups {
 pub fn cgroups() -> Result<Cgroups, OpenError> {
     let path = PathBuf::from("/proc/self/mountinfo");
     let text = fs::read_to_string(&path).map_err(|source| OpenError::Io { path, source })?;
-    parse_cgroups(&text).ok_or(OpenError::NoCgroup2)
+    let (root, v1) = parse_cgroups(&text);
+    Ok(Cgroups { root: root.ok_or(OpenError::NoCgroup2)?, v1 })
+}
+
+/// Where v1 hierarchies are mounted, also without cgroup2 beside them.
+#[must_use]
+pub fn v1_mounts() -> Vec<PathBuf> {
+    parse_cgroups(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()).1
 }
 
 /// proc_pid_mountinfo(5): optional fields end with ` - `, then type, source and options. A mount
 /// whose root is not `/` shows one subtree only and is no place to attach for the whole node.
-fn parse_cgroups(mountinfo: &str) -> Option<Cgroups> {
+fn parse_cgroups(mountinfo: &str) -> (Option<PathBuf>, Vec<PathBuf>) {
     let mut root = None;
     let mut v1 = Vec::new();
     for line in mountinfo.lines() {
@@ -101,7 +133,7 @@ fn parse_cgroups(mountinfo: &str) -> Option<Cgroups> {
             _ => {}
         }
     }
-    root.map(|root| Cgroups { root, v1 })
+    (root, v1)
 }
 
 /// Octal escapes of mountinfo: space, tab, newline and backslash.
@@ -137,23 +169,28 @@ mod tests {
         let text = "30 24 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro\n\
                     31 30 0:27 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
                     41 30 0:37 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n";
-        let found = parse_cgroups(text).unwrap();
-        assert_eq!(found.root, Path::new("/sys/fs/cgroup/unified"));
-        assert_eq!(found.v1, [PathBuf::from("/sys/fs/cgroup/cpu")]);
+        let (root, v1) = parse_cgroups(text);
+        assert_eq!(root.unwrap(), Path::new("/sys/fs/cgroup/unified"));
+        assert_eq!(v1, [PathBuf::from("/sys/fs/cgroup/cpu")]);
     }
 
     #[test]
     fn a_subtree_mounted_elsewhere_is_not_the_root() {
         let text = "41 30 0:37 /pod /mnt\\040x rw - cgroup2 cgroup2 rw\n\
                     42 30 0:37 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(parse_cgroups(text).unwrap().root, Path::new("/sys/fs/cgroup"));
+        assert_eq!(parse_cgroups(text).0.unwrap(), Path::new("/sys/fs/cgroup"));
+    }
+
+    #[test]
+    fn a_tag_counts_where_it_is_mounted() {
+        let text = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t1\t1\nnet_cls\t7\t1\t1\nnet_prio\t0\t9\t1\n";
+        assert_eq!(mounted_tags(text), ["net_cls"]);
+        assert!(mounted_tags("net_cls\t0\t9\t1\nnet_cls\n").is_empty());
     }
 
     #[test]
     fn no_cgroup2_is_none() {
-        assert_eq!(
-            parse_cgroups("31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"),
-            None
-        );
+        let text = "31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        assert_eq!(parse_cgroups(text), (None, vec![PathBuf::from("/sys/fs/cgroup/cpu")]));
     }
 }

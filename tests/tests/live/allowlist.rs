@@ -16,7 +16,7 @@ use crate::stage::{PEER, Stage, session};
 use crate::trial;
 
 /// The peer's address that no rule names.
-const DENIED: u8 = 3;
+pub const DENIED: u8 = 3;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -36,11 +36,17 @@ fn policy(subnet: Subnet, mode: &str) -> String {
 }
 
 fn stage(name: &str, number: u8, mode: &str) -> Result<Stage> {
+    stage_with(name, number, mode, &[])
+}
+
+/// A stage of which only the peer's first address is allowed, with these arguments besides.
+pub fn stage_with(name: &str, number: u8, mode: &str, extra: &[&str]) -> Result<Stage> {
     let lab = Lab::with_subnet(name, Subnet::numbered(number))?;
     let file = std::env::temp_dir().join(format!("{name}-{}.yaml", std::process::id()));
     fs::write(&file, policy(lab.subnet(), mode))?;
     let path = file.to_str().context("the policy's path is not UTF-8")?.to_owned();
-    let stage = Stage::set_in(lab, name, &["--mode", mode, "--policy", &path]);
+    let arguments = [&["--mode", mode, "--policy", &path][..], extra].concat();
+    let stage = Stage::set_in(lab, name, &arguments);
     fs::remove_file(&file)?;
     stage
 }

@@ -8,6 +8,7 @@ mod catch;
 mod feed;
 mod honest;
 mod kubernetes;
+mod layouts;
 mod learn;
 mod lifecycle;
 mod lookups;
@@ -16,6 +17,7 @@ mod mining_modes;
 mod names;
 mod older;
 mod operator;
+mod packaged;
 mod pinned;
 mod pods;
 mod reloads;
@@ -30,6 +32,7 @@ mod workloads;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
+use sentinel_tests::agent::LAYOUT;
 use trial::trial;
 
 /// What runs in a guest: an emulated machine takes half a minute to start an agent, and what differs
@@ -58,6 +61,11 @@ const IN_GUESTS: [&str; 22] = [
     "workloads/callers",
     "workloads/each_has",
 ];
+
+/// What runs in a guest whose cgroups are laid out otherwise: that whose packet it is is known there, and
+/// what is about the layout. Its last test leaves a kernel without the fix of 5.15 without an answer to that.
+const IN_LAYOUTS: [&str; 4] =
+    ["allowlist/enforce", "catch/the_journal", "layouts/", "workloads/each_has"];
 
 /// Of these, what says nothing of the kernel: which of a wire's workloads count is decided by the host.
 const NOT_IN_GUESTS: [&str; 1] = ["bypass/wire/"];
@@ -89,6 +97,7 @@ fn main() -> ExitCode {
     trials.extend(names::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
+    trials.extend(packaged::trials());
     trials.extend(pinned::trials());
     trials.extend(pods::trials());
     trials.extend(reloads::trials());
@@ -96,12 +105,20 @@ fn main() -> ExitCode {
     trials.extend(suspicion::trials());
     trials.extend(vigil::trials());
     trials.extend(workloads::trials());
+    trials.extend(layouts::trials());
     if std::env::var_os("SENTINEL_VM").is_some() {
         let all = trials.len();
+        let layout = std::env::var(LAYOUT).unwrap_or_default();
+        let in_guests = match layout.as_str() {
+            "" => &IN_GUESTS[..],
+            // Without cgroup2 no agent runs.
+            "v1" => &["layouts/"],
+            "systemd" => &["packaged/"],
+            _ => &IN_LAYOUTS,
+        };
         let among = |parts: &[&str], name: &str| parts.iter().any(|part| name.starts_with(part));
-        trials.retain(|trial| {
-            among(&IN_GUESTS, trial.name()) && !among(&NOT_IN_GUESTS, trial.name())
-        });
+        trials
+            .retain(|trial| among(in_guests, trial.name()) && !among(&NOT_IN_GUESTS, trial.name()));
         println!(
             "in a guest {} of {all} tests run, those that a kernel may answer otherwise",
             trials.len()

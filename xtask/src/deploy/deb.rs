@@ -57,19 +57,29 @@ fn pack() -> Result<PathBuf> {
         );
     }
     let executable = build::shipped(installed(setup::for_run())?)?;
-    let scratch = project::scratch("deb")?;
-    let tree = scratch.join("tree");
+    let name = format!("sentinel_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture()?);
+    let package = project::scratch("deb")?.join(name);
+    print!("{}", put_together(&executable, &package, "-Zxz")?);
+    Ok(package)
+}
+
+/// The same of an executable that is there, for a guest: not compressed, since unpacking is emulated.
+pub(super) fn for_guest(executable: &Path) -> Result<PathBuf> {
+    let package = project::scratch("deb-guest")?.join("sentinel.deb");
+    put_together(executable, &package, "-Znone")?;
+    Ok(package)
+}
+
+fn put_together(executable: &Path, package: &Path, compression: &str) -> Result<String> {
+    let tree = package.with_file_name("tree");
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    stage(&tree, &executable)?;
-    let package =
-        scratch.join(format!("sentinel_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture()?));
+    stage(&tree, executable)?;
     let mut pack = Command::new("dpkg-deb");
-    pack.args(["--root-owner-group", "-Zxz", "--build"]).arg(&tree).arg(&package);
+    pack.args(["--root-owner-group", compression, "--build"]).arg(&tree).arg(package);
     pack.env("SOURCE_DATE_EPOCH", epoch());
-    print!("{}", process::output(&mut pack)?);
-    Ok(package)
+    process::output(&mut pack)
 }
 
 fn stage(tree: &Path, executable: &Path) -> Result<()> {

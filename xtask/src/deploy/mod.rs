@@ -11,6 +11,7 @@ mod programs;
 #[path = "../../../sentinel/build/programs.rs"]
 mod source;
 
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Result, bail};
@@ -38,6 +39,11 @@ pub(crate) fn image(args: &Image) -> Result<()> {
 /// Renders the chart into `deploy/kubernetes`, or says whether that is what it holds.
 pub(crate) fn manifests(args: &Manifests) -> Result<()> {
     manifests::verb(args.check)
+}
+
+/// The Debian package of an executable that is there, for a guest.
+pub(crate) fn package(executable: &Path) -> Result<PathBuf> {
+    deb::for_guest(executable)
 }
 
 /// Builds the Debian package.

@@ -10,10 +10,12 @@ use crate::root;
 use crate::setup;
 use crate::term;
 use crate::verifier;
-use crate::vm::{self, Boot, Guest, Kernel, Machines, Outcome, Step};
+use crate::vm::{self, Boot, Guest, Kernel, Layout, Machines, Outcome, Step};
 
 const RUNG: &str = "vm";
 const VERIFIER: &str = "verifier";
+/// The one under systemd: what is tried there is the package.
+const ITS_KERNEL: &str = "6.12";
 
 /// Boots the kernels of the plan, as many at a time as there are processors for.
 pub(super) fn run(plan: &Plan) -> Vec<Row> {
@@ -35,18 +37,49 @@ pub(super) fn run(plan: &Plan) -> Vec<Row> {
         Ok(machines) => machines,
         Err(error) => return broken(error),
     };
-    let steps = steps(plan.filter.as_deref());
+    let mut boots = boots(plan);
     let mut rows: Vec<Row> = Vec::new();
-    for together in vm::select(&plan.kernels).chunks(at_once()) {
+    let on_disk = |boot: &(&Kernel, Layout)| boot.1 == Layout::Systemd;
+    if boots.iter().any(on_disk)
+        && let Err(error) = vm::make_disk()
+    {
+        // Most often a mirror's fault.
+        boots.retain(|boot| !on_disk(boot));
+        let name = format!("{ITS_KERNEL}{}", Layout::Systemd.suffix());
+        rows.push(Row::skipped(RUNG, name, format!("{error:#}"), true));
+    }
+    for together in boots.chunks(at_once()) {
         if !plan.keep_going && rows.iter().any(Row::failed) {
-            let why = "a kernel before it failed";
-            let skipped = |kernel: &&Kernel| Row::skipped(RUNG, kernel.name.to_owned(), why, true);
+            let why = "a guest before it failed";
+            let skipped = |boot: &(&Kernel, Layout)| Row::skipped(RUNG, name(*boot), why, true);
             rows.extend(together.iter().map(skipped));
             continue;
         }
-        rows.extend(run_together(&mut machines, together, &steps, plan));
+        rows.extend(run_together(&mut machines, together, plan));
     }
     rows
+}
+
+/// Every kernel in one layout, then in the next: those that take as long run together. A filter is about
+/// tests, and other layouts than cgroup2 alone have few.
+fn boots(plan: &Plan) -> Vec<(&'static Kernel, Layout)> {
+    let is_wanted = |layout: &Layout| match (plan.layout, &plan.filter) {
+        (Some(wanted), _) => *layout == wanted,
+        (None, Some(filter)) if filter.starts_with("layouts") => *layout != Layout::Systemd,
+        (None, Some(filter)) if filter.starts_with("packaged") => *layout == Layout::Systemd,
+        (None, Some(_)) => *layout == Layout::Pure,
+        (None, None) => true,
+    };
+    let of = |layout| {
+        let kernels = vm::select(&plan.kernels).into_iter();
+        let kernels = kernels.filter(move |it| layout != Layout::Systemd || it.name == ITS_KERNEL);
+        kernels.map(move |kernel| (kernel, layout))
+    };
+    Layout::ALL.into_iter().filter(is_wanted).flat_map(of).collect()
+}
+
+fn name((kernel, layout): (&Kernel, Layout)) -> String {
+    format!("{}{}", kernel.name, layout.suffix())
 }
 
 /// Guests at a time: each keeps one processor busy, and takes two gigabytes.
@@ -56,33 +89,41 @@ fn at_once() -> usize {
 
 fn run_together(
     machines: &mut Machines,
-    kernels: &[&Kernel],
-    steps: &[Step],
+    boots: &[(&'static Kernel, Layout)],
     plan: &Plan,
 ) -> Vec<Row> {
-    let guests: Vec<_> =
-        kernels.iter().map(|kernel| (*kernel, machines.prepare(kernel, steps))).collect();
+    let guests: Vec<_> = boots
+        .iter()
+        .map(|(kernel, layout)| {
+            let steps = steps(*layout, plan.filter.as_deref());
+            machines.prepare(kernel, *layout, &steps)
+        })
+        .collect();
     thread::scope(|scope| {
         let running: Vec<_> = guests
             .into_iter()
-            .map(|(kernel, guest)| scope.spawn(move || one(kernel, guest, plan.timeout)))
+            .zip(boots)
+            .map(|(guest, boot)| scope.spawn(move || one(*boot, guest, plan.timeout)))
             .collect();
-        let ended = running.into_iter().zip(kernels);
+        let ended = running.into_iter().zip(boots);
         ended
-            .map(|(row, kernel)| {
+            .map(|(row, boot)| {
                 let panicked = || State::Broken("its thread panicked".to_owned());
-                row.join().unwrap_or_else(|_| row_of(panicked(), kernel.name, 0.0))
+                row.join().unwrap_or_else(|_| row_of(panicked(), &name(*boot), 0.0))
             })
             .collect()
     })
 }
 
-fn steps(filter: Option<&str>) -> Vec<Step> {
+fn steps(layout: Layout, filter: Option<&str>) -> Vec<Step> {
     let harness = |name: &str| {
         let mut command = vec![name, "--test-threads=1"];
         command.extend(filter);
         Step::new(name, &command)
     };
+    if layout != Layout::Pure {
+        return vec![harness("live")];
+    }
     let mut steps = vec![harness("test_run"), harness("live")];
     // A filter is about tests: whoever gives one is after something else.
     if filter.is_none() {
@@ -91,19 +132,20 @@ fn steps(filter: Option<&str>) -> Vec<Step> {
     steps
 }
 
-fn one(kernel: &Kernel, guest: Result<Option<Guest>>, timeout: Duration) -> Row {
-    term::say(format!("rung vm: kernel {}", kernel.name));
+fn one(boot: (&Kernel, Layout), guest: Result<Option<Guest>>, timeout: Duration) -> Row {
+    let (kernel, layout) = boot;
+    term::say(format!("rung vm: kernel {}", name(boot)));
     let booted = guest.and_then(|guest| guest.map_or(Ok(Boot::Gone), |guest| guest.run(timeout)));
     match booted {
-        Ok(Boot::Gone) => Row::skipped(RUNG, kernel.name.to_owned(), vm::gone(kernel), true),
+        Ok(Boot::Gone) => Row::skipped(RUNG, name(boot), vm::gone(kernel), true),
         Ok(Boot::Ran { outcomes, seconds, release }) => {
             let mut tally = Tally::default();
             for outcome in &outcomes {
-                tally.add(count(kernel, outcome));
+                tally.add(count(boot, outcome));
             }
-            row_of(State::Ran(tally), &release, seconds)
+            row_of(State::Ran(tally), &format!("{release}{}", layout.suffix()), seconds)
         }
-        Err(error) => row_of(State::Broken(format!("{error:#}")), kernel.name, 0.0),
+        Err(error) => row_of(State::Broken(format!("{error:#}")), &name(boot), 0.0),
     }
 }
 
@@ -112,13 +154,14 @@ fn row_of(state: State, name: &str, seconds: f64) -> Row {
 }
 
 /// What a step of a guest counts for; its output is shown when it failed and nobody has seen it.
-fn count(kernel: &Kernel, outcome: &Outcome) -> Tally {
+fn count(boot: (&Kernel, Layout), outcome: &Outcome) -> Tally {
+    let (kernel, name) = (boot.0, name(boot));
     let mut tally = Tally::default();
     outcome.lines.iter().for_each(|line| tally.take(line));
-    let what = format!("{} on {}", outcome.label, kernel.name);
+    let what = format!("{} on {name}", outcome.label);
     let mut tally = tally.end(&what, outcome.code == Some(0));
     if tally.failed > 0 && !term::live() {
-        outcome.lines.iter().for_each(|line| println!("  {} | {line}", kernel.name));
+        outcome.lines.iter().for_each(|line| println!("  {name} | {line}"));
     }
     if outcome.label == VERIFIER && tally.failed == 0 {
         let complaints = verifier::compare(kernel.name, &outcome.lines);

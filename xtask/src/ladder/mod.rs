@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::cli::{Rung, Test};
 use crate::root;
+use crate::vm::Layout;
 
 pub(crate) use checks::{Checks, Lacking, installed};
 pub(crate) use tally::Tally;
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) rungs: Vec<Rung>,
     /// The kernels of the vm rung; all when none is named.
     pub(crate) kernels: Vec<String>,
+    /// How their cgroups are laid out; in every way when nothing is said.
+    pub(crate) layout: Option<Layout>,
     /// Whether to go on after a failure.
     pub(crate) keep_going: bool,
     /// How long a guest may take.
@@ -71,6 +74,7 @@ pub(crate) fn verb(args: &Test) -> Result<()> {
     run(&Plan {
         rungs: args.rungs.clone(),
         kernels: args.kernels.clone(),
+        layout: None,
         keep_going: args.keep_going,
         timeout: Duration::from_secs(args.timeout),
         filter: args.filter.clone(),

@@ -7,12 +7,12 @@ use crate::term;
 pub(super) fn print(rows: &[Row]) {
     println!();
     println!(
-        "{:<9} {:<29} {:>7} {:>7} {:>8} {:>8}",
+        "{:<9} {:<34} {:>7} {:>7} {:>8} {:>8}",
         "rung", "kernel", "passed", "failed", "skipped", "seconds"
     );
     for row in rows {
         let result = term::verdict(word(row), !row.failed());
-        let head = format!("{:<9} {:<29}", row.rung, row.kernel);
+        let head = format!("{:<9} {:<34}", row.rung, row.kernel);
         match &row.state {
             State::Ran(tally) => {
                 let (passed, failed, skipped) = (tally.passed, tally.failed, tally.skipped);

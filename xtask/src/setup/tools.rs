@@ -82,6 +82,12 @@ pub(crate) fn node_tools() -> Result<()> {
     with_packages(&["containerd", "ctr", "runc", "ip"], &packages, "a container runtime")
 }
 
+/// Makes sure that a root file system can be made for a guest.
+pub(crate) fn disk_tools() -> Result<()> {
+    let tools = ["debootstrap", "mke2fs"];
+    with_packages(&tools, &["debootstrap", "e2fsprogs"], "a guest's root")
+}
+
 fn with_packages(tools: &[&str], packages: &[&str], what: &str) -> Result<()> {
     if tools.iter().all(|tool| process::find(tool).is_some()) {
         return Ok(());

@@ -13,7 +13,7 @@ use crate::project;
 use crate::root;
 use crate::setup;
 use crate::term;
-use crate::vm::{self, Boot, Machines, Step};
+use crate::vm::{self, Boot, Layout, Machines, Step};
 use snapshot::{Counts, Snapshot};
 
 /// This machine, where a kernel's name is asked for.
@@ -91,7 +91,7 @@ fn in_guests(names: &[String]) -> Result<Vec<(String, Counts)>> {
     let mut measured = Vec::new();
     for kernel in vm::select(names) {
         let Boot::Ran { outcomes, .. } =
-            machines.boot(kernel, std::slice::from_ref(&step), TIMEOUT)?
+            machines.boot(kernel, Layout::Pure, std::slice::from_ref(&step), TIMEOUT)?
         else {
             term::say(vm::gone(kernel));
             continue;

@@ -6,10 +6,55 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 use super::kernels::Cached;
 use crate::process::{self, Ending};
 use crate::term;
+
+/// On a busy machine the emulated timer is late, and the kernel's check of it panics.
+const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check";
+
+/// How a guest's cgroups are laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layout {
+    /// cgroup2 alone
+    #[default]
+    Pure,
+    /// Hierarchies of v1, and cgroup2 beside them
+    Hybrid,
+    /// Hierarchies of v1 alone
+    V1,
+    /// cgroup2 alone, by a real systemd, with the Debian package at hand
+    Systemd,
+}
+
+impl Layout {
+    /// All of them, what hosts have most first.
+    pub(crate) const ALL: [Self; 4] = [Self::Pure, Self::Hybrid, Self::V1, Self::Systemd];
+
+    /// What the name of a guest ends with.
+    pub(crate) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Pure => "",
+            Self::Hybrid => "-hybrid",
+            Self::V1 => "-v1",
+            Self::Systemd => "-systemd",
+        }
+    }
+
+    /// What a guest's first process is told, by the kernel's command line.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Pure => "",
+            Self::Hybrid => " SENTINEL_LAYOUT=hybrid",
+            Self::V1 => " SENTINEL_LAYOUT=v1",
+            Self::Systemd => {
+                " SENTINEL_LAYOUT=systemd systemd.show_status=no systemd.getty_auto=no"
+            }
+        }
+    }
+}
 
 /// One thing to run in a guest.
 #[derive(Clone, Debug)]
@@ -90,12 +135,11 @@ impl Transcript {
 /// Boots the kernel with the archive and waits for its end.
 pub(super) fn boot(
     name: &str,
-    kernel: &Cached,
-    archive: &Path,
+    machine: &Machine<'_>,
     timeout: Duration,
     log: &Path,
 ) -> Result<Vec<Outcome>> {
-    let mut command = qemu(kernel, archive);
+    let mut command = machine.qemu();
     command.stdin(Stdio::null());
     let mut transcript = Transcript::default();
     let ending = process::watch(command, log, Some(timeout), |line| {
@@ -115,41 +159,45 @@ pub(super) fn boot(
 }
 
 /// Boots the kernel with this terminal as its console.
-pub(super) fn shell(kernel: &Cached, archive: &Path) -> Result<()> {
-    process::check(&mut qemu(kernel, archive))
+pub(super) fn shell(machine: &Machine<'_>) -> Result<()> {
+    process::check(&mut machine.qemu())
 }
 
-/// One processor and one thread: with more, TCG broke guests that patch code under load.
-/// setpriv ends QEMU when we are ended in a way that leaves us no time to do it.
-fn qemu(kernel: &Cached, archive: &Path) -> Command {
-    let mut command = if process::find("setpriv").is_some() {
-        let mut setpriv = Command::new("setpriv");
-        setpriv.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        setpriv
-    } else {
-        Command::new("qemu-system-x86_64")
-    };
-    command
-        .args([
-            "-M",
-            "q35",
-            "-cpu",
-            "max",
-            "-accel",
-            "tcg,thread=single",
-            "-smp",
-            "1",
-            "-m",
-            "1024",
-        ])
-        .args(["-nographic", "-no-reboot", "-nic", "none"])
-        .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"])
-        .arg("-kernel")
-        .arg(&kernel.image)
-        .arg("-initrd")
-        .arg(archive)
-        .env("PATH", process::search_path());
-    command
+/// What boots.
+pub(super) struct Machine<'a> {
+    pub(super) kernel: &'a Cached,
+    pub(super) layout: Layout,
+    pub(super) archive: &'a Path,
+    /// A disk; what is written to it is forgotten.
+    pub(super) disk: Option<&'a Path>,
+}
+
+impl Machine<'_> {
+    /// One processor and one thread: with more, TCG broke guests that patch code under load.
+    /// setpriv ends QEMU when we are ended in a way that leaves us no time to do it.
+    fn qemu(&self) -> Command {
+        let mut command = if process::find("setpriv").is_some() {
+            let mut setpriv = Command::new("setpriv");
+            setpriv.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+            setpriv
+        } else {
+            Command::new("qemu-system-x86_64")
+        };
+        command
+            .args(["-M", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
+            .args(["-smp", "1", "-m", "1024", "-nographic", "-no-reboot", "-nic", "none"])
+            .args(["-append", &format!("{KERNEL_LINE}{}", self.layout.word())])
+            .arg("-kernel")
+            .arg(&self.kernel.image)
+            .arg("-initrd")
+            .arg(self.archive)
+            .env("PATH", process::search_path());
+        if let Some(disk) = self.disk {
+            let drive = format!("file={},if=virtio,format=raw,snapshot=on", disk.display());
+            command.arg("-drive").arg(drive);
+        }
+        command
+    }
 }
 
 /// Removes what a boot needed and nobody reads afterwards.

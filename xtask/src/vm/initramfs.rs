@@ -10,10 +10,12 @@ use anyhow::{Context as _, Result};
 
 use super::guest::Step;
 use super::kernels::Cached;
+use super::matrix::Kernel;
 use crate::process;
 use crate::project;
 
 const INIT: &str = include_str!("init.sh");
+const SYSTEMD: &str = include_str!("systemd.sh");
 const FOLDERS: [&str; 9] =
     ["bin", "proc", "sys", "dev", "run", "tmp", "etc", "usr/local/bin", "tests"];
 
@@ -30,6 +32,7 @@ pub(super) fn base(binaries: &[(String, PathBuf)]) -> Result<PathBuf> {
         process::find("busybox").context("busybox is missing: run `cargo xtask setup`")?;
     fs::copy(busybox, root.join("bin/busybox"))?;
     write(&root.join("init"), INIT)?;
+    write(&root.join("systemd.sh"), SYSTEMD)?;
     write(&root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
     write(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     write(&root.join("etc/shrc"), "alias ip=/usr/local/bin/ip\n")?;
@@ -45,17 +48,23 @@ pub(super) fn base(binaries: &[(String, PathBuf)]) -> Result<PathBuf> {
     pack(&root, "guest-base.cpio.gz")
 }
 
-/// Packs what only this kernel and this boot need, and puts it behind the base.
+/// Packs what only this kernel and this boot need, and puts it behind the base. The files go to `/guest`.
 pub(super) fn complete(
     base: &Path,
-    name: &str,
-    kernel: &Cached,
+    (name, kernel): (&str, &Kernel),
+    cached: &Cached,
     steps: &[Step],
+    files: &[&Path],
 ) -> Result<PathBuf> {
     let root = fresh(&format!("guest-{name}"))?;
-    copy_folder(&kernel.modules, &root.join("modules"))?;
+    copy_folder(&cached.modules, &root.join("modules"))?;
+    for file in files {
+        let to = root.join("guest");
+        fs::create_dir_all(&to)?;
+        fs::copy(file, to.join(file.file_name().unwrap_or_default()))?;
+    }
     let script: String = steps.iter().map(Step::script).collect();
-    let setting = format!("export SENTINEL_VM=1 SENTINEL_KERNEL={name}\ncd /tests\n");
+    let setting = format!("export SENTINEL_VM=1 SENTINEL_KERNEL={}\ncd /tests\n", kernel.name);
     let setting = format!("{setting}export SENTINEL_BIN=/usr/local/bin/sentinel\n");
     // Under software emulation a packet takes fifty times as long as on the host.
     let setting = format!("{setting}export SENTINEL_PACKETS=20000\n");

@@ -1,6 +1,7 @@
 //! `vm`: Debian's kernels in QEMU, with our binaries in an initramfs.
 
 pub(crate) mod archive;
+mod disk;
 mod guest;
 mod initramfs;
 mod kernels;
@@ -8,16 +9,19 @@ mod matrix;
 pub(crate) mod mirror;
 mod modules;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use guest::{Outcome, Step};
+pub(crate) use guest::{Layout, Outcome, Step};
 pub(crate) use matrix::{Kernel, names, select};
+
+use guest::Machine;
 
 use crate::build;
 use crate::cli::{self, Rung};
+use crate::deploy;
 use crate::ladder;
 use crate::project;
 use crate::setup;
@@ -34,6 +38,7 @@ pub(crate) fn verb(args: &cli::Vm) -> Result<()> {
         return ladder::run(&ladder::Plan {
             rungs: vec![Rung::Vm],
             kernels: args.kernels.clone(),
+            layout: args.layout,
             keep_going: true,
             timeout: Duration::from_secs(args.timeout),
             filter: None,
@@ -41,14 +46,16 @@ pub(crate) fn verb(args: &cli::Vm) -> Result<()> {
     }
     let mut machines = Machines::new(!args.bare)?;
     let kernels = select(&args.kernels);
+    let layout = args.layout.unwrap_or_default();
     if args.shell {
-        return machines.shell(kernels.last().context("there is no such kernel: see --list")?);
+        let kernel = kernels.last().context("there is no such kernel: see --list")?;
+        return machines.shell(kernel, layout);
     }
     let step = Step { label: "command".to_owned(), command: args.command.clone() };
     let mut failed = Vec::new();
     for kernel in kernels {
-        let booted =
-            machines.boot(kernel, std::slice::from_ref(&step), Duration::from_secs(args.timeout));
+        let timeout = Duration::from_secs(args.timeout);
+        let booted = machines.boot(kernel, layout, std::slice::from_ref(&step), timeout);
         match booted {
             Ok(Boot::Gone) => term::say(gone(kernel)),
             Ok(Boot::Ran { outcomes, seconds, release }) => {
@@ -93,6 +100,11 @@ pub(crate) fn fetch_all() -> Result<()> {
     Ok(())
 }
 
+/// Makes the disk of the guests that systemd runs, unless it is there.
+pub(crate) fn make_disk() -> Result<()> {
+    disk::image().map(drop)
+}
+
 fn list() -> Result<()> {
     for kernel in &matrix::MATRIX {
         let state = kernels::cached(kernel)?.map_or_else(
@@ -123,6 +135,8 @@ pub(crate) enum Boot {
 /// Everything that boots of one invocation share: the packed binaries, the mirror's lists.
 pub(crate) struct Machines {
     base: PathBuf,
+    /// The agent's executable, unless the guests are bare.
+    agent: Option<PathBuf>,
     fetcher: Fetcher,
 }
 
@@ -137,52 +151,84 @@ impl Machines {
         } else {
             Vec::new()
         };
-        Ok(Self { base: initramfs::base(&binaries)?, fetcher: Fetcher::default() })
+        let agent = binaries.iter().find(|(name, _)| name == "sentinel");
+        let agent = agent.map(|(_, path)| path.clone());
+        Ok(Self { base: initramfs::base(&binaries)?, agent, fetcher: Fetcher::default() })
     }
 
     /// Boots a kernel and runs the steps in it.
     pub(crate) fn boot(
         &mut self,
         kernel: &Kernel,
+        layout: Layout,
         steps: &[Step],
         timeout: Duration,
     ) -> Result<Boot> {
-        self.prepare(kernel, steps)?.map_or(Ok(Boot::Gone), |guest| guest.run(timeout))
+        self.prepare(kernel, layout, steps)?.map_or(Ok(Boot::Gone), |guest| guest.run(timeout))
     }
 
     /// Puts together what a kernel boots with; none where nobody has that kernel any more.
-    pub(crate) fn prepare(&mut self, kernel: &Kernel, steps: &[Step]) -> Result<Option<Guest>> {
+    pub(crate) fn prepare(
+        &mut self,
+        kernel: &Kernel,
+        layout: Layout,
+        steps: &[Step],
+    ) -> Result<Option<Guest>> {
         let Some(cached) = self.fetcher.get(kernel)? else { return Ok(None) };
-        let archive = initramfs::complete(&self.base, kernel.name, &cached, steps)?;
-        let log = project::log(&format!("vm-{}", kernel.name))?;
-        Ok(Some(Guest { name: kernel.name, cached, archive, log }))
+        let name = format!("{}{}", kernel.name, layout.suffix());
+        let (disk, package) = match layout {
+            Layout::Systemd => (Some(disk::image()?), self.package()?),
+            _ => (None, None),
+        };
+        let files: Vec<&Path> = package.as_deref().into_iter().collect();
+        let archive = initramfs::complete(&self.base, (&name, kernel), &cached, steps, &files)?;
+        let log = project::log(&format!("vm-{name}"))?;
+        Ok(Some(Guest { name, layout, cached, archive, disk, log }))
     }
 
-    fn shell(&mut self, kernel: &Kernel) -> Result<()> {
-        let Some(cached) = self.fetcher.get(kernel)? else { bail!("{}", gone(kernel)) };
-        let step = Step::new("shell", &["setsid", "cttyhack", "sh"]);
-        let archive = initramfs::complete(&self.base, kernel.name, &cached, &[step])?;
+    /// The Debian package of the agent.
+    fn package(&self) -> Result<Option<PathBuf>> {
+        self.agent.as_deref().map(deploy::package).transpose()
+    }
+
+    fn shell(&mut self, kernel: &Kernel, layout: Layout) -> Result<()> {
+        let step = match layout {
+            Layout::Systemd => Step::new("shell", &["sh", "-i"]),
+            _ => Step::new("shell", &["setsid", "cttyhack", "sh"]),
+        };
+        let guest = self.prepare(kernel, layout, &[step])?;
+        let Some(guest) = guest else { bail!("{}", gone(kernel)) };
         term::say("`exit` powers the guest off; Ctrl-A then X ends QEMU at once");
-        guest::shell(&cached, &archive)
+        guest::shell(&guest.machine())
     }
 }
 
 /// What boots; guests know nothing of each other, and several may run at a time.
 pub(crate) struct Guest {
-    name: &'static str,
+    name: String,
+    layout: Layout,
     cached: Cached,
     archive: PathBuf,
+    disk: Option<PathBuf>,
     log: PathBuf,
 }
 
 impl Guest {
     /// Boots it, and waits for its end.
     pub(crate) fn run(self, timeout: Duration) -> Result<Boot> {
-        let Self { name, cached, archive, log } = self;
         let start = Instant::now();
-        let outcomes = guest::boot(name, &cached, &archive, timeout, &log);
-        guest::clean(&archive);
+        let outcomes = guest::boot(&self.name, &self.machine(), timeout, &self.log);
+        guest::clean(&self.archive);
         let seconds = start.elapsed().as_secs_f64();
-        Ok(Boot::Ran { outcomes: outcomes?, seconds, release: cached.release })
+        Ok(Boot::Ran { outcomes: outcomes?, seconds, release: self.cached.release })
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        Machine {
+            kernel: &self.cached,
+            layout: self.layout,
+            archive: &self.archive,
+            disk: self.disk.as_deref(),
+        }
     }
 }
