@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 /// A wire between namespaces and a bridge for it, the socket diagnostics behind SOCK_DESTROY, traffic
 /// control, and what the bypass tests try. What a kernel has built in is simply not found among its
 /// modules.
-const WANTED: [&str; 10] = [
+const WANTED: [&str; 11] = [
     "veth",
     "bridge",
     "inet_diag",
@@ -21,6 +21,7 @@ const WANTED: [&str; 10] = [
     "tun",
     "vxlan",
     "sctp",
+    "vsock",
 ];
 
 /// What a cached kernel was unpacked for: another list of modules means to fetch it again.

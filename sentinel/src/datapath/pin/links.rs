@@ -8,7 +8,7 @@ use std::path::Path;
 use aya::Ebpf;
 use aya::programs::ProgramFd;
 
-use super::super::{Attachment, Kernel, OpenError, attach, object, sys};
+use super::super::{Attachment, Kernel, OpenError, attach, lsm, object, sys};
 use super::Pins;
 
 impl Kernel {
@@ -38,9 +38,19 @@ impl Kernel {
             let link = put(&mut self.ebpf, pins, name, &directory, id)?;
             self.links.push(link);
         }
-        pins.tidy(&attach::HOOKS);
+        let mut hooks = attach::HOOKS.to_vec();
+        let lsm = self.has_lsm().then(|| put(&mut self.ebpf, pins, lsm::HOOK, &directory, id));
+        if let Some(Ok(_)) = lsm {
+            hooks.push(lsm::HOOK);
+        }
+        pins.tidy(&hooks);
         if pins.taken_over() {
             tracing::info!("took over what is pinned in {}", pins.folder().display());
+        }
+        match lsm {
+            Some(Ok(link)) => self.links.push(link),
+            Some(Err(error)) => self.settle_lsm(Err(error)),
+            None => {}
         }
         Ok(())
     }
