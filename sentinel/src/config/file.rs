@@ -26,7 +26,7 @@ pub struct ConfigFile {
     pub names: Option<FindingAction>,
     /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
     pub peer_to_peer: Option<FindingAction>,
-    /// `allow` or `refuse`: raw sockets, where an allowlist is enforced.
+    /// `allow` or `refuse`: raw sockets and those that are no IP, where an allowlist is enforced.
     pub raw_sockets: Option<RawSockets>,
     /// Connections that behave like a miner's and cannot be read.
     #[serde(deserialize_with = "scoring::consistent")]
