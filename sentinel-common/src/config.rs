@@ -6,6 +6,10 @@ use crate::verdict::Mode;
 pub const SOCK_STREAM: u32 = 1;
 /// `SOCK_RAW` (include/linux/net.h).
 const SOCK_RAW: u32 = 3;
+/// Families of sockets (include/linux/socket.h): those of IP, whose packets the hooks judge.
+const IP: [u32; 2] = [2, 10];
+/// `AF_UNIX`, `AF_KEY`, `AF_NETLINK`, `AF_ALG`: these reach nobody beyond this kernel.
+const LOCAL: [u32; 4] = [1, 15, 16, 38];
 
 /// What each kind of finding leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +193,8 @@ pub struct Config {
     pub cgroup: u64,
     /// 1 while a feed holds prefixes: a trie is dear to ask, and mostly empty.
     pub feed_prefixes: u32,
-    /// 1 to refuse raw sockets to whoever is judged by an allowlist that is enforced.
+    /// 1 to refuse raw sockets, and those that are no IP, to whoever is judged by an allowlist that is
+    /// enforced.
     pub refuse_raw: u32,
     /// Where kernel structures keep what the probes read.
     pub offsets: Offsets,
@@ -209,14 +214,26 @@ impl Config {
         Switch(self.switch)
     }
 
-    /// Whether a socket of this type (`SOCK_RAW` and so on, include/linux/net.h) may not be made.
+    /// Whether a socket of this family and type (`SOCK_RAW` and so on, include/linux/net.h) may not be
+    /// made by whom an enforced policy is about: frames, and what is no IP (`AF_PACKET`, `AF_XDP`,
+    /// `AF_VSOCK`, `AF_RDS`, `AF_SMC`, `AF_TIPC`, `AF_CAN`...), pass the hooks by. A family that is not
+    /// known here is taken for such.
     #[inline(always)]
     #[must_use]
-    pub const fn refuses(&self, socket_type: u32) -> bool {
-        socket_type == SOCK_RAW
-            && self.refuse_raw != 0
+    pub const fn refuses(&self, family: u32, socket_type: u32) -> bool {
+        self.refuse_raw != 0
             && matches!(self.switch().egress(), Mode::Enforce)
+            && passes_by(family, socket_type)
     }
+}
+
+const fn passes_by(family: u32, socket_type: u32) -> bool {
+    let [unix, key, netlink, crypto] = LOCAL;
+    let [v4, v6] = IP;
+    if family == v4 || family == v6 {
+        return socket_type == SOCK_RAW;
+    }
+    !(family == unix || family == key || family == netlink || family == crypto)
 }
 
 /// What the programs learn of names.

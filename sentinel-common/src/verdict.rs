@@ -121,7 +121,7 @@ wire_enum! {
         SourceRoute = 17 => "source_route",
         /// Neither IP nor ARP.
         NotIp = 18 => "not_ip",
-        /// A raw socket, where none may be made.
+        /// A raw socket, or one whose packets are no IP, where none may be made.
         RawSocket = 19 => "raw_socket",
         /// The rule demands a server's name, and what the connection says is no ClientHello with one of
         /// the rule's.

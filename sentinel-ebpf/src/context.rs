@@ -278,11 +278,12 @@ pub fn destination(ctx: &SockAddrContext, v6: bool) -> Destination {
     }
 }
 
-/// Cookie and type of the socket a `sock_create` program is asked about.
+/// Cookie, family and type of the socket a `sock_create` program is asked about.
 #[inline(always)]
-pub fn created(ctx: &SockContext) -> (u64, u32) {
+pub fn created(ctx: &SockContext) -> (u64, u32, u32) {
+    let (ctx, sock) = (ctx.as_ptr(), ctx.sock);
     // SAFETY: takes the context of this program type, which is a socket.
-    unsafe { (generated::bpf_get_socket_cookie(ctx.as_ptr()), (*ctx.sock).type_) }
+    unsafe { (generated::bpf_get_socket_cookie(ctx), (*sock).family, (*sock).type_) }
 }
 
 /// The calling task, where `current` is the caller.

@@ -5,7 +5,8 @@
 //! | `cgroup_skb/egress`, `/ingress` | every IP packet of a socket | stratum on any flow; the destination of everything that no connect hook saw |
 //! | `cgroup/connect4`, `/connect6` | the caller of `connect(2)` | the destination, with `EPERM` at once; remembers the owner |
 //! | `cgroup/sendmsg4`, `/sendmsg6` | the sender of a datagram to an address | the same |
-//! | `cgroup/sock_create` | the maker of a socket | nothing yet; remembers the owner |
+//! | `cgroup/sock_create` | the maker of a socket of IP | raw ones, where they are refused; remembers the owner |
+//! | `lsm_cgroup/socket_create` | the maker of any socket | the same, and those that are no IP |
 //! | `classifier` | every frame at the host's end of a workload's wire | the destination of what no hook on a socket has judged |
 //! | `kprobe/tcp_connect`, `kprobe/inet_csk_listen_start` | connections and listeners, cgroup hooks or not | nothing: tells |
 //! | `raw_tracepoint/inet_sock_set_state` | the same, where the kernel has no kprobes | nothing: tells |

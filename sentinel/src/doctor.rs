@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::datapath::{pin, platform};
+use crate::datapath::{self, pin, platform};
 
 /// How a finding stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +41,7 @@ fn finding(
     Finding { check, standing, found: found.into(), note: note.to_owned() }
 }
 
-/// Looks at this host; loads nothing.
+/// Looks at this host; attaches nothing.
 #[must_use]
 pub fn examine() -> Vec<Finding> {
     vec![
@@ -51,6 +51,7 @@ pub fn examine() -> Vec<Finding> {
         hierarchy(),
         controllers(),
         wires(),
+        sockets(),
         probes(),
         bpffs(),
         destroy(),
@@ -137,6 +138,18 @@ fn wires() -> Finding {
     }
     let note = "below 6.6 an agent that is killed leaves the filters behind, which go on judging; the next takes them away";
     finding("wires", Standing::Reduced, "judged at the host's end, by filters (clsact)", note)
+}
+
+/// What stands in where a workload has no wire: in the host's network namespace. The kernel tells no
+/// feature bit, so the program is loaded and let go of.
+fn sockets() -> Finding {
+    let Some(gap) = datapath::sockets_gap() else {
+        return finding("sockets", Standing::Good, "of any family can be refused (lsm_cgroup)", "");
+    };
+    let note = format!(
+        "under rawSockets: refuse, workloads in the host's network namespace still make packet sockets, AF_XDP and AF_VSOCK: {gap}"
+    );
+    finding("sockets", Standing::Reduced, "only those of IP can be refused", &note)
 }
 
 fn probes() -> Finding {

@@ -34,6 +34,7 @@ pub struct Placement<'a> {
     cgroup: Option<&'a TestCgroup>,
     netns: Option<&'a NetNs>,
     dies_with_parent: Option<Signal>,
+    without_net_admin: bool,
 }
 
 impl<'a> Placement<'a> {
@@ -46,6 +47,12 @@ impl<'a> Placement<'a> {
     /// In this network namespace.
     pub fn netns(mut self, netns: &'a NetNs) -> Self {
         self.netns = Some(netns);
+        self
+    }
+
+    /// Without `CAP_NET_ADMIN`, for good.
+    pub fn without_net_admin(mut self) -> Self {
+        self.without_net_admin = true;
         self
     }
 
@@ -65,6 +72,7 @@ impl<'a> Placement<'a> {
             cgroup_procs: cgroup_procs.transpose()?,
             netns: netns.transpose()?,
             dies_with_parent: self.dies_with_parent,
+            without_net_admin: self.without_net_admin,
         };
         if self.dies_with_parent.is_some() {
             command.process_group(0);

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+use rustix::thread::{CapabilitySet, LinkNameSpaceType, UnshareFlags};
 
 /// Where a child stands before its program starts.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Place {
     pub(crate) netns: Option<OwnedFd>,
     /// The signal the child gets when the thread that started it ends.
     pub(crate) dies_with_parent: Option<Signal>,
+    /// Whether the program never gets `CAP_NET_ADMIN`.
+    pub(crate) without_net_admin: bool,
 }
 
 /// Runs this in a copy of the calling process, which has one thread, and returns the copy's id. The copy
@@ -60,6 +62,10 @@ pub(crate) fn place_before_exec(command: &mut Command, place: Place) {
         if let Some(netns) = &place.netns {
             let network = Some(LinkNameSpaceType::Network);
             rustix::thread::move_into_link_name_space(netns.as_fd(), network)?;
+        }
+        if place.without_net_admin {
+            // What is not in this set no program that is executed gets.
+            rustix::thread::remove_capability_from_bounding_set(CapabilitySet::NET_ADMIN)?;
         }
         if let Some(signal) = place.dies_with_parent {
             rustix::process::set_parent_process_death_signal(Some(signal))?;

@@ -26,7 +26,7 @@ pub struct ConfigFile {
     pub names: Option<FindingAction>,
     /// `block`, `alert` or `off`: a coin's peer-to-peer protocol.
     pub peer_to_peer: Option<FindingAction>,
-    /// `allow` or `refuse`: raw sockets, where an allowlist is enforced.
+    /// `allow` or `refuse`: raw sockets and those that are no IP, where an allowlist is enforced.
     pub raw_sockets: Option<RawSockets>,
     /// `refuse` or `accept`: to enforce on a hybrid host with net_cls or net_prio mounted whose kernel (an
     /// old one, without a fix of 5.15) judges sockets by the root cgroup as soon as a group is tagged.

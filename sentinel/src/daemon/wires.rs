@@ -68,11 +68,12 @@ impl Keeper {
         if seen == self.seen && is_recent {
             return;
         }
-        let Some(folder) = shared.with_datapath(|datapath| datapath.cgroup().to_owned()) else {
-            return;
-        };
+        let about =
+            shared.with_datapath(|datapath| (datapath.cgroup().to_owned(), datapath.sockets_gap()));
+        let Some((folder, gap)) = about else { return };
+        let idle = (!enforces).then(|| "nothing is enforced".to_owned());
         (self.seen, self.looked) = (seen, Some(Instant::now()));
-        match wires::find(&mut Scope::new(&folder)) {
+        match wires::find(&mut Scope::new(&folder), gap.or(idle).as_deref()) {
             Ok(found) => {
                 self.awaits = found.awaits_somebody();
                 self.judge(shared, found, enforces);

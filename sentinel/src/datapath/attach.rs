@@ -10,7 +10,7 @@ use aya::programs::{
     links::{FdLink, LinkError},
 };
 
-use super::{Attachment, OpenError, object, platform};
+use super::{Attachment, OpenError, lsm, object, platform};
 
 /// Always through a link, which the kernel treats as `BPF_F_ALLOW_MULTI`; the flags of links must
 /// be 0, which aya calls `Single`. The old attachment call is never used: anybody with the
@@ -64,6 +64,7 @@ pub(super) fn link(ebpf: &mut Ebpf, name: &str, directory: &File) -> Result<FdLi
     let kind = match name {
         "egress" => CgroupSkbAttachType::Egress,
         "ingress" => CgroupSkbAttachType::Ingress,
+        lsm::HOOK => return lsm::link(ebpf, directory),
         "sock_create" => {
             let program: &mut CgroupSock = typed(ebpf, name)?;
             let made = program.attach(directory, LINK).and_then(|id| program.take_link(id));
@@ -119,7 +120,7 @@ fn attach_sockets(ebpf: &mut Ebpf) -> Result<Vec<Attachment>, OpenError> {
     Ok(vec![entry(STAND_IN, "raw tracepoint", Some(note))])
 }
 
-fn typed<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, OpenError>
+pub(super) fn typed<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, OpenError>
 where
     &'a mut T: TryFrom<&'a mut aya::programs::Program>,
 {
@@ -127,7 +128,7 @@ where
     ebpf.program_mut(name).and_then(|program| program.try_into().ok()).ok_or_else(missing)
 }
 
-fn refused(name: &str, error: &ProgramError) -> OpenError {
+pub(super) fn refused(name: &str, error: &ProgramError) -> OpenError {
     OpenError::refused(format!("to attach `{name}`"), error)
 }
 

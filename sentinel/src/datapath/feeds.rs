@@ -9,13 +9,22 @@ use sentinel_common::address::Address;
 use sentinel_common::limits::{MAX_FEED_ADDRESSES, MAX_FEED_DOMAINS};
 use sentinel_common::names::NameKey;
 
-use super::DatapathError;
 use super::kernel::open;
+use super::{DatapathError, Kernel};
 use crate::feed::{Change, FeedSet, Network, changes};
 
 const DOMAINS: &str = "FEED_DOMAINS";
 const ADDRESSES: &str = "FEED_ADDRESSES";
 const NETWORKS: &str = "FEED_PREFIXES";
+
+impl Kernel {
+    /// Tells the programs whether the trie of prefixes is worth asking.
+    pub(super) fn ask_for_prefixes(&mut self, ask: bool) -> Result<(), DatapathError> {
+        self.config.feed_prefixes = u32::from(ask);
+        let now = self.switch();
+        self.switch_to(now)
+    }
+}
 
 /// One of the two passes over the differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use super::pin::{Pinned, Pins};
 use super::policies::Resident;
 use super::{
     Attachment, Datapath, DatapathError, OpenError, PolicyImage, Ring, ServerName, WireEnd, attach,
-    feeds, learning, object, offsets, platform, sockets, vigil::Vigil, wires::Wires,
+    feeds, learning, lsm, object, offsets, platform, sockets, vigil::Vigil, wires::Wires,
 };
 use crate::event::hook::Inspection;
 use crate::feed::FeedSet;
@@ -58,6 +58,8 @@ pub struct Kernel {
     pub(super) awaits_links: bool,
     /// What is known of them from the last look.
     pub(super) vigil: Vigil,
+    /// Why only sockets of IP are refused, if any.
+    pub(super) sockets_gap: Option<String>,
     /// Last, for the lock: the next agent finds everything let go.
     pub(super) pins: Option<Pins>,
 }
@@ -97,6 +99,7 @@ impl Kernel {
             links: Vec::new(),
             awaits_links: false,
             vigil: Vigil::default(),
+            sockets_gap: Some(lsm::UNWANTED.to_owned()),
             pins,
         };
         if kernel.adopt()? {
@@ -128,6 +131,8 @@ impl Kernel {
         } else {
             attach::attach_all(&mut self.ebpf, &path)?
         };
+        let lsm = self.attach_lsm(&path);
+        self.attachments.extend(lsm);
         self.cgroup = path;
         Ok(())
     }
@@ -142,11 +147,6 @@ impl Kernel {
         }
         let now = self.switch();
         self.switch_to(now).map_err(|error| OpenError::refused("the configuration", &error))
-    }
-
-    /// Whether raw sockets are refused where an allowlist is enforced, from the next switch on.
-    pub const fn refuse_raw(&mut self, refuse: bool) {
-        self.config.refuse_raw = refuse as u32;
     }
 
     /// Takes the ring out, to be read by one task.
@@ -248,13 +248,6 @@ impl Kernel {
                 Err(DatapathError::Feeds { why: Box::new(why), now })
             }
         }
-    }
-
-    /// Tells the programs whether the trie of prefixes is worth asking.
-    fn ask_for_prefixes(&mut self, ask: bool) -> Result<(), DatapathError> {
-        self.config.feed_prefixes = u32::from(ask);
-        let now = self.switch();
-        self.switch_to(now)
     }
 }
 
@@ -381,6 +374,10 @@ impl Datapath for Kernel {
         let mut attachments = self.attachments.clone();
         attachments.extend(self.wires.attachment());
         attachments
+    }
+
+    fn sockets_gap(&self) -> Option<String> {
+        self.sockets_gap.clone()
     }
 
     fn pinned(&self) -> Option<Pinned> {

@@ -11,6 +11,7 @@ mod image;
 mod kernel;
 mod learned;
 mod learning;
+mod lsm;
 mod names;
 mod object;
 mod offsets;
@@ -44,6 +45,7 @@ use crate::policy::Pattern;
 pub use error::{DatapathError, OpenError};
 pub use image::{PolicyImage, PrefixEntry};
 pub use kernel::Kernel;
+pub use lsm::gap as sockets_gap;
 pub use object::verified_instructions;
 pub use processes::ProcessRing;
 pub use replay::{Judge, KernelEngine};
@@ -151,6 +153,12 @@ pub trait Datapath: Send {
     /// One entry for each attached program.
     fn attachments(&self) -> Vec<Attachment>;
 
+    /// Why whoever is confined may make sockets whose packets no hook on IP sees; `None` where nobody
+    /// may.
+    fn sockets_gap(&self) -> Option<String> {
+        Some("nobody refuses them".to_owned())
+    }
+
     /// What stays in the kernel when the agent goes; `None` when nothing does.
     fn pinned(&self) -> Option<pin::Pinned> {
         None
@@ -212,7 +220,8 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// The folder on a bpffs for what is to outlive the agent.
     pub pin: Option<PathBuf>,
-    /// Whether raw sockets are refused where an allowlist is enforced.
+    /// Whether raw sockets, and those of other families than IP, are refused where an allowlist is
+    /// enforced.
     pub refuse_raw: bool,
 }
 

@@ -1,10 +1,10 @@
 //! The compiled programs, and loading one of any type.
 
 use aya::programs::{Program, ProgramError};
-use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
+use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::pin::Pins;
-use super::{OpenError, platform};
+use super::{OpenError, lsm, platform};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sentinel-ebpf"));
 
@@ -29,11 +29,16 @@ pub(super) fn create(pins: Option<&Pins>) -> Result<Ebpf, OpenError> {
 
 /// Loads one program, whatever its type.
 pub(super) fn load(ebpf: &mut Ebpf, name: &str) -> Result<(), OpenError> {
-    let program = ebpf
-        .program_mut(name)
-        .ok_or_else(|| OpenError::Missing { what: "program", name: name.to_owned() })?;
-    load_program(program)
-        .map_err(|error| OpenError::refused(format!("the program `{name}`"), &error))
+    load_program(named(ebpf, name)?).map_err(|error| refused(name, &error))
+}
+
+fn named<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Program, OpenError> {
+    let missing = || OpenError::Missing { what: "program", name: name.to_owned() };
+    ebpf.program_mut(name).ok_or_else(missing)
+}
+
+fn refused(name: &str, error: &ProgramError) -> OpenError {
+    OpenError::refused(format!("the program `{name}`"), error)
 }
 
 fn load_program(program: &mut Program) -> Result<(), ProgramError> {
@@ -44,12 +49,25 @@ fn load_program(program: &mut Program) -> Result<(), ProgramError> {
         Program::KProbe(program) => program.load(),
         Program::RawTracePoint(program) => program.load(),
         Program::SchedClassifier(program) => program.load(),
+        Program::LsmCgroup(program) => program.load(lsm::HOOK, &Btf::from_sys_fs()?),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
 
-/// Loads every program of the object, and returns its name and how many instructions the verifier
-/// walked (`None` on kernels before 5.16, which do not tell).
+/// Whether the kernel has no such hook: the verifier was not asked, or walked nothing.
+fn is_lacking(error: &ProgramError) -> bool {
+    match error {
+        ProgramError::Btf(_) => true,
+        ProgramError::LoadError { verifier_log, .. } => {
+            let log = verifier_log.to_string();
+            log.trim().is_empty() || log.contains("processed 0 insns")
+        }
+        _ => false,
+    }
+}
+
+/// Loads every program of the object that this kernel has a hook for, and returns its name and how many
+/// instructions the verifier walked (`None` on kernels before 5.16, which do not tell).
 ///
 /// # Errors
 /// When the kernel refuses one.
@@ -59,7 +77,10 @@ pub fn verified_instructions() -> Result<Vec<(String, Option<u32>)>, OpenError> 
     names.sort();
     let mut figures = Vec::new();
     for name in names {
-        load(&mut ebpf, &name)?;
+        match load_program(named(&mut ebpf, &name)?) {
+            Err(error) if name == lsm::HOOK && is_lacking(&error) => continue,
+            done => done.map_err(|error| refused(&name, &error))?,
+        }
         let info = ebpf.program(&name).and_then(|program| match program {
             Program::CgroupSkb(program) => program.info().ok(),
             Program::CgroupSockAddr(program) => program.info().ok(),
@@ -67,6 +88,7 @@ pub fn verified_instructions() -> Result<Vec<(String, Option<u32>)>, OpenError> 
             Program::KProbe(program) => program.info().ok(),
             Program::RawTracePoint(program) => program.info().ok(),
             Program::SchedClassifier(program) => program.info().ok(),
+            Program::LsmCgroup(program) => program.info().ok(),
             _ => None,
         });
         figures.push((name, info.and_then(|info| info.verified_instruction_count())));

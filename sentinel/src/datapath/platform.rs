@@ -1,7 +1,10 @@
 //! What this host offers: facts, without loading anything.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 
 use super::{OpenError, offsets};
 
@@ -71,6 +74,35 @@ fn mounted_tags(cgroups: &str) -> Vec<String> {
         (["net_cls", "net_prio"].contains(&name) && hierarchy != "0").then(|| name.to_owned())
     });
     tags.collect()
+}
+
+/// Why the kernel asks no BPF program before it makes a socket; `None` where it asks.
+#[must_use]
+pub fn lsm_gap() -> Option<String> {
+    match security_modules() {
+        Ok(list) if list.split(',').any(|module| module == "bpf") => None,
+        Ok(list) => Some(format!(
+            "bpf is not among the kernel's security modules: boot with lsm={list},bpf"
+        )),
+        Err(error) => Some(format!("the kernel's security modules cannot be listed: {error}")),
+    }
+}
+
+/// The security modules that are asked, with commas between them. Where no securityfs is mounted, an
+/// instance is opened that nobody else sees.
+fn security_modules() -> io::Result<String> {
+    let list = match fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(list) => list,
+        Err(_) => {
+            let system = fsopen("securityfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_create(&system)?;
+            let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+            let root = fsmount(&system, flags, MountAttrFlags::empty())?;
+            let file = openat(&root, "lsm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+            io::read_to_string(fs::File::from(file))?
+        }
+    };
+    Ok(list.trim().to_owned())
 }
 
 /// Names of the needed capabilities that this process lacks.

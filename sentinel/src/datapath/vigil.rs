@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use aya::programs::links::FdLink;
 use aya::programs::loaded_programs;
 
-use super::{Kernel, OpenError, attach, sys};
+use super::{Kernel, OpenError, attach, lsm, sys};
 use crate::event::hook::{Defect, Finding, Inspection, Other};
 
 /// Each hook with its number in `enum bpf_attach_type` (include/uapi/linux/bpf.h).
@@ -23,6 +23,9 @@ const HOOKS: [(&str, u32); 7] = [
     ("sendmsg4", 14),
     ("sendmsg6", 15),
 ];
+
+/// `BPF_LSM_CGROUP`: all hooks of security modules on a cgroup are one.
+const LSM: u32 = 43;
 
 /// What is known from looks before.
 #[derive(Default)]
@@ -52,7 +55,11 @@ impl Kernel {
             }
         };
         for (program, attach_type) in HOOKS {
-            self.inspect_one(program, attach_type, &directory, &mut found);
+            let others = self.inspect_one(program, attach_type, &directory, &mut found);
+            found.others.extend(others.into_iter().map(|id| self.other(program, id)));
+        }
+        if self.has_lsm() && self.sockets_gap.is_none() {
+            self.inspect_one(lsm::HOOK, LSM, &directory, &mut found);
         }
         self.inspect_pins(&mut found);
         self.vigil.others.clone_from(&found.others);
@@ -69,31 +76,34 @@ impl Kernel {
         Err(io::Error::other("another cgroup has its name now"))
     }
 
+    /// Puts a hook right; numbers of the other programs there.
     fn inspect_one(
         &mut self,
         program: &'static str,
         attach_type: u32,
         directory: &File,
         found: &mut Inspection,
-    ) {
+    ) -> Vec<u32> {
         let defect = Defect { program, finding: Finding::Detached };
-        let known = sys::programs_on(directory.as_fd(), attach_type).map_err(|it| it.to_string());
-        let ours = self.ebpf.program(program).and_then(|it| it.info().ok()).map(|info| info.id());
-        let ids = match (known, ours) {
-            (Ok(ids), Some(ours)) if ids.contains(&ours) => {
-                ids.into_iter().filter(|id| *id != ours).collect::<Vec<u32>>()
+        let Some(ours) = self.id_of(program) else { return Vec::new() };
+        let ids = match sys::programs_on(directory.as_fd(), attach_type) {
+            Ok(ids) => ids,
+            Err(error) => {
+                found.broken.insert(defect, error.to_string());
+                return Vec::new();
             }
-            (Ok(ids), Some(_)) => {
-                match self.put_back(program, directory) {
-                    Ok(()) => found.restored.push(defect),
-                    Err(error) => drop(found.broken.insert(defect, error.to_string())),
-                }
-                ids
-            }
-            (Err(error), _) => return drop(found.broken.insert(defect, error)),
-            (_, None) => return,
         };
-        found.others.extend(ids.into_iter().map(|id| self.other(program, id)));
+        if !ids.contains(&ours) {
+            match self.put_back(program, directory) {
+                Ok(()) => found.restored.push(defect),
+                Err(error) => drop(found.broken.insert(defect, error.to_string())),
+            }
+        }
+        ids.into_iter().filter(|id| *id != ours).collect()
+    }
+
+    fn id_of(&self, program: &str) -> Option<u32> {
+        Some(self.ebpf.program(program)?.info().ok()?.id())
     }
 
     fn put_back(&mut self, program: &'static str, directory: &File) -> Result<(), OpenError> {
@@ -118,7 +128,7 @@ impl Kernel {
 
     fn inspect_pins(&self, found: &mut Inspection) {
         let Some(pins) = &self.pins else { return };
-        for (program, link) in attach::HOOKS.iter().zip(&self.links) {
+        for (program, link) in attach::HOOKS.iter().chain([&lsm::HOOK]).zip(&self.links) {
             let path = pins.link(program);
             if path.exists() {
                 continue;

@@ -39,6 +39,18 @@ pub fn cgroup(pid: u32) -> Option<String> {
     controllers.into_iter().find(|group| group.hierarchy == 0).map(|group| group.pathname)
 }
 
+/// Whether the process has `CAP_NET_ADMIN` or may get it: its bounding set says so. One that is gone may
+/// nothing.
+#[must_use]
+pub fn may_make_interfaces(pid: u32) -> bool {
+    const NET_ADMIN: u32 = 12;
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    match Entry::new(pid).and_then(|entry| entry.status()) {
+        Ok(status) => (status.capprm | status.capbnd.unwrap_or(u64::MAX)) >> NET_ADMIN & 1 == 1,
+        Err(error) => missing(&error) == Missing::Denied,
+    }
+}
+
 fn describe(entry: &Entry, pid: u32) -> ProcResult<Process> {
     let stat = entry.stat()?;
     let uid = entry.status().map(|status| status.ruid).or_else(|_| entry.uid())?;
@@ -109,6 +121,15 @@ mod tests {
         assert!(process.cmdline[0].contains("sentinel"));
         assert_eq!(snapshot(pid, process.start_time + 5_000_000).map(|found| found.pid), Ok(pid));
         assert_eq!(snapshot(pid, process.start_time + 50_000_000), Err(Missing::Reused));
+    }
+
+    #[test]
+    fn capabilities_are_read() {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let bounds = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
+        let has = u64::from_str_radix(bounds.trim(), 16).unwrap() & 0x1000 != 0;
+        assert_eq!(may_make_interfaces(std::process::id()), has);
+        assert!(!may_make_interfaces(0x3fff_ffff));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sentinel_common::limits::MAX_WIRE_CGROUPS;
 use serde::Serialize;
 
 use super::links::{self, Kind, Link};
+use super::procfs;
 use super::scope::Scope;
 use crate::datapath::WireEnd;
 use crate::respond::namespace;
@@ -21,7 +22,8 @@ const NAMESPACES: usize = 4096;
 /// What stands behind the hooks on a workload's sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Backstop {
-    /// Everything that leaves it by a wire is judged there too.
+    /// Everything that leaves it by a wire is judged there too, or it can make nothing that passes the
+    /// hooks by.
     #[serde(rename = "full")]
     Full,
     /// What does not come by a socket's hooks is not judged.
@@ -67,45 +69,63 @@ struct Room {
     file: File,
     cgroups: BTreeSet<u64>,
     workloads: BTreeSet<String>,
+    /// Those of the workloads that may make interfaces, looked for in the host's namespace only.
+    makers: BTreeSet<String>,
 }
 
 /// Looks at every watched process's network namespace and at the interfaces of this one. Takes some
-/// microseconds for each process.
+/// microseconds for each process. `gap` is why those in this namespace may make sockets that pass the
+/// hooks by, if they may.
 ///
 /// # Errors
 /// When this namespace's interfaces cannot be listed.
-pub fn find(scope: &mut Scope) -> io::Result<Found> {
+pub fn find(scope: &mut Scope, gap: Option<&str>) -> io::Result<Found> {
     let here = links::links()?;
     let own = std::fs::metadata("/proc/self/ns/net")?.ino();
     let mut found = Found::default();
-    for (number, room) in rooms(scope) {
-        let why = if number == own {
-            Some("it is in the network namespace of the host".to_owned())
-        } else {
-            match wires_to(&room, &here) {
-                // Told so, rather than hindered by the policies of others.
-                Ok(wires) if room.cgroups.len() > MAX_WIRE_CGROUPS => {
-                    found.crowded.extend(wires.iter().map(|wire| wire.index));
-                    let count = room.cgroups.len();
-                    Some(format!("{count} cgroups share its wire, and {MAX_WIRE_CGROUPS} fit"))
-                }
-                Ok(wires) => {
-                    let why = gap(&room.file, wires.len());
-                    found.wires.extend(wires);
-                    why
-                }
-                Err(error) => Some(format!("its network namespace cannot be looked into: {error}")),
+    for (number, room) in rooms(scope, own) {
+        if number == own {
+            found.coverage.extend(at_home(number, room, gap));
+            continue;
+        }
+        let why = match wires_to(&room, &here) {
+            // Told so, rather than hindered by the policies of others.
+            Ok(wires) if room.cgroups.len() > MAX_WIRE_CGROUPS => {
+                found.crowded.extend(wires.iter().map(|wire| wire.index));
+                let count = room.cgroups.len();
+                Some(format!("{count} cgroups share its wire, and {MAX_WIRE_CGROUPS} fit"))
             }
+            Ok(wires) => {
+                let why = way_around(&room.file, wires.len());
+                found.wires.extend(wires);
+                why
+            }
+            Err(error) => Some(format!("its network namespace cannot be looked into: {error}")),
         };
-        let backstop = if why.is_none() { Backstop::Full } else { Backstop::None };
-        let workloads = room.workloads;
-        found.coverage.push(Coverage { workloads, namespace: number, backstop, why });
+        found.coverage.push(covered(number, room.workloads, why));
     }
     if scope.is_everything() {
         let unknown = unknown(&here, &found);
         found.wires.extend(unknown);
     }
     Ok(found)
+}
+
+fn covered(namespace: u64, workloads: BTreeSet<String>, why: Option<String>) -> Coverage {
+    let backstop = if why.is_none() { Backstop::Full } else { Backstop::None };
+    Coverage { workloads, namespace, backstop, why }
+}
+
+/// Workloads in the host's namespace, where there is no wire: what they may not make gets nowhere.
+fn at_home(namespace: u64, room: Room, gap: Option<&str>) -> Vec<Coverage> {
+    const HOME: &str = "it is in the network namespace of the host";
+    if let Some(gap) = gap {
+        return vec![covered(namespace, room.workloads, Some(format!("{HOME}, and {gap}")))];
+    }
+    let others = room.workloads.difference(&room.makers).cloned().collect();
+    let why = format!("{HOME}, and may make tunnels there (CAP_NET_ADMIN)");
+    let rows = [covered(namespace, room.makers, Some(why)), covered(namespace, others, None)];
+    rows.into_iter().filter(|row| !row.workloads.is_empty()).collect()
 }
 
 /// Wires whose other end nobody is in yet: a workload's, before its first process.
@@ -132,7 +152,7 @@ fn wires_to(room: &Room, here: &[Link]) -> io::Result<Vec<WireEnd>> {
 }
 
 /// Why something may leave a namespace by another way than `wires` wires to this one.
-fn gap(room: &File, wires: usize) -> Option<String> {
+fn way_around(room: &File, wires: usize) -> Option<String> {
     let links = match namespace::inside(room, links::links) {
         Ok(links) => links,
         Err(error) => return Some(format!("its interfaces cannot be listed: {error}")),
@@ -153,8 +173,8 @@ fn another_way(links: &[Link], wires: usize) -> Option<String> {
     (veths > wires).then(|| "a wire of its leads into a third namespace".to_owned())
 }
 
-/// The namespaces of all watched processes.
-fn rooms(scope: &mut Scope) -> BTreeMap<u64, Room> {
+/// The namespaces of all watched processes; this one is `own`.
+fn rooms(scope: &mut Scope, own: u64) -> BTreeMap<u64, Room> {
     let mut rooms = BTreeMap::<u64, Room>::new();
     for pid in namespace::processes() {
         let Some(path) = scope.path_of(pid) else { continue };
@@ -167,10 +187,14 @@ fn rooms(scope: &mut Scope) -> BTreeMap<u64, Room> {
             file,
             cgroups: BTreeSet::new(),
             workloads: BTreeSet::new(),
+            makers: BTreeSet::new(),
         });
         room.cgroups.insert(scope.cgroup_of(pid));
         if room.workloads.len() < NAMED {
-            room.workloads.insert(path);
+            room.workloads.insert(path.clone());
+        }
+        if number == own && room.workloads.contains(&path) && procfs::may_make_interfaces(pid) {
+            room.makers.insert(path);
         }
     }
     rooms
@@ -196,6 +220,25 @@ mod tests {
         let why = another_way(&[wire.clone(), macvlan], 1).unwrap();
         assert!(why.contains("macvlan"), "{why}");
         assert!(another_way(&[wire, link(Kind::Physical, None)], 1).is_some());
+    }
+
+    #[test]
+    fn at_home_nothing_is_covered_that_may_make_its_own_way() {
+        let room = |makers: &[&str]| Room {
+            file: File::open("/dev/null").unwrap(),
+            cgroups: BTreeSet::new(),
+            workloads: ["/a", "/b"].map(str::to_owned).into(),
+            makers: makers.iter().map(|path| (*path).to_owned()).collect(),
+        };
+        let rows = |makers: &[&str], gap| -> Vec<_> {
+            let rows = at_home(7, room(makers), gap).into_iter();
+            rows.map(|row| (row.workloads.into_iter().collect::<String>(), row.backstop)).collect()
+        };
+        assert_eq!(rows(&[], Some("nobody asks")), [("/a/b".to_owned(), Backstop::None)]);
+        assert_eq!(rows(&[], None), [("/a/b".to_owned(), Backstop::Full)]);
+        let mixed = [("/a".to_owned(), Backstop::None), ("/b".to_owned(), Backstop::Full)];
+        assert_eq!(rows(&["/a"], None), mixed);
+        assert_eq!(rows(&["/a", "/b"], None), [("/a/b".to_owned(), Backstop::None)]);
     }
 
     #[test]

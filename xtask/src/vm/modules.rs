@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 /// A wire between namespaces and a bridge for it, the socket diagnostics behind SOCK_DESTROY, traffic
 /// control, what the bypass tests try, and a disk. What a kernel has built in is simply not found among its
 /// modules.
-const WANTED: [&str; 11] = [
+const WANTED: [&str; 12] = [
     "veth",
     "bridge",
     "inet_diag",
@@ -22,6 +22,7 @@ const WANTED: [&str; 11] = [
     "vxlan",
     "sctp",
     "virtio_blk",
+    "vsock",
 ];
 
 /// What a cached kernel was unpacked for: another list of modules means to fetch it again.

@@ -7,7 +7,7 @@ use std::path::Path;
 use aya::Ebpf;
 use aya::programs::ProgramFd;
 
-use super::super::{Attachment, Kernel, OpenError, attach, object, sys};
+use super::super::{Attachment, Kernel, OpenError, attach, lsm, object, sys};
 use super::Pins;
 
 impl Kernel {
@@ -36,9 +36,19 @@ impl Kernel {
             let link = put(&mut self.ebpf, pins, name, &directory, self.cgroup_id)?;
             self.links.push(link);
         }
-        pins.tidy(&attach::HOOKS);
+        let mut hooks = attach::HOOKS.to_vec();
+        let lsm = self.has_lsm().then(|| put(&mut self.ebpf, pins, lsm::HOOK, &directory, id));
+        if let Some(Ok(_)) = lsm {
+            hooks.push(lsm::HOOK);
+        }
+        pins.tidy(&hooks);
         if pins.taken_over() {
             tracing::info!("took over what is pinned in {}", pins.folder().display());
+        }
+        match lsm {
+            Some(Ok(link)) => self.links.push(link),
+            Some(Err(error)) => self.settle_lsm(Err(error)),
+            None => {}
         }
         Ok(())
     }
@@ -49,7 +59,8 @@ impl Kernel {
         let at = |source| OpenError::Io { path: self.cgroup.clone(), source };
         let directory = File::open(&self.cgroup).map_err(at)?;
         let link = put(&mut self.ebpf, pins, name, &directory, self.cgroup_id)?;
-        let place = attach::HOOKS.iter().position(|hook| *hook == name);
+        let mut hooks = attach::HOOKS.iter().chain([&lsm::HOOK]);
+        let place = hooks.position(|hook| *hook == name);
         if let Some(before) = place.and_then(|place| self.links.get_mut(place)) {
             *before = link;
         }

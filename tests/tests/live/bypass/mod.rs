@@ -4,6 +4,7 @@
 //! what the kernel said. Then a workload under an enforcing allowlist tries it. A packet socket on the
 //! peer's side says what arrived.
 
+mod home;
 mod older;
 mod owner;
 mod place;
@@ -14,7 +15,6 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Completion, Failed, Trial};
 use sentinel_tests::bypass::{self, Family, Mirror, Way};
 
-pub use place::strike;
 use place::{Arrival, BAD, BARE, GOOD, GUARDED, Place, held};
 use table::table;
 
@@ -46,7 +46,14 @@ pub fn trials() -> Vec<Trial> {
     trials.extend(owner::trials());
     trials.extend(older::trials());
     trials.extend(wires::trials());
+    trials.extend(home::trials());
     trials
+}
+
+/// Takes the places down.
+pub fn strike() {
+    home::strike();
+    place::strike();
 }
 
 /// The way is closed to the address that is not allowed, and does not hinder who goes to one that is.

@@ -43,6 +43,8 @@ pub struct Place {
     files: TempDir,
     /// Whether frames are judged at the host's end of the wire.
     pub has_backstop: bool,
+    /// The agent is in the workload's namespace.
+    is_at_home: bool,
     /// Keeps somebody in the workload's namespace, so that it is known whose it is.
     resident: Option<Running>,
     /// Dropped last.
@@ -63,10 +65,10 @@ pub struct Arrival {
 }
 
 /// A place, built when it is first asked for.
-pub fn held(
-    place: &'static Mutex<Option<Place>>,
-    build: fn() -> Result<Place>,
-) -> Result<MutexGuard<'static, Option<Place>>> {
+pub fn held<T>(
+    place: &'static Mutex<Option<T>>,
+    build: fn() -> Result<T>,
+) -> Result<MutexGuard<'static, Option<T>>> {
     let mut guard = place.lock().unwrap_or_else(PoisonError::into_inner);
     if guard.is_none() {
         *guard = Some(build()?);
@@ -75,7 +77,7 @@ pub fn held(
 }
 
 /// What it holds.
-pub fn of<'a>(guard: &'a MutexGuard<'static, Option<Place>>) -> Result<&'a Place> {
+pub fn of<'a, T>(guard: &'a MutexGuard<'static, Option<T>>) -> Result<&'a T> {
     guard.as_ref().context("the place was not built")
 }
 
@@ -125,12 +127,23 @@ impl Place {
         Self::build(name, Lab::with_host(name, Subnet::numbered(subnet))?)
     }
 
+    /// A place whose agent is to be in the workload's own network namespace: the host's, to both.
+    pub fn at_home(name: &str, subnet: u8) -> Result<Self> {
+        let place = Self::build(name, Lab::with_subnet(name, Subnet::numbered(subnet))?)?;
+        Ok(Self { is_at_home: true, ..place })
+    }
+
     /// Keeps somebody of this cgroup in the workload's namespace, or of the workload's own, and nobody
     /// else.
     pub fn inhabit(&mut self, cgroup: Option<&TestCgroup>) -> Result<()> {
         self.resident = None;
         self.resident = Some(resident(&self.lab, cgroup.unwrap_or(&self.workload))?);
         Ok(())
+    }
+
+    /// The cgroup that an agent is to watch here.
+    pub fn around(&self) -> &TestCgroup {
+        &self.cgroup
     }
 
     /// A cgroup beside the workload's.
@@ -164,7 +177,7 @@ impl Place {
         let path = file.to_str().context("the policy's path is not UTF-8")?;
         let arguments = ["--config", config, "--policy", path];
         let mut placement = Placement::default();
-        if let Some(host) = self.lab.host() {
+        if let Some(host) = self.lab.host().or(self.is_at_home.then(|| self.lab.node())) {
             placement = placement.netns(host);
         }
         let agent = Agent::start_from(placement, &self.cgroup, &arguments)?;
@@ -192,6 +205,7 @@ impl Place {
             _listener: listener,
             files,
             has_backstop: false,
+            is_at_home: false,
             resident: None,
             cgroup,
         })

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sentinel_tests::bypass::{self, Family, Layer, Mirror, Report, Sweep, Way};
+use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::process::{Placement, lab_program};
 use sentinel_tests::sniffer::Sniffer;
 
@@ -88,20 +89,30 @@ fn fill() -> Result<Table> {
 }
 
 /// What the peer's side saw of a sweep.
-struct Swept {
-    arrivals: Vec<Arrival>,
-    strays: usize,
+pub struct Swept {
+    pub arrivals: Vec<Arrival>,
+    pub strays: usize,
 }
 
 impl Place {
     /// A workload tries all of these to an address of the peer's, one after another.
     fn sweep(&self, tries: &[(Way, Family)], host: u8) -> Result<Swept> {
+        self.sweep_from(&self.workload, tries, host)
+    }
+
+    /// The same by whoever is in this cgroup.
+    pub fn sweep_from(
+        &self,
+        cgroup: &TestCgroup,
+        tries: &[(Way, Family)],
+        host: u8,
+    ) -> Result<Swept> {
         let attempt = |(way, family): &(Way, Family)| self.options(way, *family, host);
         let attempts: Vec<_> = tries.iter().map(attempt).collect();
         let sniffer = Sniffer::start(&self.lab)?;
         let mut command = Command::new(lab_program()?);
         command.arg("bypass-sweep").args(Sweep::new(&attempts)?.into_args());
-        let placement = Placement::default().cgroup(&self.workload).netns(self.lab.node());
+        let placement = Placement::default().cgroup(cgroup).netns(self.lab.node());
         let reports: Vec<Report> = placement.spawn_reporting(command)?.report(WITHIN)?;
         ensure!(reports.len() == tries.len(), "{} reports of {}", reports.len(), tries.len());
         let capture = whole(sniffer.finish()?)?;
