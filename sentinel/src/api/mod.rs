@@ -6,6 +6,7 @@ mod serve;
 mod shared;
 mod sockets;
 mod status;
+mod whereabouts;
 
 pub use in_force::{InForce, in_force};
 pub use remarks::Remark;
@@ -15,6 +16,7 @@ pub use sockets::{Connection, Sockets};
 pub use status::{
     AtStart, Audited, KubernetesFigures, LearnedFigures, Outcomes, RuntimeFigures, Status,
 };
+pub use whereabouts::{NodeFigures, NodeNow, Whereabouts};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,6 +1,7 @@
 //! What the agent knows of an event, and the journal's lines made of it.
 
 pub mod line;
+pub mod node;
 pub mod process;
 pub mod socket;
 pub mod suspicion;

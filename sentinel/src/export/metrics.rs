@@ -1,5 +1,6 @@
 //! Figures for Prometheus. The kernel's own counters are the truth on packets; what userspace counts
-//! only explains. No label ever holds an address, a process or a name from outside.
+//! only explains. No label ever holds an address, a process or a name from outside; of the machine itself one
+//! series tells.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use sentinel_common::verdict::{
 };
 
 use super::kubernetes::Kubernetes;
+use super::node::NodeInfo;
 use super::registry::{counters, gauge, kinds, plain, register};
 use super::runtimes::Runtimes;
 use crate::action::{Count, Outcome};
@@ -85,6 +87,7 @@ pub struct Metrics {
     audited: IntCounterVec,
     runtimes: Runtimes,
     kubernetes: Kubernetes,
+    node: NodeInfo,
     /// Policies and rules that have a series of their own.
     audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
@@ -151,6 +154,7 @@ impl Metrics {
             audited: counters(&registry, "policy_audit_hits_total", AUDITED, &["policy", "rule"])?,
             runtimes: Runtimes::new(&registry)?,
             kubernetes: Kubernetes::new(&registry)?,
+            node: NodeInfo::new(&registry)?,
             audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
@@ -245,6 +249,12 @@ impl Metrics {
     #[must_use]
     pub const fn kubernetes(&self) -> &Kubernetes {
         &self.kubernetes
+    }
+
+    /// Which machine this is.
+    #[must_use]
+    pub const fn node(&self) -> &NodeInfo {
+        &self.node
     }
 
     /// What container runtimes tell.

@@ -3,6 +3,7 @@
 pub mod journal;
 pub mod kubernetes;
 pub mod metrics;
+pub mod node;
 pub mod policy_status;
 mod registry;
 pub mod runtimes;

@@ -14,6 +14,7 @@ mod lookups;
 mod loss;
 mod mining_modes;
 mod names;
+mod node;
 mod older;
 mod operator;
 mod pinned;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
     trials.extend(loss::trials());
     trials.extend(mining_modes::trials());
     trials.extend(names::trials());
+    trials.extend(node::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
     trials.extend(pinned::trials());
