@@ -81,9 +81,12 @@ mod tests {
         }
     }
 
+    /// Files, provider, instance.
+    type Case = (&'static [(&'static str, &'static str)], &'static str, Option<&'static str>);
+
     #[test]
     fn clouds_are_known_by_what_they_write() {
-        let cases: [(&[(&str, &str)], &str, Option<&str>); 9] = [
+        let cases: [Case; 9] = [
             (
                 &[("sys_vendor", "Amazon EC2"), ("board_asset_tag", "i-0abc1234567890def")],
                 "aws",
