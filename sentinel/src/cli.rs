@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{
-    ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, RootFallback, STATE_DIR,
-    ScoringFile,
+    ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, NodeFile, RootFallback,
+    STATE_DIR, ScoringFile,
 };
 use crate::datapath::pin::FOLDER;
 
@@ -174,6 +174,7 @@ impl RunArgs {
             builtin_signatures: None,
             cri: None,
             kubernetes: Kubernetes::default(),
+            node: NodeFile::default(),
             cgroup: self.cgroup.clone(),
             pin: self.pin.clone(),
             listen: self.listen,

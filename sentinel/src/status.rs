@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::SOCKET;
 use crate::engine::rfc3339;
@@ -162,6 +162,9 @@ fn attached(status: &Value, rows: &mut Rows) {
     });
     rows.each("runtime", list(status, "runtimes"), runtime);
     rows.add("kubernetes", &kubernetes(status));
+    rows.add("node", &node(status));
+    let silent = status.pointer("/node/errors").and_then(Value::as_object);
+    rows.add("problem", &reasons(silent));
     let refused = status.pointer("/kubernetes/refused_policies").and_then(Value::as_object);
     for (name, why) in refused.into_iter().flatten().take(POLICIES) {
         rows.add("problem", &format!("{name}: {}", plain(why)));
@@ -238,13 +241,34 @@ fn kubernetes(status: &Value) -> String {
         word(told, "service_addresses"),
         word(told, "policies"),
     );
-    let errors = told.get("errors").and_then(Value::as_object).into_iter().flatten();
-    let errors: Vec<String> = errors.map(|(what, why)| format!("{what}: {}", plain(why))).collect();
+    let errors = reasons(told.get("errors").and_then(Value::as_object));
     match word(told, "state").as_str() {
         "answers" => known,
         "asked" => "has not answered yet".to_owned(),
-        _ => format!("degraded, {known} as it told last: {}", errors.join("; ")),
+        _ => format!("degraded, {known} as it told last: {errors}"),
     }
+}
+
+fn reasons(errors: Option<&Map<String, Value>>) -> String {
+    let errors = errors.into_iter().flatten();
+    let errors: Vec<String> = errors.map(|(what, why)| format!("{what}: {}", plain(why))).collect();
+    errors.join("; ")
+}
+
+/// Which machine this is, as far as it is known.
+fn node(status: &Value) -> String {
+    let Some(told) = status.get("node") else { return String::new() };
+    let [provider, instance] = ["provider", "instance"].map(|key| word(told, key));
+    let place = if word(told, "zone").is_empty() { "region" } else { "zone" };
+    let said = [
+        ("", format!("{provider} {instance}").trim().to_owned()),
+        ("account ", word(told, "account")),
+        ("", word(told, place)),
+    ];
+    let said = said.into_iter().filter(|(_, word)| !word.is_empty());
+    let said: Vec<String> = said.map(|(what, word)| format!("{what}{word}")).collect();
+    let name = word(told, "name");
+    if said.is_empty() { name } else { format!("{name} ({})", said.join(", ")) }
 }
 
 fn policy(status: &Value) -> String {

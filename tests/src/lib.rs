@@ -16,6 +16,7 @@ pub mod detect;
 pub mod errno;
 pub mod honest;
 pub mod kubernetes;
+pub mod metadata;
 pub mod miner;
 pub mod netlab;
 pub mod packets;

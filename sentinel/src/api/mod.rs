@@ -6,6 +6,7 @@ mod serve;
 mod shared;
 mod sockets;
 mod status;
+mod whereabouts;
 
 pub use in_force::{InForce, in_force};
 pub use remarks::Remark;
@@ -16,6 +17,7 @@ pub use status::{
     AtStart, Audited, HookFigures, KubernetesFigures, LearnedFigures, Outcomes, RuntimeFigures,
     Status,
 };
+pub use whereabouts::{NodeFigures, NodeNow, Whereabouts};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::{COUNTERS, Mode};
 
+use crate::attribution::node::Source;
 use crate::attribution::pods::Directory;
 use crate::audit::Audits;
 use crate::datapath::pin::Pinned;
 use crate::datapath::{Attachment, Datapath, DatapathError, PolicyImage};
 use crate::event::line::SignatureFigures;
+use crate::event::node::Node;
 use crate::export::metrics::Metrics;
 use crate::feed::{Feed, FeedSet};
 use crate::lookups::Lookups;
@@ -18,6 +20,7 @@ use crate::policy::{Judge, Pattern, PolicySet};
 use crate::watch::clock;
 use crate::watch::wires::Coverage;
 
+use super::Whereabouts;
 use super::in_force::InForce;
 use super::remarks::{Remark, Remarks};
 use super::status::{AtStart, HookFigures, KubernetesFigures, LearnedFigures, RuntimeFigures};
@@ -101,6 +104,7 @@ pub struct Shared {
     audits: Audits,
     lookups: Lookups,
     pods: Directory,
+    node: Whereabouts,
 }
 
 impl Shared {
@@ -132,6 +136,7 @@ impl Shared {
             audits: Audits::default(),
             lookups: Lookups::default(),
             pods,
+            node: Whereabouts::default(),
         }
     }
 
@@ -157,6 +162,17 @@ impl Shared {
     #[must_use]
     pub const fn pods(&self) -> &Directory {
         &self.pods
+    }
+
+    /// Which machine this is.
+    #[must_use]
+    pub const fn node(&self) -> &Whereabouts {
+        &self.node
+    }
+
+    /// Takes what a source tells of this machine.
+    pub fn learn_node(&self, source: Source, node: Node) {
+        self.node.learn(source, node, |node| self.metrics.node().set(node));
     }
 
     /// These policies are in force from this generation on.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_counter};
 use serde::Serialize;
 
-use super::{Attached, InForce, Shared};
+use super::{Attached, InForce, NodeFigures, Shared};
 use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
 use crate::datapath::pin::Pinned;
@@ -83,6 +83,8 @@ pub struct Status {
     /// The Kubernetes API server, where it is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesFigures>,
+    /// Which machine this is.
+    pub node: NodeFigures,
     /// What was open at the start, once it has been looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_start: Option<AtStart>,
@@ -188,6 +190,7 @@ impl Status {
             learned: about.learned,
             runtimes: about.runtimes,
             kubernetes: about.kubernetes,
+            node: shared.node().figures(),
             at_start: about.at_start,
             coverage: about.coverage,
             packets: packets(&totals),

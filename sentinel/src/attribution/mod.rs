@@ -4,6 +4,7 @@
 pub mod cgroups;
 pub mod cluster;
 pub mod identity;
+pub mod node;
 pub mod owner;
 pub mod peers;
 pub mod pods;

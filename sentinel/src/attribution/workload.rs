@@ -117,7 +117,8 @@ fn container(part: &str, around: &str) -> Option<(Option<Runtime>, String)> {
     if let Some(name) = part.strip_prefix("lxc.payload.") {
         return named(Runtime::Lxc, name);
     }
-    if around == "lxc" {
+    // LXC 3, and the first of LXC 4.
+    if matches!(around, "lxc" | "lxc.payload") {
         return named(Runtime::Lxc, part);
     }
     let unit = part.strip_suffix(".service").and_then(|name| name.strip_prefix("systemd-nspawn@"));
@@ -126,8 +127,19 @@ fn container(part: &str, around: &str) -> Option<(Option<Runtime>, String)> {
     }
     let machine = part.strip_suffix(".scope").and_then(|name| name.strip_prefix("machine-"));
     // Virtual machines are registered too.
-    let machine = machine.filter(|_| around == "machine.slice");
-    named(Runtime::Nspawn, machine.filter(|name| !name.starts_with("qemu\\x2d"))?)
+    let machine =
+        machine.filter(|name| around == "machine.slice" && !name.starts_with("qemu\\x2d"))?;
+    match libvirts(machine) {
+        Some(name) => named(Runtime::Lxc, name),
+        None => named(Runtime::Nspawn, machine),
+    }
+}
+
+/// The name of a container of libvirt's, `lxc\x2dNUMBER\x2dNAME`.
+fn libvirts(machine: &str) -> Option<&str> {
+    let (number, name) = machine.strip_prefix("lxc\\x2d")?.split_once("\\x2d")?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !name.is_empty()).then_some(name)
 }
 
 /// Splits a name that ends in a container's id: what stands before it, and the id.

@@ -40,6 +40,7 @@ const KEYS: [Key; 22] = [
     Key("builtinSignatures", "true", D),
     Key("cri", "[/run/containerd/containerd.sock]", E("those at the usual places")),
     Key("kubernetes", "", D),
+    Key("node", "", D),
     Key("cgroup", "/sys/fs/cgroup/system.slice", E("the whole host")),
     Key("pin", "/sys/fs/bpf/sentinel", E("all that is enforced ends with the agent")),
     Key("listen", "127.0.0.1:9640", E("not served")),
@@ -62,10 +63,24 @@ const KUBERNETES: [Key; 3] = [
     Key("services", "true", D),
 ];
 
+const NODE: [Key; 7] = [
+    Key("name", "node-1", E("kubernetes.node, else NODE_NAME, else what the kernel calls it")),
+    Key("provider", "aws", E("what Kubernetes says, else the firmware")),
+    Key(
+        "instance",
+        "i-0123456789abcdef0",
+        E("what Kubernetes, the firmware or the metadata service say"),
+    ),
+    Key("account", "\"123456789012\"", E("likewise")),
+    Key("region", "eu-central-1", E("likewise")),
+    Key("zone", "eu-central-1a", E("likewise")),
+    Key("metadataService", "auto", D),
+];
+
 const HEAD: &str = "\
 ## Settings of `sentinel run --config FILE`. Every key may be left out; a flag of the command line wins
 ## over its key. Paths are taken from this file's folder. A change is taken up within seconds, but for
-## `cgroup`, `cri`, `kubernetes`, `pin`, `rawSockets`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which
+## `cgroup`, `cri`, `kubernetes`, `node`, `pin`, `rawSockets`, `listen`, `events`, `stateDir`, `logLevel` and `encryptedMining`, which
 ## need a restart; a mistake leaves what was before in force. Lines that begin with one # are settings to uncomment.
 ";
 
@@ -95,8 +110,10 @@ fn render(keys: &[Key], schema: &Value, indent: &str, text: &mut String) {
         let gap = if value.is_empty() { "" } else { " " };
         text.push_str(&format!("{comment}{indent}{name}:{gap}{value}\n"));
         match *name {
+            _ if !indent.is_empty() => {}
             "encryptedMining" => render(&ENCRYPTED_MINING, property, "  ", text),
             "kubernetes" => render(&KUBERNETES, property, "  ", text),
+            "node" => render(&NODE, property, "  ", text),
             _ => {}
         }
     }
@@ -156,6 +173,8 @@ fn what_is_written_is_understood_and_its_defaults_are_the_defaults() {
     (written.policies, written.resolvers) = Default::default();
     (written.feeds, written.signatures) = Default::default();
     written.kubernetes = without.kubernetes.clone();
+    assert_eq!(written.node.metadata_service.unwrap_or_default(), MetadataService::Auto);
+    written.node = without.node.clone();
     (written.cgroup, written.cri, written.pin) = (None, None, None);
     (written.listen, written.events) = (None, None);
     assert_eq!(written, without);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sentinel_common::verdict::Mode;
 use serde::{Deserialize, Deserializer};
 
+use super::node::NodeFile;
 use super::scoring::{self, ScoringFile};
 use crate::signature::suggest;
 
@@ -54,6 +55,8 @@ pub struct ConfigFile {
     /// The Kubernetes API server, asked for this node's pods, labels of namespaces, addresses of services
     /// and policies.
     pub kubernetes: Kubernetes,
+    /// What this machine is, where that is known better here than it is found out.
+    pub node: NodeFile,
     /// The cgroup2 folder to attach to.
     pub cgroup: Option<PathBuf>,
     /// Folder on a bpffs for what is to stay in force when the agent goes; without one all goes with it.
@@ -262,7 +265,7 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Scoring;
+    use crate::config::{MetadataService, Scoring};
     use crate::detect::TermName;
 
     fn parse(text: &str) -> Result<ConfigFile, String> {
@@ -278,6 +281,7 @@ mod tests {
                     signatures: [s.toml]\nbuiltinSignatures: false\ncgroup: /sys/fs/cgroup/x\n\
                     cri: [/run/x.sock]\n\
                     kubernetes: {node: n, kubeconfig: k, services: false}\n\
+                    node: {name: a, provider: aws, instance: i-0, account: 012345678901, region: r, zone: z, metadataService: off}\n\
                     listen: '[::1]:0'\nevents: '-'\nstateDir: s\nlogLevel: debug\n";
         let text = format!(
             "{text}encryptedMining: {{mode: block, threshold: 0.8, interval: 20s, watchFor: 2m, weights: {{cpu: 3}}}}\n"
@@ -295,6 +299,9 @@ mod tests {
         let kubernetes =
             Kubernetes { node: Some("n".into()), kubeconfig: Some("k".into()), services: false };
         assert_eq!(file.kubernetes, kubernetes);
+        assert_eq!(file.node.metadata_service, Some(MetadataService::Off));
+        let account = file.node.said().account;
+        assert_eq!(account.as_deref(), Some("012345678901"), "no number, though it looks like one");
         assert_eq!(file.resolvers.len(), 2);
         assert_eq!(file.discover_resolvers, Some(false));
         assert_eq!(file.mode, Some(EnforcementMode::Enforce));
@@ -331,6 +338,9 @@ mod tests {
             ("encryptedMining: {interval: soon}", "e.g. 10s"),
             ("encryptedMining: {weights: {cpu: -1}}", "from 0 to 100"),
             ("encryptedMining: {mod: off}", "did you mean \"mode\"?"),
+            ("node: {instanse: i-0}", "did you mean \"instance\"?"),
+            ("node: {zone: ''}", "1 to 253 characters"),
+            ("node: {metadataService: on}", "write one of auto, off"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(said), "{text}: {error}");

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod documented;
 mod file;
+mod node;
 mod scoring;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ pub use file::{
     ConfigError, ConfigFile, EnforcementMode, FindingAction, Kubernetes, LogLevel, RawSockets,
     RootFallback,
 };
+pub use node::{MetadataService, NodeFile};
 pub use scoring::{Scoring, ScoringFile};
 use sentinel_common::verdict::Mode;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub cri: Option<Vec<PathBuf>>,
     /// How the Kubernetes API server is asked.
     pub kubernetes: Kubernetes,
+    /// What this machine is.
+    pub node: NodeFile,
     /// The cgroup2 folder to attach to; `None` is the root.
     pub cgroup: Option<PathBuf>,
     /// Folder on a bpffs for what is to outlive the agent.
@@ -102,6 +106,7 @@ impl Config {
             file: None,
             cri: file.cri,
             kubernetes: file.kubernetes,
+            node: file.node,
             cgroup: typed.cgroup.or(file.cgroup),
             pin: typed.pin.or(file.pin),
             listen: typed.listen.or(file.listen),

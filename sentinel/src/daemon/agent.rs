@@ -1,7 +1,7 @@
 //! The running agent: its tasks, how it takes a new policy, how it ends. Knows no terminal, no
 //! signals and no kernel, so that a test can run one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,17 +19,16 @@ use super::learning::Sources;
 use super::prepare::{Prepared, PreparedPolicy, figures, names, policy_rules};
 use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
-use super::{identity, learning, processes, sampler, survey, vigil, wires};
+use super::{identity, learning, node, processes, sampler, survey, vigil, wires};
 use crate::api::{About, HookFigures, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
 use crate::datapath::Datapath;
-use crate::engine::{Input, Names, PolicyRules, SignatureSet, State, step};
+use crate::engine::{Input, Names, SignatureSet, State, step};
 use crate::event::line::SignatureFigures;
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
 use crate::export::writer::Outputs;
-use crate::feed::FeedSet;
 use crate::policy::{ByPolicy, Judge};
 use crate::signature::Sets;
 use crate::watch::clock;
@@ -131,10 +130,10 @@ impl Agent {
         let servers = Servers::start(&shared, &config.state_dir, config.listen).await?;
 
         let (inputs, received) = mpsc::channel(INPUTS);
-        let executor = Executor::start(outputs, metrics, shared.audits().clone(), inputs.clone())?;
+        node::learn(&shared, &config);
+        let executor = Executor::start(outputs, &shared, inputs.clone())?;
         let sets = Sets::default();
-        let signed = names(number, &signatures.compiled);
-        let names = first_names(signed, policy_rules(&policy.set, &numbers), since, &policy.feeds);
+        let names = first_names(names(number, &signatures.compiled), &policy, &numbers, since);
         sets.push(number, signatures.compiled);
         inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
         inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();
@@ -252,12 +251,12 @@ impl Agent {
 /// The names at the start; the numbers of policies are this agent's from a generation on.
 fn first_names(
     signatures: SignatureSet,
-    policies: BTreeMap<u16, PolicyRules>,
+    policy: &PreparedPolicy,
+    numbers: &[u16],
     since: u32,
-    feeds: &Arc<FeedSet>,
 ) -> Names {
-    let (signatures, policies) = (vec![signatures], Arc::new(policies));
-    Names { signatures, policies, since, feeds: Arc::clone(feeds) }
+    let policies = Arc::new(policy_rules(&policy.set, numbers));
+    Names { signatures: vec![signatures], policies, since, feeds: Arc::clone(&policy.feeds) }
 }
 
 /// What an agent with these settings says of itself at its start.
@@ -373,13 +372,14 @@ fn count(metrics: &Metrics, set: &SignatureFigures, generation: u32, policy: &Pr
 
 /// Whether all that only counts at the start is as it was.
 pub(super) fn same_wiring(before: &Config, now: &Config) -> bool {
-    let Config { cgroup, cri, kubernetes, pin, listen, events, state_dir, log_level, .. } = now;
+    let Config { cgroup, cri, kubernetes, node, pin, listen, events, state_dir, log_level, .. } =
+        now;
     let scoring = &now.encrypted_mining;
     before.encrypted_mining.settings == scoring.settings
         && before.refuse_raw == now.refuse_raw
         && before.encrypted_mining.interval == scoring.interval
         && (&before.cgroup, &before.listen, &before.events) == (cgroup, listen, events)
-        && (&before.cri, &before.kubernetes) == (cri, kubernetes)
+        && (&before.cri, &before.kubernetes, &before.node) == (cri, kubernetes, node)
         && (&before.state_dir, &before.log_level, &before.pin) == (state_dir, log_level, pin)
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::objects::PolicyObjects;
 use crate::api::{KubernetesFigures, Shared};
 use crate::attribution::cluster::{self, Change, Cluster};
+use crate::attribution::node::{Source, of_object};
 use crate::attribution::peers::Peer;
 use crate::attribution::pods::Listing;
 use crate::engine::{Fact, Input};
@@ -103,6 +104,7 @@ impl ClusterView {
                 self.lose(left_out);
             }
             Told::Policies(kind, change) => self.take_policies(kind, change),
+            Told::Node(object) => self.shared.learn_node(Source::Kubernetes, of_object(&object)),
         }
     }
 
@@ -120,7 +122,7 @@ impl ClusterView {
     }
 
     fn heard(&mut self, resource: Resource) {
-        let is_news = self.answering.insert(resource);
+        let is_news = resource.is_watched() && self.answering.insert(resource);
         if self.errors.remove(resource.name()).is_some() {
             tracing::info!("Kubernetes tells of {} again", resource.name());
         } else if is_news {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::cluster::ClusterView;
+use super::node;
 use super::objects::{PolicyObjects, remembered};
 use super::peers::PeerTable;
 use super::recheck;
@@ -78,6 +79,7 @@ pub(super) fn start(
     for socket in sockets {
         tasks.spawn(follow(socket, changed.subscribe(), reports.clone()));
     }
+    tasks.spawn(node::ask_metadata(Arc::clone(shared), config.node.clone()));
     let (told, tells) = mpsc::channel(TOLD);
     let settings = kubernetes::Settings::find(&config.kubernetes, |name| std::env::var(name).ok());
     let cluster = ClusterView::new(shared, inputs, settings.as_ref(), &objects);

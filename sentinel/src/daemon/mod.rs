@@ -6,6 +6,7 @@ mod cluster;
 mod identity;
 mod learning;
 mod meter;
+mod node;
 mod objects;
 mod peers;
 mod prepare;

@@ -355,7 +355,7 @@ word_enum! {
 
 #[cfg(test)]
 mod tests {
-    use super::Line;
+    use crate::event::node::Record;
 
     /// `BLESS=1 cargo test` writes the file anew.
     #[test]
@@ -363,7 +363,7 @@ mod tests {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("journal.schema.json");
         // What is written, not what would be read: a field that may be left out is not required.
         let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-        let schema = settings.into_generator().into_root_schema_for::<Line>();
+        let schema = settings.into_generator().into_root_schema_for::<Record<'_>>();
         let current = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&path, &current).unwrap();

@@ -2,6 +2,7 @@
 
 pub mod hook;
 pub mod line;
+pub mod node;
 pub mod process;
 pub mod socket;
 pub mod suspicion;

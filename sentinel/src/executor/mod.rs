@@ -7,6 +7,7 @@ use std::io;
 use tokio::sync::mpsc;
 
 use crate::action::{Action, Outcome};
+use crate::api::Shared;
 use crate::attribution::Attribution;
 use crate::audit::{Audits, Noted};
 use crate::engine::{Fact, Input};
@@ -32,11 +33,11 @@ impl Executor {
     /// When the system has no room for them.
     pub fn start(
         outputs: Outputs,
-        metrics: Metrics,
-        audits: Audits,
+        shared: &Shared,
         answers: mpsc::Sender<Input>,
     ) -> io::Result<Self> {
-        let writer = Writer::start(outputs, metrics.clone())?;
+        let (metrics, audits) = (shared.metrics().clone(), shared.audits().clone());
+        let writer = Writer::start(outputs, metrics.clone(), shared.node().follow())?;
         Ok(Self { writer, workers: Workers::start(&answers)?, metrics, audits })
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use crate::event::line::Line;
+use crate::event::node::Record;
 
 /// Where the lines go.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ impl Journal {
     ///
     /// # Errors
     /// When the system refuses it.
-    pub fn write(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
+    pub fn write(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let mut text = serde_json::to_vec(record)?;
         text.push(b'\n');
         match self {
             Self::Stdout => {
@@ -67,7 +67,8 @@ fn append(path: &PathBuf) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::line::{Policy, PolicyKind, PolicyResult};
+    use crate::event::line::{Line, Policy, PolicyKind, PolicyResult};
+    use crate::event::node::Node;
     use crate::event::word::Word;
 
     #[test]
@@ -81,17 +82,22 @@ mod tests {
             generation: 2,
             error: None,
         });
+        let (nobody, machine) =
+            (Node::default(), Node { name: Some("node-1".to_owned()), ..Node::default() });
+        let unknown = Record { line: &line, node: &nobody };
+        let known = Record { line: &line, node: &machine };
         let mut journal = Journal::file(path.clone()).unwrap();
-        journal.write(&line).unwrap();
+        journal.write(&unknown).unwrap();
         let old = folder.path().join("events.json.1");
         std::fs::rename(&path, &old).unwrap();
-        journal.write(&line).unwrap();
+        journal.write(&unknown).unwrap();
         journal.reopen().unwrap();
-        journal.write(&line).unwrap();
-        assert_eq!(std::fs::read_to_string(&old).unwrap().lines().count(), 2);
+        journal.write(&known).unwrap();
+        let before = std::fs::read_to_string(&old).unwrap();
+        assert_eq!(before.lines().filter(|line| !line.contains("node")).count(), 2);
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
-            "{\"time\":\"2026-11-23T10:00:00.000000Z\",\"kind\":\"policy\",\"result\":\"applied\",\"generation\":2}\n"
+            "{\"time\":\"2026-11-23T10:00:00.000000Z\",\"kind\":\"policy\",\"result\":\"applied\",\"generation\":2,\"node\":{\"name\":\"node-1\"}}\n"
         );
     }
 }

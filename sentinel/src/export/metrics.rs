@@ -1,5 +1,6 @@
 //! Figures for Prometheus. The kernel's own counters are the truth on packets; what userspace counts
-//! only explains. No label ever holds an address, a process or a name from outside.
+//! only explains. No label ever holds an address, a process or a name from outside; of the machine itself one
+//! series tells.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use sentinel_common::verdict::{
 
 use super::hooks::Hooks;
 use super::kubernetes::Kubernetes;
+use super::node::NodeInfo;
 use super::registry::{counters, gauge, kinds, plain, register};
 use super::runtimes::Runtimes;
 use crate::action::{Count, Outcome};
@@ -87,6 +89,7 @@ pub struct Metrics {
     runtimes: Runtimes,
     kubernetes: Kubernetes,
     hooks: Hooks,
+    node: NodeInfo,
     /// Policies and rules that have a series of their own.
     audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
@@ -154,6 +157,7 @@ impl Metrics {
             runtimes: Runtimes::new(&registry)?,
             kubernetes: Kubernetes::new(&registry)?,
             hooks: Hooks::new(&registry)?,
+            node: NodeInfo::new(&registry)?,
             audited_rules: Arc::default(),
             seen: Arc::new(Mutex::new(vec![0; COUNTERS])),
             registry,
@@ -255,6 +259,12 @@ impl Metrics {
     #[must_use]
     pub const fn hooks(&self) -> &Hooks {
         &self.hooks
+    }
+
+    /// Which machine this is.
+    #[must_use]
+    pub const fn node(&self) -> &NodeInfo {
+        &self.node
     }
 
     /// What container runtimes tell.

@@ -4,6 +4,7 @@ pub mod hooks;
 pub mod journal;
 pub mod kubernetes;
 pub mod metrics;
+pub mod node;
 pub mod policy_status;
 mod registry;
 pub mod runtimes;

@@ -8,7 +8,9 @@ use std::thread::{self, JoinHandle};
 use super::journal::Journal;
 use super::metrics::Metrics;
 use super::table::Table;
+use crate::api::NodeNow;
 use crate::event::line::Line;
+use crate::event::node::Record;
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 8192;
@@ -41,11 +43,11 @@ impl Writer {
     ///
     /// # Errors
     /// When the system has no room for a thread.
-    pub fn start(outputs: Outputs, metrics: Metrics) -> io::Result<Self> {
+    pub fn start(outputs: Outputs, metrics: Metrics, node: NodeNow) -> io::Result<Self> {
         let (orders, received) = sync_channel(QUEUE);
         let thread = thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(outputs, &received, &metrics))?;
+            .spawn(move || write(outputs, &received, &metrics, &node))?;
         Ok(Self { orders, thread })
     }
 
@@ -70,11 +72,11 @@ impl Writer {
     }
 }
 
-fn write(mut outputs: Outputs, orders: &Receiver<Order>, metrics: &Metrics) {
+fn write(mut outputs: Outputs, orders: &Receiver<Order>, metrics: &Metrics, node: &NodeNow) {
     let mut failing = false;
     for order in orders {
         let done = match order {
-            Order::Line(line) => outputs.line(&line),
+            Order::Line(line) => outputs.line(&Record { line: &line, node: &node.get() }),
             Order::Reopen => outputs.reopen(),
             Order::Close => break,
         };
@@ -92,14 +94,14 @@ fn write(mut outputs: Outputs, orders: &Receiver<Order>, metrics: &Metrics) {
 }
 
 impl Outputs {
-    fn line(&mut self, line: &Line) -> io::Result<()> {
+    fn line(&mut self, record: &Record<'_>) -> io::Result<()> {
         if let Some(journal) = &mut self.journal {
-            journal.write(line)?;
+            journal.write(record)?;
         }
         match &mut self.table {
             Some(table) => {
                 let mut out = io::stdout().lock();
-                out.write_all(table.render(line).as_bytes())?;
+                out.write_all(table.render(record.line).as_bytes())?;
                 out.flush()
             }
             None => Ok(()),

@@ -8,6 +8,7 @@
 )]
 
 mod fake;
+mod node;
 mod reload;
 mod signatures;
 mod sockets;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sentinel::config::{Config, ConfigFile, EnforcementMode};
+use sentinel::config::{Config, ConfigFile, EnforcementMode, MetadataService, NodeFile};
 use sentinel::daemon::{Agent, Parts, Records, prepare};
 use sentinel::export::journal::Journal;
 use sentinel::export::writer::Outputs;
@@ -100,12 +101,17 @@ struct Bench {
 
 impl Bench {
     async fn start(policies: Vec<PathBuf>) -> Self {
+        // The tests may run in a cloud.
+        let node = NodeFile { metadata_service: Some(MetadataService::Off), ..NodeFile::default() };
+        Self::with(ConfigFile { policies, node, ..ConfigFile::default() }).await
+    }
+
+    async fn with(file: ConfigFile) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = enforcing(ConfigFile {
-            policies,
             listen: "127.0.0.1:0".parse().ok(),
             state_dir: Some(folder.path().join("state")),
-            ..ConfigFile::default()
+            ..file
         });
         let told = Arc::new(Mutex::new(Told::default()));
         let (ring, records) = mpsc::unbounded_channel();

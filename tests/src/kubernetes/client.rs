@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// Where objects of a kind are.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 10] = [
     ("Namespace", "/api/v1/namespaces"),
+    ("Node", "/api/v1/nodes"),
     ("Pod", "/api/v1/namespaces/{}/pods"),
     ("Service", "/api/v1/namespaces/{}/services"),
     ("ServiceAccount", "/api/v1/namespaces/{}/serviceaccounts"),

@@ -15,6 +15,7 @@ mod lookups;
 mod loss;
 mod mining_modes;
 mod names;
+mod node;
 mod older;
 mod operator;
 mod packaged;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
     trials.extend(loss::trials());
     trials.extend(mining_modes::trials());
     trials.extend(names::trials());
+    trials.extend(node::trials());
     trials.extend(older::trials());
     trials.extend(operator::trials());
     trials.extend(packaged::trials());

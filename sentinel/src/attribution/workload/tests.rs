@@ -145,6 +145,8 @@ fn containers_without_kubernetes() {
         }),
         ("/machine.slice/machine-my\\x2dbox.scope", named(Nspawn, "my-box")),
         ("/lxc.payload.db-1", named(Lxc, "db-1")),
+        ("/lxc.payload/db-1", named(Lxc, "db-1")),
+        ("/lxc.monitor/db-1", NOTHING),
         ("/lxc/101/ns", named(Lxc, "101")),
         ("/lxc.monitor.db-1", NOTHING),
     ]);
@@ -164,6 +166,67 @@ fn containers_without_kubernetes() {
         let shape = of_path(&format!("/machine.slice/{name}-{ID}.scope"));
         assert!(shape.container.is_none() && shape.unit.is_some(), "{name}");
     }
+}
+
+/// One container each, by the layout and driver that it is run under.
+#[test]
+fn layouts_and_drivers() {
+    use Runtime::{Containerd, CriO, Docker, Lxc, Nspawn, Podman};
+    check(&[
+        // Docker: a parent of its own, rootless, in Docker, as ECS has it.
+        ("/workloads/{id}", contained(None, false)),
+        ("/workloads.slice/docker-{id}.scope", contained(Some(Docker), false)),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{id}.scope",
+            contained(Some(Docker), false),
+        ),
+        ("/docker/{id}/docker/{id}", contained(Some(Docker), false)),
+        ("/system.slice/docker-{id}.scope/docker/{id}/work", contained(Some(Docker), false)),
+        ("/ecs/0123456789abcdef0123456789abcdef/{id}", contained(None, false)),
+        // What runs them is in none.
+        ("/system.slice/docker.service", unit("docker.service")),
+        ("/system.slice/containerd.service", unit("containerd.service")),
+        // Podman: a unit that is a container (quadlet), its watcher, a pod's slice, rootless with a pod.
+        ("/system.slice/web.service/libpod-payload-{id}", contained(Some(Podman), false)),
+        ("/system.slice/web.service/supervisor", unit("web.service")),
+        ("/machine.slice/machine-libpod_pod_{id}.slice", NOTHING),
+        ("/libpod_parent/{id}/libpod-{id}", contained(Some(Podman), false)),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/user-libpod_pod_{id}.slice/libpod-{id}.scope/container",
+            contained(Some(Podman), false),
+        ),
+        // CRI-O, under either driver; its watcher is the pod's.
+        ("/kubepods/burstable/pod{uid}/crio-{id}/container", contained(Some(CriO), true)),
+        ("/kubepods/burstable/pod{uid}/crio-conmon-{id}", Expected { pod: true, ..NOTHING }),
+        // runc without systemd takes a path in systemd's form by its word, whatever is around it.
+        (
+            "/docker/{id}/kubepods-pod{_uid}.slice:cri-containerd:{id}",
+            contained(Some(Containerd), true),
+        ),
+        ("/kubepods-besteffort-pod{_uid}.slice:crio:{id}", contained(Some(CriO), true)),
+        ("/system.slice:docker:{id}", contained(Some(Docker), false)),
+        ("/user.slice:libpod:{id}", contained(Some(Podman), false)),
+        ("/system.slice:nerdctl:{id}", contained(Some(Containerd), false)),
+        // systemd-nspawn: escapes are undone, what is inside keeps its unit.
+        ("/machine.slice/machine-my\\x2dweb\\x2d1.scope/payload", named(Nspawn, "my-web-1")),
+        ("/machine.slice/machine-my\\x2dbox.scope/payload/system.slice/nginx.service", {
+            Expected { unit: Some("nginx.service"), ..named(Nspawn, "my-box") }
+        }),
+        ("/machine.slice/systemd-nspawn@my\\x2dbox.service/supervisor", {
+            let unit = Some("systemd-nspawn@my\\x2dbox.service");
+            Expected { unit, ..named(Nspawn, "my-box") }
+        }),
+        // LXC: below a user, in LXC, by libvirt, which also has machines that are none.
+        (
+            "/user.slice/user-1000.slice/session-3.scope/lxc.payload.web/system.slice/a.service",
+            Expected { unit: Some("a.service"), ..named(Lxc, "web") },
+        ),
+        ("/lxc/101/ns/system.slice/docker-{id}.scope", contained(Some(Docker), false)),
+        ("/lxc.payload.outer/lxc.payload.inner", named(Lxc, "inner")),
+        ("/machine.slice/machine-lxc\\x2d4242\\x2dmy\\x2dweb.scope", named(Lxc, "my-web")),
+        ("/machine.slice/machine-lxc\\x2dbox.scope", named(Nspawn, "lxc-box")),
+        ("/system.slice/machine-web.scope", unit("machine-web.scope")),
+    ]);
 }
 
 #[test]

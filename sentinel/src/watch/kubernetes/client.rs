@@ -32,11 +32,21 @@ impl Settings {
     #[must_use]
     pub fn find(typed: &Kubernetes, environment: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let said = |name| environment(name).filter(|value| !value.is_empty());
-        let node = typed.node.clone().or_else(|| said("NODE_NAME"))?;
+        let node = node_name(typed, &environment)?;
         let kubeconfig = typed.kubeconfig.clone();
         let reachable = kubeconfig.is_some() || said("KUBERNETES_SERVICE_HOST").is_some();
         reachable.then_some(Self { node, kubeconfig, services: typed.services })
     }
+}
+
+/// The name that Kubernetes knows this node by, asked or not.
+#[must_use]
+pub fn node_name(
+    typed: &Kubernetes,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let said = || environment("NODE_NAME").filter(|value| !value.is_empty());
+    typed.node.clone().or_else(said)
 }
 
 /// Reads where it is. No question is asked yet.

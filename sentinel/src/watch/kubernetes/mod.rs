@@ -4,6 +4,7 @@
 
 mod client;
 mod error;
+mod node;
 mod read;
 mod resource;
 mod stream;
@@ -13,12 +14,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-pub use client::{Settings, connect};
+pub use client::{Settings, connect, node_name};
 pub use error::KubernetesError;
 pub use resource::Resource;
 
 use super::backoff::Backoff;
 use crate::attribution::cluster::{self, Change};
+use crate::attribution::node::NodeObject;
 use crate::policy::{Object, ObjectKind};
 use resource::{FIRST, LAST};
 use stream::Stream;
@@ -28,6 +30,8 @@ use stream::Stream;
 pub enum Told {
     /// Of the cluster.
     Cluster(cluster::Told),
+    /// Of this node's machine.
+    Node(NodeObject),
     /// Of policies of this kind.
     Policies(ObjectKind, Change<Object>),
 }
@@ -85,5 +89,6 @@ async fn follow_one(
         Resource::EndpointSlices => stream.follow(apis, None, read::slice()).await,
         Resource::EgressPolicies => stream.follow(apis, None, read::policy()).await,
         Resource::ClusterEgressPolicies => stream.follow(apis, None, read::cluster_policy()).await,
+        Resource::Nodes => node::ask(client, node, stream.reports).await,
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn key(object: &DynamicObject) -> String {
     namespace.as_ref().map_or_else(|| name.to_owned(), |around| format!("{around}/{name}"))
 }
 
-fn data<T: DeserializeOwned>(object: &DynamicObject) -> Option<T> {
+pub(super) fn data<T: DeserializeOwned>(object: &DynamicObject) -> Option<T> {
     T::deserialize(&object.data).ok()
 }
 

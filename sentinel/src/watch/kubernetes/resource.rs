@@ -29,17 +29,20 @@ pub enum Resource {
     EgressPolicies,
     /// Policies of none.
     ClusterEgressPolicies,
+    /// This node's own object, which is not watched.
+    Nodes,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Pods,
         Self::Namespaces,
         Self::Services,
         Self::EndpointSlices,
         Self::EgressPolicies,
         Self::ClusterEgressPolicies,
+        Self::Nodes,
     ];
 
     /// As the API calls it.
@@ -52,7 +55,14 @@ impl Resource {
             Self::EndpointSlices => "endpointslices",
             Self::EgressPolicies => "egresspolicies",
             Self::ClusterEgressPolicies => "clusteregresspolicies",
+            Self::Nodes => "nodes",
         }
+    }
+
+    /// Whether it is followed, and not only asked for.
+    #[must_use]
+    pub const fn is_watched(self) -> bool {
+        !matches!(self, Self::Nodes)
     }
 
     pub(super) const fn is_about_services(self) -> bool {
@@ -65,6 +75,7 @@ impl Resource {
             Self::Pods => ("", "Pod", &["v1"]),
             Self::Namespaces => ("", "Namespace", &["v1"]),
             Self::Services => ("", "Service", &["v1"]),
+            Self::Nodes => ("", "Node", &["v1"]),
             Self::EndpointSlices => ("discovery.k8s.io", "EndpointSlice", &["v1", "v1beta1"]),
             Self::EgressPolicies => (POLICIES, "EgressPolicy", &["v1alpha1"]),
             Self::ClusterEgressPolicies => (POLICIES, "ClusterEgressPolicy", &["v1alpha1"]),

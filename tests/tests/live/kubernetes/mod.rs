@@ -93,6 +93,17 @@ fn told(scene: &Scene) -> Result<()> {
     }
     let owner = workload.get("owner").context("no owner")?;
     ensure!(says(owner, "kind", "Deployment") && says(owner, "name", "web"), "{record}");
+    let node = record.get("node").context("no node")?;
+    let expected = [
+        ("name", NODE),
+        ("provider", "aws"),
+        ("instance", "i-0abc1234567890def"),
+        ("region", "eu-central-1"),
+        ("zone", "eu-central-1a"),
+    ];
+    for (key, value) in expected {
+        ensure!(says(node, key, value), "{key} is not {value}: {record}");
+    }
     Ok(())
 }
 

@@ -62,6 +62,7 @@ impl Scene {
         let granted = admin.apply(MANIFEST, &grants)?;
         admin.create(&json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": NAMESPACE, "labels": {"team": "a"}}}))?;
+        node(&cluster, NODE)?;
         let pod = pod(&cluster, "web-6d4c-x", NODE)?;
         let uid = pod.pointer("/metadata/uid").and_then(Value::as_str).context("no uid")?;
         let group = TestCgroup::unique(name)?;
@@ -122,7 +123,11 @@ impl Scene {
 pub fn config(cluster: &Cluster, name: &str, node: &str) -> Result<File> {
     let kubeconfig = cluster.kubeconfig(SYSTEM, ACCOUNT)?;
     let kubeconfig = kubeconfig.display();
-    File::new(name, &format!("cri: []\nkubernetes: {{node: {node}, kubeconfig: {kubeconfig}}}\n"))
+    // This machine is not of the cloud that its node's object says.
+    let text = format!(
+        "cri: []\nnode: {{metadataService: off}}\nkubernetes: {{node: {node}, kubeconfig: {kubeconfig}}}\n"
+    );
+    File::new(name, &text)
 }
 
 /// Who writes the status of policies for all nodes.
@@ -132,6 +137,16 @@ pub fn writer(cluster: &Cluster) -> Result<String> {
     let lease = cluster.admin().send("GET", &path, None)?;
     let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
     Ok(holder.context("nobody writes")?.to_owned())
+}
+
+/// A node as a cloud's controller has left it.
+pub fn node(cluster: &Cluster, name: &str) -> Result<()> {
+    let labels = json!({"topology.kubernetes.io/region": "eu-central-1",
+        "topology.kubernetes.io/zone": "eu-central-1a"});
+    cluster.admin().create(&json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"providerID": "aws:///eu-central-1a/i-0abc1234567890def"}}))?;
+    Ok(())
 }
 
 /// A running pod on a node, of a Deployment.
