@@ -41,12 +41,25 @@ pub(crate) fn release(toolchain: Toolchain, what: &[&str]) -> Result<()> {
     process::check(cargo(toolchain).args(["build", "--release"]).args(quiet()).args(what))
 }
 
-/// Statically linked executables for a guest: the programs, then the test harnesses.
-pub(crate) fn for_guest(toolchain: Toolchain) -> Result<Vec<(String, PathBuf)>> {
-    let mut cargo_build = guest_cargo(toolchain, "build");
+/// Statically linked executables by their names: the programs and the test harnesses. The same run here and
+/// in guests, and they are linked as what is shipped.
+#[derive(Debug, Default)]
+pub(crate) struct Executables(pub(crate) Vec<(String, PathBuf)>);
+
+impl Executables {
+    /// Where this one is.
+    pub(crate) fn path(&self, name: &str) -> Result<&Path> {
+        let found = self.0.iter().find(|(known, _)| known == name).map(|(_, path)| path.as_path());
+        found.with_context(|| format!("cargo has built no `{name}`"))
+    }
+}
+
+/// Builds them.
+pub(crate) fn standalone(toolchain: Toolchain) -> Result<Executables> {
+    let mut cargo_build = standalone_cargo(toolchain, "build");
     cargo_build.args(["-p", "sentinel", "-p", "sentinel-tests", "--bins"]);
     let mut found = executables(cargo_build)?;
-    let mut cargo_test = guest_cargo(toolchain, "test");
+    let mut cargo_test = standalone_cargo(toolchain, "test");
     cargo_test.args(["--no-run", "-p", "sentinel", "-p", "sentinel-tests"]);
     cargo_test.args(["--test", "test_run", "--test", "live"]);
     for (name, path) in executables(cargo_test)? {
@@ -54,7 +67,7 @@ pub(crate) fn for_guest(toolchain: Toolchain) -> Result<Vec<(String, PathBuf)>> 
             found.push((name, path));
         }
     }
-    Ok(found)
+    Ok(Executables(found))
 }
 
 /// The executable that is shipped: static, stripped, and without the paths of this machine.
@@ -115,7 +128,7 @@ fn quiet() -> Option<&'static str> {
     (!term::live()).then_some("--quiet")
 }
 
-fn guest_cargo(toolchain: Toolchain, verb: &str) -> Command {
+fn standalone_cargo(toolchain: Toolchain, verb: &str) -> Command {
     let mut command = cargo(toolchain);
     command
         .args([verb, "--release", "--target", STATIC_TARGET])
@@ -136,7 +149,7 @@ fn executables(mut command: Command) -> Result<Vec<(String, PathBuf)>> {
         found.extend(executable(&line?));
     }
     if !child.wait()?.success() {
-        bail!("the binaries for the guest do not build: see above");
+        bail!("the programs and their tests do not build: see above");
     }
     Ok(found)
 }

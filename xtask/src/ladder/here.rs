@@ -27,11 +27,12 @@ pub(super) fn host(plan: &Plan) -> Row {
             "sentinel-ebpf",
             "--exclude",
             "sentinel-tests",
+            "--",
         ]);
         let mut tally = climb(tests, "host", plan.filter.as_deref(), &[])?;
         if project::root().join("tests/src/lib.rs").exists() {
             let mut fixtures = build::host_cargo();
-            fixtures.args(["test", "-p", "sentinel-tests", "--lib"]);
+            fixtures.args(["test", "-p", "sentinel-tests", "--lib", "--"]);
             tally.add(climb(fixtures, "host-tests", plan.filter.as_deref(), &[])?);
         }
         Ok(tally)
@@ -51,11 +52,12 @@ pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
         }
         let kubernetes = setup::Kubernetes::find()?;
         term::say(format!("rung {rung}: building the programs and their tests"));
-        build::release(toolchain, &["-p", "sentinel", "--bin", "sentinel"])?;
-        let mut tests = build::cargo(toolchain);
+        let built = build::standalone(toolchain)?;
+        let mut tests = Command::new(built.path(test)?);
         tests
-            .args(["test", "--release", "-p", "sentinel-tests", "--test", test])
-            .env("SENTINEL_BIN", project::release("sentinel"))
+            .current_dir(project::root().join("tests"))
+            .env("SENTINEL_BIN", built.path("sentinel")?)
+            .env("SENTINEL_LAB", built.path("sentinel-lab")?)
             .env("SENTINEL_KUBE_APISERVER", kubernetes.api_server)
             .env("SENTINEL_ETCD", kubernetes.etcd);
         climb(tests, rung, plan.filter.as_deref(), &["--test-threads=1"])
@@ -94,9 +96,9 @@ pub(super) fn fuzz() -> Row {
     })
 }
 
-/// Runs a cargo test command, passes its lines on and counts.
+/// Runs tests, passes its lines on and counts.
 fn climb(mut command: Command, log: &str, filter: Option<&str>, args: &[&str]) -> Result<Tally> {
-    command.arg("--").args(args).args(filter);
+    command.args(args).args(filter);
     let mut tally = Tally::default();
     let ending = process::watch(command, &project::log(log)?, None, |line| {
         tally.take(line);

@@ -147,13 +147,12 @@ impl Machines {
         let binaries = if with_binaries {
             let toolchain = setup::for_run()?;
             term::say("building static binaries for the guests (the first time about 2 min)");
-            build::for_guest(toolchain)?
+            build::standalone(toolchain)?
         } else {
-            Vec::new()
+            build::Executables::default()
         };
-        let agent = binaries.iter().find(|(name, _)| name == "sentinel");
-        let agent = agent.map(|(_, path)| path.clone());
-        Ok(Self { base: initramfs::base(&binaries)?, agent, fetcher: Fetcher::default() })
+        let agent = binaries.path("sentinel").ok().map(Path::to_path_buf);
+        Ok(Self { base: initramfs::base(&binaries.0)?, agent, fetcher: Fetcher::default() })
     }
 
     /// Boots a kernel and runs the steps in it.

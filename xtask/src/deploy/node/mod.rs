@@ -51,7 +51,7 @@ impl Node {
             return Err(Lacking("it starts containers and must be root".to_owned()).into());
         }
         installed(setup::node_tools())?;
-        build::release(setup::for_run()?, &["-p", "sentinel-tests", "--bin", "sentinel-lab"])?;
+        let built = build::standalone(setup::for_run()?)?;
         let name = format!("sentinel-try-{}", std::process::id());
         // A socket's path must be short.
         let folder = Path::new("/run").join(&name);
@@ -63,7 +63,7 @@ impl Node {
         fs::create_dir_all(node.folder.join("sentinel"))?;
         fs::create_dir_all(node.cgroup.join("miner"))?;
         // Another user may not be able to enter the folder that it was built in.
-        fs::copy(project::release("sentinel-lab"), node.folder.join("lab"))?;
+        fs::copy(built.path("sentinel-lab")?, node.folder.join("lab"))?;
         node.wire()?;
         node.containerd()?;
         node.ctr(&["images", "import", &archive.display().to_string()])?;
