@@ -81,10 +81,22 @@ fn ways() -> Vec<(Way, Family)> {
     table::tries().into_iter().filter(|(way, _)| is_one(way)).collect()
 }
 
+/// What arrives when whoever is in this cgroup tries all ways. An AF_XDP socket that is on its way out may
+/// still hold the queue: what has not arrived is tried again alone.
+fn reached(place: &Place, cgroup: &TestCgroup) -> Result<Vec<Arrival>> {
+    let mut arrivals = place.sweep_from(cgroup, &ways(), BAD)?.arrivals;
+    for (arrival, (way, family)) in arrivals.iter_mut().zip(ways()) {
+        if arrival.marked == 0 {
+            *arrival = place.attempt_from(cgroup, &way, family, BAD)?;
+        }
+    }
+    Ok(arrivals)
+}
+
 impl Home {
     fn build() -> Result<Self> {
         let mut place = Place::at_home("sentinel-home", 28)?;
-        let before = place.sweep_from(&place.workload, &ways(), BAD)?.arrivals;
+        let before = reached(&place, &place.workload)?;
         let (free, watched) = (place.beside("free")?, place.beside("watched")?);
         let subnet = place.lab.subnet();
         let policy = |name: &str, mode: &str| {
@@ -138,8 +150,7 @@ fn refused(home: &Home) -> Result<()> {
     let counted = home.counted()? - counted;
     ensure!(counted >= ways.len() as f64, "{counted} of {} were counted", ways.len());
     for (cgroup, who) in [(&home.free, "free"), (&home.watched, "watched")] {
-        let swept = place.sweep_from(cgroup, &ways, BAD)?;
-        for ((way, family), allowed) in ways.iter().zip(&swept.arrivals) {
+        for ((way, family), allowed) in ways.iter().zip(&reached(place, cgroup)?) {
             ensure!(allowed.marked > 0, "{who}: {} {family:?}: {allowed:?}", way.name);
         }
     }
