@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// Where objects of a kind are.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 12] = [
     ("Namespace", "/api/v1/namespaces"),
     ("Pod", "/api/v1/namespaces/{}/pods"),
+    ("ConfigMap", "/api/v1/namespaces/{}/configmaps"),
+    ("DaemonSet", "/apis/apps/v1/namespaces/{}/daemonsets"),
+    ("Deployment", "/apis/apps/v1/namespaces/{}/deployments"),
     ("Service", "/api/v1/namespaces/{}/services"),
     ("ServiceAccount", "/api/v1/namespaces/{}/serviceaccounts"),
     ("EndpointSlice", "/apis/discovery.k8s.io/v1beta1/namespaces/{}/endpointslices"),
