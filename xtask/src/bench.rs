@@ -16,6 +16,7 @@ pub(crate) fn verb(args: &Bench) -> Result<()> {
     match &args.what {
         BenchKind::Kernel { args } => in_kernel("kernel", args),
         BenchKind::Policy { args } => in_kernel("policy", args),
+        BenchKind::Fleet { args } => fleet(args),
         BenchKind::Score { args } => score(args),
         BenchKind::Detect { args } => detect(args),
     }
@@ -36,6 +37,13 @@ fn in_kernel(what: &str, args: &[String]) -> Result<()> {
     build::release(toolchain, &["-p", "sentinel-tests", "--bin", "sentinel-bench"])?;
     let args: Vec<String> = std::iter::once(what.to_owned()).chain(args.iter().cloned()).collect();
     process::become_program(root::command(&project::release("sentinel-bench"), &args)?)
+}
+
+/// The agent itself is what is measured.
+fn fleet(args: &[String]) -> Result<()> {
+    let toolchain = setup::for_run()?;
+    build::release(toolchain, &["-p", "sentinel", "--bin", "sentinel"])?;
+    in_kernel("fleet", args)
 }
 
 /// Needs neither root nor kernel programs.

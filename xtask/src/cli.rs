@@ -176,6 +176,12 @@ pub(crate) enum BenchKind {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// One node of 5,000: what its agent costs, and what all of them ask of the API server (needs root; 4 min).
+    Fleet {
+        /// Arguments for the bench binary, such as --nodes 1000.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// What is caught, missed and accused wrongly: over captures, made and given, with nDPI beside.
     ///
     /// The tables go into README.md as well, between its two markers.

@@ -1,7 +1,7 @@
 //! What Kubernetes tells of this node: its pods with their owners, the labels of namespaces, and which
 //! service an address is of. Joined with what the container runtimes list; either does without the other.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::peers::{self, Peer};
@@ -145,6 +145,12 @@ impl Cluster {
     #[must_use]
     pub fn peers(&self) -> Vec<Peer> {
         peers::of_services(&self.namespaces, &self.services, &self.slices)
+    }
+
+    /// Names of services that lead to somebody who is meant.
+    #[must_use]
+    pub fn services_of(&self, is_meant: impl Fn(&Peer) -> bool) -> BTreeSet<String> {
+        peers::meant(&self.namespaces, &self.services, is_meant)
     }
 
     /// A pod with all that is known of it.

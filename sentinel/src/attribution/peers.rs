@@ -4,7 +4,7 @@
 //! service selects it, and its address from the service's ends: watching every pod of a cluster from every
 //! one of its nodes is what nobody's API server bears.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -91,13 +91,7 @@ pub fn of_services(
     }
     let mut peers = Vec::new();
     for (name, service) in services.iter().filter(|(_, service)| !service.selector.is_empty()) {
-        let namespace = name.split_once('/').map_or("", |(namespace, _)| namespace);
-        let peer = Peer {
-            namespace: namespace.to_owned(),
-            namespace_labels: namespaces.get(namespace).cloned().unwrap_or_default(),
-            labels: service.selector.clone(),
-            ..Peer::default()
-        };
+        let peer = of_service(namespaces, name, service);
         let slices = behind.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
         let addresses = slices.iter().flat_map(|slice| &slice.addresses).copied().collect();
         peers.push(Peer { addresses, ..peer.clone() });
@@ -105,6 +99,28 @@ pub fn of_services(
         peers.push(Peer { addresses: service.addresses.clone(), front, ..peer });
     }
     peers
+}
+
+/// Whom a service stands for, wherever they are.
+fn of_service(namespaces: &BTreeMap<String, Labels>, name: &str, service: &Service) -> Peer {
+    let namespace = name.split_once('/').map_or("", |(namespace, _)| namespace);
+    Peer {
+        namespace: namespace.to_owned(),
+        namespace_labels: namespaces.get(namespace).cloned().unwrap_or_default(),
+        labels: service.selector.clone(),
+        ..Peer::default()
+    }
+}
+
+/// Services that stand for somebody who is meant, by name alone.
+pub fn meant(
+    namespaces: &BTreeMap<String, Labels>,
+    services: &BTreeMap<String, Service>,
+    is: impl Fn(&Peer) -> bool,
+) -> BTreeSet<String> {
+    let selecting = services.iter().filter(|(_, service)| !service.selector.is_empty());
+    let meant = selecting.filter(|(name, service)| is(&of_service(namespaces, name, service)));
+    meant.filter_map(|(name, _)| Some(name.split_once('/')?.1.to_owned())).collect()
 }
 
 fn front(service: &Service, slices: &[&Slice]) -> Vec<FrontPort> {

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::objects::PolicyObjects;
@@ -16,8 +16,8 @@ use crate::attribution::peers::Peer;
 use crate::attribution::pods::Listing;
 use crate::engine::{Fact, Input};
 use crate::export::policy_status::Policies as _;
-use crate::policy::{Object, ObjectKind};
-use crate::watch::kubernetes::{KubernetesError, Report, Resource, Settings, Told};
+use crate::policy::{Object, ObjectKind, PolicySet};
+use crate::watch::kubernetes::{Asked, KubernetesError, Report, Resource, Settings, Told};
 
 /// Addresses of services change all the time in a large cluster: their table is made anew this seldom.
 const SERVICES: Duration = Duration::from_millis(500);
@@ -41,6 +41,9 @@ pub(super) struct ClusterView {
     addresses: usize,
     left_out: usize,
     other_pods: bool,
+    /// The services whose ends rules on workloads ask for, and the policies that they were found for.
+    asked: watch::Sender<Asked>,
+    asking: Arc<PolicySet>,
 }
 
 impl ClusterView {
@@ -63,9 +66,16 @@ impl ClusterView {
             addresses: 0,
             left_out: 0,
             other_pods: false,
+            asked: watch::channel(Asked::default()).0,
+            asking: Arc::default(),
         };
         view.tell();
         view
+    }
+
+    /// Which services rules on workloads mean.
+    pub(super) fn asked(&self) -> watch::Receiver<Asked> {
+        self.asked.subscribe()
     }
 
     /// The runtimes' lists with what Kubernetes knows.
@@ -162,8 +172,29 @@ impl ClusterView {
     /// Says what is known, and makes the table of services anew where it is time to; whether it did.
     pub(super) async fn publish(&mut self) -> bool {
         let published = self.publish_services().await;
+        self.ask(published);
         self.tell();
         published
+    }
+
+    /// Asks for the ends of services that the rules in force mean, where either may be others.
+    fn ask(&mut self, other_services: bool) {
+        let (policies, _) = self.shared.audits().policies();
+        if Arc::ptr_eq(&policies, &self.asking) && !other_services {
+            return;
+        }
+        let asked = match policies.asks_for_peers() {
+            true => self.cluster.services_of(|peer| policies.means(peer)),
+            false => BTreeSet::new(),
+        };
+        self.asking = policies;
+        self.asked.send_if_modified(|before| {
+            let differs = **before != asked;
+            if differs {
+                *before = Arc::new(asked);
+            }
+            differs
+        });
     }
 
     /// The pods before and behind services.

@@ -85,7 +85,7 @@ pub(super) fn start(
     let cluster = ClusterView::new(shared, inputs, settings.as_ref(), &objects);
     if let Some(settings) = settings {
         tasks.spawn(policy_status::tell(settings.clone(), Arc::clone(shared), objects));
-        tasks.spawn(kubernetes::follow(settings, told));
+        tasks.spawn(kubernetes::follow(settings, cluster.asked(), told));
     }
     let registry = Registry {
         shared: Arc::clone(shared),

@@ -20,6 +20,7 @@ use super::selector::{Glob, Selector};
 use super::set::{Policy, PolicyName, PolicySet, Ways};
 use super::spread::{contains, pack, spread};
 use super::trie::Trie;
+use super::workloads::Meant;
 use crate::attribution::peers::Peers;
 
 /// Compiles these files into the policies that are in force at a time.
@@ -162,7 +163,7 @@ fn policy(parsed: &Parsed<'_>, peers: &Peers, findings: &mut Vec<Diagnostic>) ->
         },
         names: names.into_iter().map(|(pattern, ranges)| (pattern, pack(ranges))).collect(),
         private,
-        by_workload: has_workloads(spec),
+        workloads: meant(spec),
         rules: egress.iter().chain(ingress).map(|rule| rule.source.clone()).collect(),
     }
 }
@@ -202,9 +203,9 @@ fn rules<'a>(
     Ways { egress: out, ingress: into }
 }
 
-fn has_workloads(spec: &Spec) -> bool {
+fn meant(spec: &Spec) -> Meant {
     let rules = spec.egress.iter().chain(&spec.egress_deny).flatten();
-    rules.filter(|rule| rule.to_workloads.is_some()).count() > 0
+    Meant::by(rules.filter_map(|rule| rule.to_workloads.as_ref()))
 }
 
 fn denies_encrypted_dns(spec: &Spec) -> Option<&Spanned<EncryptedDns>> {

@@ -46,6 +46,7 @@ pub use object::{Fate, Object, ObjectKind, Objects};
 pub use selector::{Pod, Selector, Subject};
 pub use set::{Named, Numbers, Policy, PolicyName, PolicySet, RuleSource, Ways};
 pub use trie::Trie;
+pub use workloads::Meant;
 
 /// What `sentinel policy check` prints: everything wrong with these files, or nothing.
 #[must_use]

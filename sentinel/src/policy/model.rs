@@ -83,7 +83,7 @@ pub(super) struct Workload {
 }
 
 /// As in Kubernetes (`NetworkPolicyPeer`), without addresses.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct PeerSelector {

@@ -13,6 +13,8 @@ use time::OffsetDateTime;
 use super::fqdn::Pattern;
 use super::selector::{Index, Selector, Subject};
 use super::trie::Trie;
+use super::workloads::Meant;
+use crate::attribution::peers::Peer;
 
 /// A thing for each [`Direction`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,8 +115,8 @@ pub struct Policy {
     pub names: BTreeMap<Pattern, PrefixRules>,
     /// Patterns whose answers may lie in private ranges.
     pub private: Vec<Pattern>,
-    /// Whether it has rules on workloads, which mean other addresses when pods come and go.
-    pub by_workload: bool,
+    /// Whom its rules on workloads mean.
+    pub workloads: Meant,
     /// Its rules; number 1 comes first.
     pub rules: Vec<RuleSource>,
 }
@@ -223,7 +225,13 @@ impl PolicySet {
     /// Whether other addresses are meant when pods come and go.
     #[must_use]
     pub fn asks_for_peers(&self) -> bool {
-        self.policies.iter().any(|policy| policy.by_workload)
+        self.policies.iter().any(|policy| policy.workloads.is_anybody())
+    }
+
+    /// Whether a rule on workloads means this one, wherever it is.
+    #[must_use]
+    pub fn means(&self, peer: &Peer) -> bool {
+        self.policies.iter().any(|it| it.workloads.is(it.name.namespace.as_deref(), peer))
     }
 
     /// Addresses that policies allow alone, by a `/32` or a `/128`.

@@ -42,6 +42,29 @@ pub(super) fn add(
     }
 }
 
+/// Whom a policy's rules on workloads mean, whoever is there now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meant {
+    selectors: Vec<PeerSelector>,
+}
+
+impl Meant {
+    /// By these rules.
+    pub(super) fn by<'a>(rules: impl Iterator<Item = &'a Spanned<PeerSelector>>) -> Self {
+        Self { selectors: rules.map(|rule| rule.value.clone()).collect() }
+    }
+
+    /// Whether there are such rules: they mean other addresses when pods come and go.
+    pub(super) const fn is_anybody(&self) -> bool {
+        !self.selectors.is_empty()
+    }
+
+    /// Whether this one is meant, in a policy of this namespace.
+    pub(super) fn is(&self, own: Option<&str>, peer: &Peer) -> bool {
+        self.selectors.iter().any(|selector| selects(selector, own, peer))
+    }
+}
+
 /// As a NetworkPolicy does; `own` is the policy's namespace.
 fn selects(selector: &PeerSelector, own: Option<&str>, peer: &Peer) -> bool {
     let namespace = match (&selector.namespace_selector, own) {

@@ -1,5 +1,5 @@
-//! `sentinel-bench kernel`: what the hooks cost, interleaved with an empty program in one run;
-//! `detect`: what the reader catches; `score`: how well mining that cannot be read is told from other
+//! `sentinel-bench kernel`: what the hooks cost, interleaved with an empty program in one run; `policy`,
+//! `fleet`: what many policies and many nodes cost; `detect`: what the reader catches; `score`: how well mining that cannot be read is told from other
 //! traffic.
 
 use std::path::PathBuf;
@@ -40,6 +40,33 @@ enum What {
         /// Prefixes in each of them; as many names come on top for every ten.
         #[arg(long, default_value_t = 100)]
         prefixes: u32,
+        /// Exit with 1 when a figure is over its budget.
+        #[arg(long)]
+        check: bool,
+    },
+    /// One node of a large fleet: what its agent costs, and what all agents ask of the API server.
+    Fleet {
+        /// Nodes.
+        #[arg(long, default_value_t = 5000)]
+        nodes: u32,
+        /// Pods on each of them.
+        #[arg(long, default_value_t = 100)]
+        pods: u32,
+        /// Namespaces.
+        #[arg(long, default_value_t = 500)]
+        namespaces: u32,
+        /// Services; all pods are behind them.
+        #[arg(long, default_value_t = 5000)]
+        services: u32,
+        /// Policies.
+        #[arg(long, default_value_t = 1000)]
+        policies: u32,
+        /// EndpointSlices that change in a second: 500,000 pods that live six hours each change 46.
+        #[arg(long, default_value_t = 50)]
+        slice_changes: u32,
+        /// Seconds that are measured.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
         /// Exit with 1 when a figure is over its budget.
         #[arg(long)]
         check: bool,
@@ -86,6 +113,30 @@ fn main() -> Result<ExitCode> {
             let rows = bench::policy::run(policies, prefixes)?;
             print!("{}", bench::policy::table(&rows));
             let over = rows.iter().any(bench::policy::Row::is_over);
+            Ok(if check && over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+        What::Fleet {
+            nodes,
+            pods,
+            namespaces,
+            services,
+            policies,
+            slice_changes,
+            seconds,
+            check,
+        } => {
+            let size = bench::fleet::Size {
+                nodes: nodes.max(1),
+                pods,
+                namespaces: namespaces.max(1),
+                services: services.max(1),
+                policies,
+                slice_changes,
+                seconds: seconds.max(1),
+            };
+            let rows = bench::fleet::run(size)?;
+            print!("{}", bench::fleet::table(&rows));
+            let over = rows.iter().any(bench::fleet::Row::is_over);
             Ok(if check && over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         What::Score { sessions, set, scale, seconds } => {

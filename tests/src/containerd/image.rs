@@ -8,7 +8,12 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 /// Writes an image with these programs, and the libraries that they need, into a tar file.
-pub(super) fn write(folder: &Path, name: &str, programs: &[(PathBuf, &str)]) -> Result<PathBuf> {
+pub(super) fn write(
+    folder: &Path,
+    name: &str,
+    programs: &[(PathBuf, &str)],
+    config: &Value,
+) -> Result<PathBuf> {
     let root = folder.join("root");
     for place in ["bin", "etc", "proc", "sys", "dev", "tmp"] {
         fs::create_dir_all(root.join(place))?;
@@ -30,8 +35,7 @@ pub(super) fn write(folder: &Path, name: &str, programs: &[(PathBuf, &str)]) -> 
         keep(&blobs, &path)
     };
     let config = json!({"architecture": "amd64", "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/busybox", "sleep", "86400"]},
-        "rootfs": {"type": "layers", "diff_ids": [layer]}});
+        "config": config, "rootfs": {"type": "layers", "diff_ids": [layer]}});
     let (config, config_size) = text(&config, "config")?;
     let kind = |what: &str| format!("application/vnd.oci.image.{what}");
     let manifest = json!({"schemaVersion": 2, "mediaType": kind("manifest.v1+json"),

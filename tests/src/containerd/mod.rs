@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use cri::{Cri, Output, Pod, PodSpec};
@@ -30,6 +31,9 @@ const NEEDED: [&str; 4] = ["containerd", "runc", "ctr", "busybox"];
 const PLUGINS: &str = "/usr/lib/cni";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// What stays of a kubelet's logs and of pinned programs goes with the namespace.
+const MOUNTS: &str = "mount -t tmpfs logs /var/log && mount -t bpf bpf /sys/fs/bpf && \
+    mount --make-rshared / && exec \"$0\" \"$@\"";
 
 /// What is missing on this machine, if anything.
 #[must_use]
@@ -51,6 +55,8 @@ pub struct Containerd {
     cgroup: TestCgroup,
     /// Its pods' cgroup, from every hierarchy's root.
     pods: String,
+    /// Whether mounts that a kubelet makes are its own too, as where a systemd has shared them.
+    shared: bool,
     /// Dropped last.
     folder: TempDir,
 }
@@ -62,13 +68,26 @@ impl Containerd {
     /// # Errors
     /// When it does not start; its log is in the message.
     pub fn start(netns: &NetNs, pods: &str) -> Result<Self> {
+        Self::start_as(netns, pods, false)
+    }
+
+    /// The same for a kubelet: in a mount namespace of its own that both share, with a `/var/log` and a bpffs
+    /// that go with it.
+    ///
+    /// # Errors
+    /// As for [`Containerd::start`].
+    pub fn start_for_kubelet(netns: &NetNs, pods: &str) -> Result<Self> {
+        Self::start_as(netns, pods, true)
+    }
+
+    fn start_as(netns: &NetNs, pods: &str, shared: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sentinel-containerd-").tempdir()?;
         fs::create_dir(folder.path().join("cni"))?;
         fs::write(folder.path().join("cni/10-ptp.conflist"), network(folder.path()))?;
         fs::write(folder.path().join("config.toml"), config(folder.path()))?;
         let cgroup = TestCgroup::unique("sentinel-containerd")?;
         let (netns, pods) = (netns.path(), pods.to_owned());
-        let mut this = Self { running: None, netns, cgroup, pods, folder };
+        let mut this = Self { running: None, netns, cgroup, pods, shared, folder };
         this.resume()?;
         this.import()?;
         Ok(this)
@@ -93,7 +112,22 @@ impl Containerd {
     /// # Errors
     /// When it does not answer in time.
     pub fn resume(&mut self) -> Result<()> {
-        let mut command = Command::new("nsenter");
+        let mut command = match self.shared {
+            false => Command::new("nsenter"),
+            true => {
+                let mut command = Command::new("unshare");
+                command.args([
+                    "--mount",
+                    "--propagation",
+                    "private",
+                    "sh",
+                    "-c",
+                    MOUNTS,
+                    "nsenter",
+                ]);
+                command
+            }
+        };
         command.arg(format!("--net={}", self.netns.display())).arg("containerd");
         command.arg("-c").arg(self.folder.path().join("config.toml"));
         let log = fs::File::create(self.folder.path().join("log"))?;
@@ -131,10 +165,29 @@ impl Containerd {
         Ok(kill_process(pid, if hang { Signal::STOP } else { Signal::CONT })?)
     }
 
+    /// Where it and a kubelet have the same mounts.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn mounts(&self) -> Result<PathBuf> {
+        let running = self.running.as_ref().context("containerd does not run")?;
+        Ok(PathBuf::from(format!("/proc/{}/ns/mnt", running.pid())))
+    }
+
     fn import(&self) -> Result<()> {
         let busybox = program("busybox").context("no busybox")?;
         let programs = [(busybox, "/bin/busybox"), (lab_program()?, "/bin/sentinel-lab")];
-        let image = image::write(self.folder.path(), IMAGE, &programs)?;
+        let config = json!({"Env": ["PATH=/bin"], "Cmd": ["/bin/busybox", "sleep", "86400"]});
+        self.load(IMAGE, &programs, &config)
+    }
+
+    /// Has it know an image of these programs.
+    ///
+    /// # Errors
+    /// When it does not take it.
+    pub fn load(&self, name: &str, programs: &[(PathBuf, &str)], config: &Value) -> Result<()> {
+        let folder = tempfile::tempdir_in(self.folder.path())?;
+        let image = image::write(folder.path(), name, programs, config)?;
         let mut command = Command::new("ctr");
         command.arg("-a").arg(self.socket()).args(["-n", "k8s.io", "images", "import"]).arg(&image);
         let output = command.output().context("ctr does not start")?;

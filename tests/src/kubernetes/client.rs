@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// Where objects of a kind are.
-const PLACES: [(&str, &str); 10] = [
+const PLACES: [(&str, &str); 13] = [
     ("Namespace", "/api/v1/namespaces"),
     ("Node", "/api/v1/nodes"),
     ("Pod", "/api/v1/namespaces/{}/pods"),
+    ("ConfigMap", "/api/v1/namespaces/{}/configmaps"),
+    ("DaemonSet", "/apis/apps/v1/namespaces/{}/daemonsets"),
+    ("Deployment", "/apis/apps/v1/namespaces/{}/deployments"),
     ("Service", "/api/v1/namespaces/{}/services"),
     ("ServiceAccount", "/api/v1/namespaces/{}/serviceaccounts"),
     ("EndpointSlice", "/apis/discovery.k8s.io/v1beta1/namespaces/{}/endpointslices"),

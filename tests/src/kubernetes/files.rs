@@ -8,7 +8,8 @@ use rcgen::{CertificateParams, KeyPair};
 
 /// Certificate, keys, the administrator's token, and what is audited: every request, without its body.
 pub(super) fn write(folder: &Path, admin: &str) -> Result<()> {
-    let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned);
+    let names =
+        ["127.0.0.1", super::SERVICE, "localhost", "kubernetes.default.svc"].map(str::to_owned);
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(names)?.self_signed(&key)?;
     let accounts = KeyPair::generate()?;

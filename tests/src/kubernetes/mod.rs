@@ -3,6 +3,7 @@
 
 mod client;
 mod files;
+mod node;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,10 +18,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use client::Client;
+pub use node::{NODE, Node, missing as missing_for_nodes};
 
 use crate::process::{Placement, Running};
 
 const READY_WITHIN: Duration = Duration::from_secs(90);
+/// Where pods find the server.
+const SERVICE: &str = "10.96.0.1";
+const SERVICE_PORT: u16 = 443;
 /// Who may do everything.
 const ADMIN: &str = "admin-of-the-tests";
 
@@ -55,6 +60,8 @@ pub struct Cluster {
     _etcd: Running,
     port: u16,
     etcd_port: u16,
+    /// Whether it has nodes.
+    has_nodes: bool,
     client: Client,
     /// Dropped last.
     folder: TempDir,
@@ -69,12 +76,29 @@ impl Cluster {
     /// # Errors
     /// When it does not start; its log is in the message.
     pub fn start() -> Result<Self> {
+        Self::start_at(free_port()?, false)
+    }
+
+    /// The same with a kubelet to come: at the address that pods are told, which the calling thread's
+    /// network namespace gets.
+    ///
+    /// # Errors
+    /// As for [`Cluster::start`].
+    pub fn start_for_nodes() -> Result<Self> {
+        let address = format!("{SERVICE}/32");
+        let given = Command::new("ip").args(["addr", "add", &address, "dev", "lo"]).status()?;
+        ensure!(given.success(), "no address for the server");
+        Self::start_at(SERVICE_PORT, true)
+    }
+
+    fn start_at(port: u16, has_nodes: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sentinel-kubernetes-").tempdir()?;
         files::write(folder.path(), ADMIN)?;
-        let (port, etcd_port) = (free_port()?, free_port()?);
+        let etcd_port = free_port()?;
         let etcd = etcd(folder.path(), etcd_port)?;
         let client = Client::new(port, &folder.path().join("tls.crt"), ADMIN)?;
-        let mut this = Self { server: None, _etcd: etcd, port, etcd_port, client, folder };
+        let mut this =
+            Self { server: None, _etcd: etcd, port, etcd_port, has_nodes, client, folder };
         this.resume()?;
         Ok(this)
     }
@@ -106,14 +130,16 @@ impl Cluster {
             format!("--cert-dir={}", at("certs")),
         ]);
         command.args([
-            "--bind-address=127.0.0.1",
             "--advertise-address=10.77.0.1",
             "--service-account-issuer=https://kubernetes.default.svc",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--authorization-mode=RBAC,Node",
             "--endpoint-reconciler-type=none",
-            "--disable-admission-plugins=ServiceAccount",
         ]);
+        command.args(match self.has_nodes {
+            true => ["--bind-address=0.0.0.0", "--kubelet-preferred-address-types=InternalIP"],
+            false => ["--bind-address=127.0.0.1", "--disable-admission-plugins=ServiceAccount"],
+        });
         let log = fs::File::create(self.folder.path().join("server.log"))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.server = Some(Placement::default().spawn(command)?);
@@ -146,7 +172,20 @@ impl Cluster {
         let answer = self.client.send("POST", &path, Some(&body))?;
         let token = answer.pointer("/status/token").and_then(Value::as_str).context("no token")?;
         let file = self.folder.path().join(format!("{namespace}-{account}.kubeconfig"));
-        let config = json!({
+        let config = self.config(token, namespace);
+        fs::write(&file, config.to_string())?;
+        Ok(file)
+    }
+
+    /// A kubeconfig for whoever may do everything.
+    fn admin_kubeconfig(&self) -> Result<PathBuf> {
+        let file = self.folder.path().join("admin.kubeconfig");
+        fs::write(&file, self.config(ADMIN, "default").to_string())?;
+        Ok(file)
+    }
+
+    fn config(&self, token: &str, namespace: &str) -> Value {
+        json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {
                 "server": format!("https://127.0.0.1:{}", self.port),
@@ -154,9 +193,7 @@ impl Cluster {
             "users": [{"name": "test", "user": {"token": token}}],
             "contexts": [{"name": "test",
                 "context": {"cluster": "test", "user": "test", "namespace": namespace}}],
-        });
-        fs::write(&file, config.to_string())?;
-        Ok(file)
+        })
     }
 
     /// How often the status of an object was written, by whomever.

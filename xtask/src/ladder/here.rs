@@ -60,6 +60,9 @@ pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
             .env("SENTINEL_LAB", built.path("sentinel-lab")?)
             .env("SENTINEL_KUBE_APISERVER", kubernetes.api_server)
             .env("SENTINEL_ETCD", kubernetes.etcd);
+        for (variable, program) in kubernetes.node {
+            tests.env(variable, program);
+        }
         climb(tests, rung, plan.filter.as_deref(), &["--test-threads=1"])
     })
 }

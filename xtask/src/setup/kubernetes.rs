@@ -1,4 +1,4 @@
-//! A real Kubernetes API server for the tests. No registry has one as a package, so it is built once from
+//! A real Kubernetes API server for the tests, with what runs a node. No registry has one as a package, so it is built once from
 //! Debian's own source package, of a pinned version, and kept. Users of sentinel never need it.
 
 use std::fs;
@@ -39,23 +39,41 @@ const FILES: [(&str, &str); 2] = [
 const GIT_VERSION: &str = "KUBE_GIT_COMMIT='faecb196815e248d3ecfb03c680a4507229c2a56'\n\
     KUBE_GIT_TREE_STATE='archive'\nKUBE_GIT_VERSION='v1.20.2'\nKUBE_GIT_MAJOR='1'\nKUBE_GIT_MINOR='20'\n";
 
-/// Where both are kept.
+/// What runs a node, and by which variable tests find it.
+const NODE: [(&str, &str); 3] = [
+    ("SENTINEL_KUBELET", "kubelet"),
+    ("SENTINEL_KUBE_CONTROLLER_MANAGER", "kube-controller-manager"),
+    ("SENTINEL_KUBE_SCHEDULER", "kube-scheduler"),
+];
+const API_SERVER: &str = "kube-apiserver";
+
+/// Where all of it is kept.
 pub(crate) struct Kept {
     pub(crate) api_server: PathBuf,
     pub(crate) etcd: PathBuf,
+    /// By the variables that tests find them by.
+    pub(crate) node: [(&'static str, PathBuf); 3],
 }
 
 impl Kept {
     pub(crate) fn find() -> Result<Self> {
         let folder = project::cache("kubernetes")?;
-        Ok(Self { api_server: folder.join("kube-apiserver"), etcd: folder.join("etcd") })
+        let node = NODE.map(|(variable, name)| (variable, folder.join(name)));
+        Ok(Self { api_server: folder.join(API_SERVER), etcd: folder.join("etcd"), node })
+    }
+
+    /// Those that are to be built.
+    fn unbuilt(&self) -> Vec<&Path> {
+        let all = self.node.iter().map(|(_, path)| path.as_path());
+        all.chain([self.api_server.as_path()]).filter(|path| !path.exists()).collect()
     }
 }
 
 /// Makes sure that tests can run an API server; without, those tests are skipped by name.
 pub(crate) fn kubernetes_tools() -> Result<()> {
     let kept = Kept::find()?;
-    if kept.api_server.exists() && kept.etcd.exists() {
+    let unbuilt = kept.unbuilt();
+    if unbuilt.is_empty() && kept.etcd.exists() {
         return Ok(());
     }
     if !apt::is_here() {
@@ -66,14 +84,14 @@ pub(crate) fn kubernetes_tools() -> Result<()> {
     if !kept.etcd.exists() {
         archive.etcd(&kept.etcd)?;
     }
-    if !kept.api_server.exists() {
+    if !unbuilt.is_empty() {
         let missing = TOOLS.iter().filter(|(tool, _)| !is_there(tool));
         let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
         let what = format!("{} (to build an API server)", packages.join(", "));
         apt::install(&packages, &what, "30 s")?;
         archive.sources()?;
         unpack(&folder)?;
-        build(&folder, &kept.api_server)?;
+        build(&folder, &unbuilt)?;
     }
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
 }
@@ -182,8 +200,10 @@ fn go_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files.filter(|path| path.extension().is_some_and(|extension| extension == "go")).collect())
 }
 
-fn build(folder: &Path, server: &Path) -> Result<()> {
-    term::say("building Kubernetes' API server from Debian's source (once, 4 to 10 min)");
+fn build(folder: &Path, programs: &[&Path]) -> Result<()> {
+    let names: Vec<_> = programs.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let how_long = "once, 6 to 15 min";
+    term::say(format!("building {} from Debian's source ({how_long})", names.join(", ")));
     let source = source(folder);
     let version = folder.join("version");
     fs::write(&version, GIT_VERSION)?;
@@ -200,10 +220,13 @@ fn build(folder: &Path, server: &Path) -> Result<()> {
     let log = project::log("kubernetes-build")?;
     let mut make = Command::new("make");
     // The folder by the name that Go knows it by, which the link gives it.
-    make.args(["WHAT=cmd/kube-apiserver", "GOGCFLAGS=", "GOFLAGS=-p=2"]).current_dir(&inside);
+    let what: Vec<String> = names.iter().map(|name| format!("cmd/{name}")).collect();
+    make.arg(format!("WHAT={}", what.join(" "))).args(["GOGCFLAGS=", "GOFLAGS=-p=2"]);
+    make.current_dir(&inside);
     make.env("PWD", &inside).env("PATH", path).env("GOPATH", source.join(".go"));
     make.env("GO111MODULE", "off").env("GOPROXY", "off").env("CGO_ENABLED", "0");
     make.env("GOCACHE", folder.join("cache")).env("KUBE_GIT_VERSION_FILE", &version);
-    process::logged(&mut make, &log).context("cannot build Kubernetes' API server")?;
-    keep(&source.join("_output/bin/kube-apiserver"), server)
+    process::logged(&mut make, &log).context("cannot build Kubernetes")?;
+    let made = source.join("_output/bin");
+    names.iter().zip(programs).try_for_each(|(name, kept)| keep(&made.join(name), kept))
 }

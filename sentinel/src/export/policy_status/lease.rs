@@ -21,6 +21,8 @@ const TERM: Duration = Duration::seconds(45);
 const FORGOTTEN: Duration = Duration::minutes(5);
 const LABEL: &str = "sentinel.dev/report";
 const ANNOTATION: &str = "sentinel.dev/policies";
+/// How many nodes the one that writes for all heard last.
+const NODES: &str = "sentinel.dev/nodes";
 
 /// The time as Kubernetes writes it.
 pub(super) fn now(micro: bool) -> String {
@@ -31,6 +33,15 @@ pub(super) fn now(micro: bool) -> String {
 fn age(text: Option<&Value>) -> Option<Duration> {
     let time = PrimitiveDateTime::parse(text?.as_str()?, MICRO).ok()?.assume_utc();
     Some(OffsetDateTime::from(SystemTime::now()) - time)
+}
+
+/// Who writes for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lead {
+    /// This node does.
+    pub(super) is_mine: bool,
+    /// How many nodes were heard last, as far as anybody said.
+    pub(super) nodes: u32,
 }
 
 pub(super) struct Leases {
@@ -69,26 +80,33 @@ impl Leases {
         self.api.patch(&name, &params, &Patch::Apply(&lease)).await.map(drop)
     }
 
-    /// Whether this node writes for all; takes that over where nobody does any more.
-    pub(super) async fn lead(&self) -> Result<bool, Error> {
+    /// Whether this node writes for all; takes that over where nobody does any more. Says then that it
+    /// heard so many nodes, and else how many the other did.
+    pub(super) async fn lead(&self, heard: u32) -> Result<Lead, Error> {
         let Some(held) = self.api.get_opt(LEADER).await? else {
             let lease = object(self.lease(LEADER, &json!({})))?;
-            return won(self.api.create(&PostParams::default(), &lease).await);
+            let is_mine = won(self.api.create(&PostParams::default(), &lease).await)?;
+            return Ok(Lead { is_mine, nodes: heard });
         };
+        let annotations = held.metadata.annotations.as_ref();
+        let nodes = annotations.and_then(|all| all.get(NODES)?.parse().ok()).unwrap_or(heard);
         let spec = held.data.get("spec");
         let holder = spec.and_then(|spec| spec.get("holderIdentity")).and_then(Value::as_str);
         let age = age(spec.and_then(|spec| spec.get("renewTime")));
         let is_mine = holder == Some(self.node.as_str());
         if is_mine && age.is_some_and(|age| age < TERM / 3) {
-            return Ok(true);
+            return Ok(Lead { is_mine, nodes: heard });
         }
         if !is_mine && age.is_some_and(|age| age < TERM) {
-            return Ok(false);
+            return Ok(Lead { is_mine, nodes });
         }
         // Of two that try only one names the version that is there.
-        let version = json!({"resourceVersion": held.metadata.resource_version});
-        let lease = object(self.lease(LEADER, &version))?;
-        won(self.api.replace(LEADER, &PostParams::default(), &lease).await)
+        let nodes = if is_mine { heard } else { nodes.max(heard) };
+        let more = json!({"resourceVersion": held.metadata.resource_version,
+            "annotations": {NODES: nodes.to_string()}});
+        let lease = object(self.lease(LEADER, &more))?;
+        let is_mine = won(self.api.replace(LEADER, &PostParams::default(), &lease).await)?;
+        Ok(Lead { is_mine, nodes })
     }
 
     /// What all nodes say that live.

@@ -4,6 +4,7 @@
 //! writes the status of each policy, by server-side apply, where it is another than it wrote last.
 
 mod lease;
+mod pace;
 mod summary;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,13 +21,14 @@ use tokio::time::sleep;
 use crate::api::Shared;
 use crate::policy::{Fate, ObjectKind, Pod, Policy, Subject};
 use crate::watch::kubernetes::{Settings, connect};
-use lease::Leases;
+use lease::{Lead, Leases};
+use pace::Pace;
 use summary::{OnNode, Report, status, written};
 
 /// How often a node looks whether it has something to say, give or take a quarter.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often it says that it lives.
-const ALIVE: Duration = Duration::from_secs(60);
+/// How long whoever cannot be found is left alone.
+const LOST: Duration = Duration::from_secs(60);
 /// A status that the server did not take is tried again with the next look; this many are written in one.
 const WRITES: usize = 100;
 /// Who has written a policy's status, whichever node that was.
@@ -44,12 +46,21 @@ pub async fn tell(settings: Settings, shared: Arc<Shared>, policies: Arc<dyn Pol
         match connect(&settings).await {
             Ok(client) => break client,
             // Whoever watches says why.
-            Err(_) => sleep(ALIVE).await,
+            Err(_) => sleep(LOST).await,
         }
     };
     let leases = Leases::new(client.clone(), client.default_namespace(), &settings.node);
-    let mut teller =
-        Teller { client, leases, shared, policies, told: None, statuses: BTreeMap::new() };
+    let mut teller = Teller {
+        client,
+        leases,
+        shared,
+        policies,
+        told: None,
+        lead: None,
+        read: None,
+        reports: Vec::new(),
+        statuses: BTreeMap::new(),
+    };
     let noise = RandomState::new();
     for turn in 0_u64.. {
         let per_mille = 750 + noise.hash_one(turn) % 500;
@@ -67,7 +78,12 @@ struct Teller {
     shared: Arc<Shared>,
     policies: Arc<dyn Policies>,
     /// What this node said last, and when.
-    told: Option<(String, Instant)>,
+    told: Option<(Report, Instant)>,
+    /// Who writes for all, and when that was looked at.
+    lead: Option<(Lead, Instant)>,
+    /// When what all nodes say was read, and what they said.
+    read: Option<Instant>,
+    reports: Vec<Report>,
     /// What was written last.
     statuses: BTreeMap<String, Said>,
 }
@@ -85,29 +101,32 @@ impl Teller {
         if fates.is_empty() && self.told.is_none() {
             return Ok(());
         }
-        let (text, left_out) = written(&self.report(&fates));
-        if left_out > 0 {
-            tracing::warn!("{left_out} policies find no room in this node's report");
-        }
-        let is_due = |(before, at): &(String, Instant)| *before != text || at.elapsed() > ALIVE;
-        if self.told.as_ref().is_none_or(is_due) {
+        let pace = Pace { nodes: self.lead.map_or(0, |(lead, _)| lead.nodes) };
+        let report = self.report(&fates);
+        if pace.tells(&report, self.told.as_ref()) {
+            let (text, left_out) = written(&report);
+            if left_out > 0 {
+                tracing::warn!("{left_out} policies find no room in this node's report");
+            }
             self.leases.report(&text).await?;
-            self.told = Some((text, Instant::now()));
+            self.told = Some((report, Instant::now()));
         }
-        if !self.leases.lead().await? {
+        if !self.leads(pace).await? {
             self.statuses.clear();
+            self.reports.clear();
+            self.read = None;
             return Ok(());
         }
-        let reports: Vec<Report> = self
-            .leases
-            .reports()
-            .await?
-            .iter()
-            .filter_map(|text| serde_json::from_str(text).ok())
-            .collect();
+        if pace.reads(self.read) {
+            let texts = self.leases.reports().await?;
+            self.reports =
+                texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+            self.read = Some(Instant::now());
+        }
+        let reports = &self.reports;
         let mut writes = 0;
         for fate in &fates {
-            let now = status(fate, &reports);
+            let now = status(fate, reports);
             let before = self.statuses.get(&fate.title());
             if before.is_some_and(|said| said.status == now) || writes >= WRITES {
                 continue;
@@ -120,6 +139,19 @@ impl Teller {
         let there: Vec<String> = fates.iter().map(Fate::title).collect();
         self.statuses.retain(|title, _| there.contains(title));
         Ok(())
+    }
+
+    /// Whether this node writes for all.
+    async fn leads(&mut self, pace: Pace) -> Result<bool, Error> {
+        let (is_mine, last) =
+            self.lead.map_or((false, None), |(lead, at)| (lead.is_mine, Some(at)));
+        if pace.looks(is_mine, last) {
+            let heard = u32::try_from(self.reports.len()).unwrap_or(u32::MAX);
+            let lead = self.leases.lead(heard).await?;
+            self.lead = Some((lead, Instant::now()));
+            return Ok(lead.is_mine);
+        }
+        Ok(is_mine)
     }
 
     /// What this node has to say: of policies that are on something here.

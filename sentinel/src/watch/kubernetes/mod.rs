@@ -3,6 +3,7 @@
 //! told last counts; it is asked again ever more seldom, and no two nodes at one moment.
 
 mod client;
+mod ends;
 mod error;
 mod node;
 mod read;
@@ -10,11 +11,12 @@ mod resource;
 mod stream;
 
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 pub use client::{Settings, connect, node_name};
+pub use ends::Asked;
 pub use error::KubernetesError;
 pub use resource::Resource;
 
@@ -22,6 +24,7 @@ use super::backoff::Backoff;
 use crate::attribution::cluster::{self, Change};
 use crate::attribution::node::NodeObject;
 use crate::policy::{Object, ObjectKind};
+use ends::Ends;
 use resource::{FIRST, LAST};
 use stream::Stream;
 
@@ -45,8 +48,13 @@ pub struct Report {
     pub told: Result<Option<Told>, KubernetesError>,
 }
 
-/// Asks until nobody wants the reports.
-pub async fn follow(settings: Settings, reports: mpsc::Sender<Report>) {
+/// Asks until nobody wants the reports. In a large cluster the ends of those services are followed that are
+/// `asked` about.
+pub async fn follow(
+    settings: Settings,
+    asked: watch::Receiver<Asked>,
+    reports: mpsc::Sender<Report>,
+) {
     let mut backoff = Backoff::new(FIRST, LAST);
     let client = loop {
         match connect(&settings).await {
@@ -65,30 +73,24 @@ pub async fn follow(settings: Settings, reports: mpsc::Sender<Report>) {
         if resource.is_about_services() && !settings.services {
             continue;
         }
-        let (client, node, reports) = (client.clone(), settings.node.clone(), reports.clone());
-        tasks.spawn(follow_one(resource, client, node, reports));
+        let fields =
+            (resource == Resource::Pods).then(|| format!("spec.nodeName={}", settings.node));
+        let ends = (resource == Resource::EndpointSlices).then(|| Ends::new(asked.clone()));
+        let stream = Stream { resource, reports: reports.clone(), fields, ends };
+        tasks.spawn(follow_one(stream, client.clone(), settings.node.clone()));
     }
     while tasks.join_next().await.is_some() {}
 }
 
-async fn follow_one(
-    resource: Resource,
-    client: Client,
-    node: String,
-    reports: mpsc::Sender<Report>,
-) {
-    let stream = Stream { resource, reports };
-    let apis = resource::api(&client, resource);
-    match resource {
-        Resource::Pods => {
-            let selector = format!("spec.nodeName={node}");
-            stream.follow(apis, Some(selector), read::pod()).await;
-        }
-        Resource::Namespaces => stream.follow(apis, None, read::namespace()).await,
-        Resource::Services => stream.follow(apis, None, read::service()).await,
-        Resource::EndpointSlices => stream.follow(apis, None, read::slice()).await,
-        Resource::EgressPolicies => stream.follow(apis, None, read::policy()).await,
-        Resource::ClusterEgressPolicies => stream.follow(apis, None, read::cluster_policy()).await,
+async fn follow_one(stream: Stream, client: Client, node: String) {
+    let apis = resource::api(&client, stream.resource);
+    match stream.resource {
+        Resource::Pods => stream.follow(apis, read::pod()).await,
+        Resource::Namespaces => stream.follow(apis, read::namespace()).await,
+        Resource::Services => stream.follow(apis, read::service()).await,
+        Resource::EndpointSlices => stream.follow(apis, read::slice()).await,
+        Resource::EgressPolicies => stream.follow(apis, read::policy()).await,
+        Resource::ClusterEgressPolicies => stream.follow(apis, read::cluster_policy()).await,
         Resource::Nodes => node::ask(client, node, stream.reports).await,
     }
 }

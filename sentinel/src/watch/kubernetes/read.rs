@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Told;
+use super::ends::SERVICE;
 use super::stream::Reader;
 use crate::attribution::cluster::{self, ClusterPod, Labels};
 use crate::attribution::owner::Owner;
@@ -21,8 +22,6 @@ pub(super) type Read<T> = fn(&DynamicObject) -> Option<(String, T)>;
 
 /// A pod that the kubelet has from a file has another uid in its cgroups: this annotation's.
 const MIRROR: &str = "kubernetes.io/config.mirror";
-/// Whose ends a slice has.
-const SERVICE: &str = "kubernetes.io/service-name";
 
 pub(super) fn pod() -> Reader<ClusterPod> {
     (read_pod, |change| Told::Cluster(cluster::Told::Pods(change)))

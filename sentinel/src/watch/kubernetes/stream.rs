@@ -9,6 +9,7 @@ use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::ends::{Ends, Scope};
 use super::error::KubernetesError;
 use super::read::{Read, key};
 use super::resource::{FIRST, LAST, WATCH};
@@ -29,12 +30,18 @@ pub(super) type Reader<T> = (Read<T>, fn(Change<T>) -> Told);
 pub(super) struct Stream {
     pub(super) resource: Resource,
     pub(super) reports: mpsc::Sender<Report>,
+    /// Fields that an object must have.
+    pub(super) fields: Option<String>,
+    /// Of slices, whose are followed.
+    pub(super) ends: Option<Ends>,
 }
 
 /// Why there is nothing more to do.
 enum End {
     /// Nobody wants reports any more.
     Unwanted,
+    /// Others are to be followed.
+    Others,
     Failed(KubernetesError),
 }
 
@@ -47,19 +54,20 @@ impl From<KubernetesError> for End {
 impl Stream {
     /// Lists, then watches, until nobody wants reports. Where the server knows no such version, the next is
     /// asked for.
-    pub(super) async fn follow<T>(
-        self,
-        apis: Vec<Api<DynamicObject>>,
-        fields: Option<String>,
-        reader: Reader<T>,
-    ) {
+    pub(super) async fn follow<T>(mut self, apis: Vec<Api<DynamicObject>>, reader: Reader<T>) {
         let mut backoff = Backoff::new(FIRST, LAST);
         let mut version = 0;
         // What was seen last; `None` where all is to be listed.
         let mut seen = None;
         while let Some(api) = apis.get(version) {
-            let session = Session { stream: &self, api, fields: fields.as_deref(), reader };
-            let End::Failed(why) = session.run(&mut seen, &mut backoff).await else { return };
+            let why = match self.session(api, reader, &mut seen, &mut backoff).await {
+                End::Unwanted => return,
+                End::Others => {
+                    seen = None;
+                    continue;
+                }
+                End::Failed(why) => why,
+            };
             match why {
                 KubernetesError::Unknown { .. } if version + 1 < apis.len() => {
                     (version, seen) = (version + 1, None);
@@ -83,6 +91,35 @@ impl Stream {
         }
     }
 
+    /// Lists and watches until something is wrong, or others are to be followed.
+    async fn session<T>(
+        &mut self,
+        api: &Api<DynamicObject>,
+        reader: Reader<T>,
+        seen: &mut Option<String>,
+        backoff: &mut Backoff,
+    ) -> End {
+        let mut ends = self.ends.take();
+        let mut session = Session { stream: self, api, scope: Scope::Whole, reader };
+        let end = match &mut ends {
+            None => session.run(seen, backoff).await,
+            Some(ends) => match ends.scope(api).await {
+                Err(error) => session.failed(&error).into(),
+                Ok(scope) => {
+                    // A version is of what was listed.
+                    *seen = seen.take().filter(|_| scope == Scope::Whole);
+                    session.scope = scope.clone();
+                    tokio::select! {
+                        end = session.run(seen, backoff) => end,
+                        () = ends.changed(&scope) => End::Others,
+                    }
+                }
+            },
+        };
+        self.ends = ends;
+        end
+    }
+
     /// Whether somebody wants it.
     async fn report(&self, told: Result<Option<Told>, KubernetesError>) -> bool {
         self.reports.send(Report { resource: self.resource, told }).await.is_ok()
@@ -92,12 +129,18 @@ impl Stream {
 struct Session<'a, T> {
     stream: &'a Stream,
     api: &'a Api<DynamicObject>,
-    fields: Option<&'a str>,
+    scope: Scope,
     reader: Reader<T>,
 }
 
 impl<T> Session<'_, T> {
     async fn run(&self, seen: &mut Option<String>, backoff: &mut Backoff) -> End {
+        if self.scope == Scope::Nothing {
+            return match self.tell(Some(Change::All(Vec::new()))).await {
+                Ok(()) => std::future::pending().await,
+                Err(end) => end,
+            };
+        }
         loop {
             if let Err(end) = self.once(seen, backoff).await {
                 return end;
@@ -111,8 +154,11 @@ impl<T> Session<'_, T> {
             Some(version) => version,
             None => seen.insert(self.list().await?),
         };
-        let params =
-            WatchParams { field_selector: self.fields.map(str::to_owned), ..Default::default() };
+        let params = WatchParams {
+            field_selector: self.stream.fields.clone(),
+            label_selector: self.scope.labels().map(str::to_owned),
+            ..Default::default()
+        };
         let opened = Instant::now();
         let events = self.api.watch(&params.timeout(WATCH), from).await;
         let mut events = pin!(events.map_err(|error| self.failed(&error))?);
@@ -134,7 +180,8 @@ impl<T> Session<'_, T> {
     /// All objects, page by page; the version that they are of.
     async fn list(&self) -> Result<String, End> {
         let mut params = ListParams::default().limit(PAGE).match_any();
-        params.field_selector = self.fields.map(str::to_owned);
+        params.field_selector = self.stream.fields.clone();
+        params.label_selector = self.scope.labels().map(str::to_owned);
         let mut all = Vec::new();
         loop {
             let page = self.api.list(&params).await.map_err(|error| self.failed(&error))?;

@@ -1,6 +1,7 @@
 //! The agent at a real API server: pods, owners and services are told, policies follow labels, nothing is
 //! lost while the server is down, and nothing is asked for that the chart does not grant.
 
+mod cluster;
 mod nodes;
 mod objects;
 mod scene;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use sentinel_tests::agent::sentinel_program;
-use sentinel_tests::kubernetes;
 use sentinel_tests::netlab::Lab;
+use sentinel_tests::{containerd, kubernetes};
 use serde_json::{Value, json};
 
 use crate::allowlist::says;
@@ -38,7 +39,15 @@ pub fn trials() -> Vec<Trial> {
     };
     let trials = tests.map(|(test, run)| trial(name(test), run));
     let skip = missing.is_some();
-    trials.into_iter().map(|test| if skip { test.with_ignored_flag(true) } else { test }).collect()
+    let skipped = |test: Trial, skip: bool| if skip { test.with_ignored_flag(true) } else { test };
+    let missing = missing.or_else(kubernetes::missing_for_nodes).or_else(containerd::missing);
+    let node = "kubernetes/a_kubelet_runs_the_daemonset";
+    let node = match missing {
+        Some(what) => format!("{node} (needs {what}: cargo xtask setup)"),
+        None => node.to_owned(),
+    };
+    let node = skipped(trial(node, cluster::by_the_readme), missing.is_some());
+    trials.into_iter().map(|test| skipped(test, skip)).chain([node]).collect()
 }
 
 /// A policy on pods by their own labels and their namespace's.
