@@ -71,5 +71,5 @@ pub(super) fn link(ebpf: &mut Ebpf, directory: &File) -> Result<FdLink, OpenErro
 #[must_use]
 pub fn gap() -> Option<String> {
     let tried = || object::create(None).and_then(|mut ebpf| object::load(&mut ebpf, HOOK));
-    platform::lsm_gap().or_else(|| tried().err().map(|error| error.to_string()))
+    tried().err().map(|error| error.to_string()).or_else(platform::lsm_gap)
 }
