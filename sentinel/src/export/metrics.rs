@@ -48,6 +48,8 @@ const COUNTERMEASURES: &str = "What was done beyond the verdict, by what came of
 const AUDITED: &str = "Events of what a policy under audit would have blocked, by policy and rule; a socket tells of each destination once.";
 /// Series of policies and rules; what is beyond is one series, `other`.
 const AUDITED_RULES: usize = 2048;
+/// Policies under audit that have their series before their first hit.
+const FROM_THE_START: usize = 100;
 
 /// Losses of userspace, beside those of the kernel.
 const LOSS_KINDS: [&str; 9] = [
@@ -330,9 +332,14 @@ impl Metrics {
         self.audited.with_label_values(&labels).inc_by(by);
     }
 
-    /// Has every policy under audit a series for its default and for each denial, from the start.
+    /// Has every policy under audit a series for its default and for each denial, from the start. In a cluster
+    /// of many policies few are on a pod of this node: their series come with their first hit.
     pub fn set_audited(&self, set: &PolicySet, cap: Mode) {
-        for policy in set.policies.iter().filter(|it| it.mode.min(cap) == Mode::Audit) {
+        let audited = || set.policies.iter().filter(|it| it.mode.min(cap) == Mode::Audit);
+        if audited().nth(FROM_THE_START).is_some() {
+            return;
+        }
+        for policy in audited() {
             let name = policy.name.to_string();
             self.audited(&name, "no rule", 0);
             for rule in policy.rules.iter().filter(|rule| rule.list.ends_with("Deny")) {
@@ -426,6 +433,28 @@ mod tests {
         assert!(text.contains(series));
         let other = "sentinel_policy_audit_hits_total{policy=\"other\",rule=\"other\"} 5\n";
         assert!(text.contains(other));
+    }
+
+    #[test]
+    fn many_policies_have_no_series_before_their_first_hit() {
+        let set = |count: usize| {
+            let document = |number: usize| {
+                format!(
+                    "---\napiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {{name: p{number}}}\n\
+                     spec: {{workload: {{cgroup: /x}}, mode: audit, egress: []}}\n"
+                )
+            };
+            let text = (0..count).map(document).collect();
+            let source = crate::policy::Source { name: "p.yaml".to_owned(), text };
+            crate::policy::compile(&[source], time::OffsetDateTime::UNIX_EPOCH).unwrap()
+        };
+        for (count, series) in [(FROM_THE_START, FROM_THE_START), (FROM_THE_START + 1, 0)] {
+            let metrics = Metrics::new(0.0).unwrap();
+            metrics.set_audited(&set(count), Mode::Audit);
+            let text = metrics.render();
+            let lines = text.lines().filter(|line| line.starts_with("sentinel_policy_audit_hits"));
+            assert_eq!(lines.count(), series);
+        }
     }
 
     #[test]
