@@ -98,6 +98,11 @@ fn is_ready(status: &Value) -> bool {
     status.get("ready") == Some(&Value::Bool(true))
 }
 
+/// Whether the agent that answers is the process that systemd means.
+fn says_pid(status: &Value, pid: &str) -> bool {
+    status.get("pid").and_then(Value::as_u64) == pid.parse().ok()
+}
+
 fn in_force(status: &Value, policy: &str) -> bool {
     let policies = status.get("in_force").and_then(Value::as_array);
     policies.into_iter().flatten().any(|one| says(one, "policy", policy))
@@ -149,7 +154,7 @@ fn installed() -> Result<()> {
     ensure!(says(&status, "mode", "audit"), "{status}");
     ensure!(in_force(&status, "node"), "the packaged policy is not in force: {status}");
     let pid = property("MainPID")?;
-    ensure!(status.get("pid").is_some_and(|it| it.to_string() == pid), "{pid}: {status}");
+    ensure!(says_pid(&status, &pid), "{pid}: {status}");
     let process = fs::read_to_string(format!("/proc/{pid}/status"))?;
     for limit in ["Seccomp:\t2", "NoNewPrivs:\t1"] {
         ensure!(process.lines().any(|line| line == limit), "no {limit:?} in:\n{process}");
@@ -221,9 +226,7 @@ fn upgraded() -> Result<()> {
     must("dpkg", &["-i", &package])?;
     ensure!(must("dpkg-query", &["-W", "-f", "${Version}", "sentinel"])? == newer);
     ensure!(fs::read_to_string(SETTINGS)? == before, "the settings are not those edited");
-    let status = status_with("ready again", |status| {
-        is_ready(status) && status.get("pid").is_some_and(|it| it.to_string() != pid)
-    })?;
+    let status = status_with("ready again", |status| is_ready(status) && !says_pid(status, &pid))?;
     ensure!(says(&status, "mode", "enforce") && in_force(&status, "app"), "{status}");
     let (report, _) = mine("packaged-upgraded")?;
     ensure!(!report.succeeded(), "the new version does not cut: {report:?}");

@@ -65,7 +65,9 @@ pub(super) fn run(plan: &Plan) -> Vec<Row> {
 fn boots(plan: &Plan) -> Vec<(&'static Kernel, Layout)> {
     let is_wanted = |layout: &Layout| match (plan.layout, &plan.filter) {
         (Some(wanted), _) => *layout == wanted,
-        (None, Some(filter)) if filter.starts_with("layouts") => *layout != Layout::Systemd,
+        (None, Some(filter)) if filter.starts_with("layouts") => {
+            matches!(layout, Layout::Hybrid | Layout::V1)
+        }
         (None, Some(filter)) if filter.starts_with("packaged") => *layout == Layout::Systemd,
         (None, Some(_)) => *layout == Layout::Pure,
         (None, None) => true,
