@@ -38,8 +38,8 @@ fn main() -> Result<()> {
     }
     words.lines().for_each(|line| println!("cargo::warning={line}"));
     let made = programs::object(&made);
-    fs::copy(&made, &object).with_context(|| format!("there is no {}", made.display()))?;
-    Ok(())
+    let made = fs::read(&made).with_context(|| format!("there is no {}", made.display()))?;
+    Ok(fs::write(object, programs::without_debug(&made)?)?)
 }
 
 /// What maps hold is said by the contract's source and by the definitions of the maps: where a text is

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use object::build::elf::Builder;
+
+/// What would be another compiler, or has code made in pieces that the verifier has not seen.
+const NOT_PASSED_ON: [&str; 5] =
+    ["RUSTC", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_INCREMENTAL"];
 
 /// The byte order of every processor that the agent is built for.
 const TARGET: &str = "bpfel-unknown-none";
@@ -38,10 +43,24 @@ pub fn command(package: &Path, toolchain: &str, processor: &str, made: &Path) ->
     }
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // What cargo has set for the compiler of the agent is not for this one.
-    for name in ["RUSTC", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+    for name in NOT_PASSED_ON {
         cargo.env_remove(name);
     }
     Ok(cargo)
+}
+
+/// What of an object is for a kernel: all but what is for debuggers, which is most of it. The verifier's log
+/// takes the lines that it names from `.BTF.ext`.
+pub fn without_debug(object: &[u8]) -> Result<Vec<u8>> {
+    let mut builder = Builder::read(object)?;
+    for section in builder.sections.iter_mut() {
+        let name = section.name.strip_prefix(b".rel").unwrap_or(&section.name);
+        section.delete = name.starts_with(b".debug_");
+    }
+    builder.delete_orphans();
+    let mut stripped = Vec::new();
+    builder.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 /// Where that cargo puts them.

@@ -45,7 +45,7 @@ pub(super) fn checks(checks: &mut Checks) {
     });
     checks.run(shipped, || {
         let executable = fs::read(build::shipped(setup::for_run()?)?)?;
-        let object = fs::read(&here)?;
+        let object = source::without_debug(&fs::read(&here)?)?;
         if !contains(&executable, &object) {
             bail!("the executable holds other programs than {}", here.display());
         }
