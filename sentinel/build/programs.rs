@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use object::build::elf::Builder;
+use object::build::elf::{Builder, SectionData};
+use object::elf::SHT_STRTAB;
 
 /// What would be another compiler, or has code made in pieces that the verifier has not seen.
 const NOT_PASSED_ON: [&str; 5] =
@@ -53,11 +54,20 @@ pub fn command(package: &Path, toolchain: &str, processor: &str, made: &Path) ->
 /// takes the lines that it names from `.BTF.ext`.
 pub fn without_debug(object: &[u8]) -> Result<Vec<u8>> {
     let mut builder = Builder::read(object)?;
+    let mut has_names = false;
     for section in builder.sections.iter_mut() {
         let name = section.name.strip_prefix(b".rel").unwrap_or(&section.name);
         section.delete = name.starts_with(b".debug_");
+        has_names |= matches!(section.data, SectionData::SectionString);
     }
     builder.delete_orphans();
+    // The linker keeps sections' names among those of symbols, which is not how they are written here.
+    if !has_names {
+        let names = builder.sections.add();
+        names.name = ".shstrtab".into();
+        names.sh_type = SHT_STRTAB;
+        names.data = SectionData::SectionString;
+    }
     let mut stripped = Vec::new();
     builder.write(&mut stripped)?;
     Ok(stripped)

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::attribution::peers::Peers;
+use crate::attribution::pods::KnownPods;
 use crate::policy::Source;
 
 /// A file that holds one thing.
@@ -32,6 +33,14 @@ impl Remembered<Peers> {
     #[must_use]
     pub fn peers(state_dir: &Path) -> Self {
         Self::at(state_dir, "peers.json")
+    }
+}
+
+impl Remembered<KnownPods> {
+    /// The pods of this node that were there last.
+    #[must_use]
+    pub fn pods(state_dir: &Path) -> Self {
+        Self::at(state_dir, "pods.json")
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::owner::Owner;
 use super::workload::{self, Workload};
 
@@ -14,7 +16,7 @@ pub const CAPACITY: usize = 16_384;
 const REMEMBERED: u64 = 60_000_000_000;
 
 /// A pod, as its runtime or Kubernetes tells of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Its namespace.
     pub namespace: String,
@@ -47,6 +49,24 @@ pub struct Container {
 
 /// What one runtime lists: containers and sandboxes by their ids.
 pub type Listing = Arc<BTreeMap<String, Container>>;
+
+/// The pods that are there, for the next agent: until somebody has told it of them, policies on pods would be
+/// on nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownPods(Vec<KnownPod>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KnownPod {
+    pod: Pod,
+    containers: Vec<KnownContainer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KnownContainer {
+    id: String,
+    name: Option<String>,
+    image: Option<String>,
+}
 
 /// What is known of a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +117,38 @@ impl Pods {
             }
         }
         (table, left_out)
+    }
+
+    /// Those that the agent before has left. Nobody waits for what they do not name: no runtime has answered.
+    #[must_use]
+    pub fn remembered(known: KnownPods) -> Self {
+        let mut listing = BTreeMap::new();
+        for KnownPod { pod, containers } in known.0 {
+            let pod = Arc::new(pod);
+            for KnownContainer { id, name, image } in containers {
+                let pod = Arc::clone(&pod);
+                listing.insert(id, Container { name, image, pod, live: true });
+            }
+        }
+        let (pods, _) = Self::listed(&[Arc::new(listing)], &Self::default(), 0);
+        Self { watched: false, ..pods }
+    }
+
+    /// What the next agent is to begin with.
+    #[must_use]
+    pub fn known(&self) -> KnownPods {
+        let mut known = BTreeMap::<&str, KnownPod>::new();
+        for (id, container) in self.containers.iter().filter(|(_, container)| container.live) {
+            let Container { name, image, pod, .. } = container.clone();
+            let uid = container.pod.uid.as_str();
+            let new = || KnownPod { pod: Pod::clone(&pod), containers: Vec::new() };
+            let containers = &mut known.entry(uid).or_insert_with(new).containers;
+            containers.push(KnownContainer { id: id.clone(), name, image });
+        }
+        for pod in known.values_mut() {
+            pod.containers.sort_by(|one, other| one.id.cmp(&other.id));
+        }
+        KnownPods(known.into_values().collect())
     }
 
     /// A pod has a sandbox for each attempt to start it: what is known of a live one counts.
@@ -240,6 +292,17 @@ mod tests {
         let (later, _) = Pods::listed(&[Listing::default()], &later, 2 + REMEMBERED);
         assert!(later.of_path(&format!("/x/{}", id('b'))).is_none());
         assert!(later.pods.is_empty() && later.gone.is_empty());
+    }
+
+    #[test]
+    fn the_next_agent_begins_with_the_pods_that_are_there() {
+        let (pods, _) = Pods::listed(&[listing("10.0.0.5", true)], &Pods::default(), 1);
+        let text = serde_json::to_string(&pods.known()).unwrap();
+        let next = Pods::remembered(serde_json::from_str(&text).unwrap());
+        assert_eq!((next.counts(), next.containers), (pods.counts(), pods.containers.clone()));
+        assert!(!next.watched);
+        let (over, _) = Pods::listed(&[listing("10.0.0.5", false)], &pods, 2);
+        assert_eq!(over.known(), KnownPods::default());
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::api::{About, HookFigures, Servers, Shared, Status, in_force};
 use crate::attribution::pods::Directory;
 use crate::config::Config;
 use crate::datapath::Datapath;
-use crate::engine::{Input, Names, SignatureSet, State, step};
+use crate::engine::{Fact, Input, Names, SignatureSet, State, step};
 use crate::event::line::SignatureFigures;
 use crate::executor::Executor;
 use crate::export::metrics::Metrics;
@@ -115,6 +115,8 @@ impl Agent {
         let number = datapath.set_signatures(&signatures.compiled.signatures)?;
         datapath.set_feeds(&policy.feeds)?;
         let workloads = Arc::new(Workloads::of(datapath.cgroup()));
+        let pods = identity::remembered_pods(&config);
+        workloads.begin_with(&pods.now());
         let plan = workloads.plan(&policy, &config);
         let generation = datapath.set_policy(&plan.image)?;
         let numbers = plan.numbers().to_vec();
@@ -123,7 +125,6 @@ impl Agent {
         let set = about.signatures.clone();
         count(&metrics, &set, generation, &policy);
         let since = datapath.pinned().filter(|it| it.taken_over).map_or(0, |_| generation);
-        let pods = Directory::default();
         let judge = judge(&policy, numbers.clone(), config.mode, pods.clone());
         let shared = Arc::new(Shared::new(datapath, about, judge, metrics.clone(), pods));
         shared.audit(&policy.set, config.mode, generation);
@@ -135,6 +136,7 @@ impl Agent {
         let sets = Sets::default();
         let names = first_names(names(number, &signatures.compiled), &policy, &numbers, since);
         sets.push(number, signatures.compiled);
+        inputs.send(Input::Fact(Fact::Pods(shared.pods().now()))).await.ok();
         inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
         inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();
         let (stop, stopped) = watch::channel(false);

@@ -16,10 +16,11 @@ use super::recheck;
 use super::workloads::Workloads;
 use crate::api::{RuntimeFigures, Shared};
 use crate::attribution::peers::{self, Peers};
-use crate::attribution::pods::{Listing, Pods};
+use crate::attribution::pods::{Directory, KnownPods, Listing, Pods};
 use crate::config::Config;
 use crate::engine::{Fact, Input};
 use crate::export::policy_status;
+use crate::remembered::Remembered;
 use crate::watch::cri::{CriError, Report, SOCKETS, follow};
 use crate::watch::{clock, kubernetes};
 
@@ -96,9 +97,18 @@ pub(super) fn start(
         figures: BTreeMap::new(),
         cluster,
         peers,
+        file: Remembered::pods(&config.state_dir),
+        kept: KnownPods::default(),
     };
     tasks.spawn(registry.run(received, tells));
     Watch { changed, _tasks: tasks }
+}
+
+/// The pods that the agent before knew.
+pub(super) fn remembered_pods(config: &Config) -> Directory {
+    let pods = Directory::default();
+    pods.set(Arc::new(Pods::remembered(Remembered::pods(&config.state_dir).read())));
+    pods
 }
 
 struct Registry {
@@ -112,6 +122,9 @@ struct Registry {
     figures: BTreeMap<PathBuf, RuntimeFigures>,
     cluster: ClusterView,
     peers: Arc<PeerTable>,
+    /// For the next agent, and what it says.
+    file: Remembered<KnownPods>,
+    kept: KnownPods,
 }
 
 impl Registry {
@@ -144,6 +157,7 @@ impl Registry {
             }
             if other_pods || other_services {
                 self.publish_peers();
+                self.keep();
             }
         }
     }
@@ -203,10 +217,23 @@ impl Registry {
     fn publish_peers(&self) {
         let pods = self.shared.pods().now();
         let known = peers::of_pods(&pods).chain(self.cluster.peers());
+        self.peers.set(Peers::new(known.collect()), self.is_complete());
+    }
+
+    /// Has the next agent begin with these pods. Until everyone has told of all, the file says more.
+    fn keep(&mut self) {
+        let known = self.shared.pods().now().known();
+        if self.is_complete() && known != self.kept {
+            self.file.write(&known);
+            self.kept = known;
+        }
+    }
+
+    /// Whether everyone that is asked has told of all.
+    fn is_complete(&self) -> bool {
         let has_told = |one: &RuntimeFigures| one.state != "fails" || one.runtime.is_some();
         let runtimes = !self.listings.is_empty() && self.figures.values().all(has_told);
-        let complete = self.cluster.is_complete(runtimes);
-        self.peers.set(Peers::new(known.collect()), complete);
+        self.cluster.is_complete(runtimes)
     }
 
     /// Has the policies on pods follow them. What a pod opened before its policies were known is looked

@@ -102,6 +102,11 @@ impl Workloads {
         Plan { state, set, binder, image }
     }
 
+    /// These are the pods that the first plan is made with.
+    pub fn begin_with(&self, pods: &Arc<Pods>) {
+        self.state().chooser.know(pods);
+    }
+
     /// These are the pods from now on: the policies on their cgroups may be others. How many are.
     pub fn know(&self, shared: &Shared, pods: &Arc<Pods>) -> usize {
         let mut state = self.state();

@@ -37,7 +37,9 @@ impl Kernel {
             self.links.push(link);
         }
         let mut hooks = attach::HOOKS.to_vec();
-        let lsm = self.has_lsm().then(|| put(&mut self.ebpf, pins, lsm::HOOK, &directory, id));
+        let lsm = self
+            .has_lsm()
+            .then(|| put(&mut self.ebpf, pins, lsm::HOOK, &directory, self.cgroup_id));
         if let Some(Ok(_)) = lsm {
             hooks.push(lsm::HOOK);
         }
