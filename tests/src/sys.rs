@@ -381,22 +381,16 @@ fn map(file: Option<BorrowedFd<'_>>, len: usize, offset: i64) -> io::Result<&'st
 }
 
 /// bpf(2) with these attributes, integers all; addresses among them must be of what lives on.
-pub(crate) fn bpf<T: Copy, const N: usize>(
-    command: i64,
-    attributes: &mut [T; N],
-) -> io::Result<i32> {
+pub(crate) fn bpf<T: Copy, const N: usize>(call: i64, words: &mut [T; N]) -> io::Result<i32> {
     let size = size_of::<[T; N]>();
     // SAFETY: the attributes outlive the call and are as long as is said; see above for addresses.
-    let done = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size) };
+    let done = unsafe { libc::syscall(libc::SYS_bpf, call, words.as_mut_ptr(), size) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(done as i32) }
 }
 
 /// The same of a command that makes a descriptor.
-pub(crate) fn bpf_open<const N: usize>(
-    command: i64,
-    attributes: &mut [u32; N],
-) -> io::Result<OwnedFd> {
-    let descriptor = bpf(command, attributes)?;
+pub(crate) fn bpf_open<const N: usize>(call: i64, words: &mut [u32; N]) -> io::Result<OwnedFd> {
+    let descriptor = bpf(call, words)?;
     // SAFETY: the kernel has just made it, and nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }

@@ -23,7 +23,7 @@ enum Worth {
 use Worth::{Default as D, Example as E, Set};
 
 /// The keys in the order in which a reader wants them.
-const KEYS: [Key; 22] = [
+const KEYS: [Key; 23] = [
     Key("mode", "audit", D),
     Key("stratum", "block", E("what the policies say, else block")),
     Key("names", "alert", D),

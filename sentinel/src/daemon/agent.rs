@@ -21,7 +21,7 @@ use super::reader::{Records, read};
 use super::workloads::{self, Workloads};
 use super::{identity, learning, node, processes, sampler, survey, vigil, wires};
 use crate::api::{About, HookFigures, Servers, Shared, Status, in_force};
-use crate::attribution::pods::Directory;
+use crate::attribution::pods::{Directory, Pods};
 use crate::config::Config;
 use crate::datapath::Datapath;
 use crate::engine::{Fact, Input, Names, SignatureSet, State, step};
@@ -79,18 +79,14 @@ pub struct Agent {
     reader: JoinHandle<()>,
     engine: JoinHandle<()>,
     servers: Servers,
-    /// Ends the sampler when it is dropped.
-    sampler: std::sync::mpsc::Sender<()>,
+    /// Ends the looks at wires, at hooks and at connections when it is dropped.
+    threads: [std::sync::mpsc::Sender<()>; 3],
     /// Has new servers believed; ends the thread that looks after them when it is dropped.
     pub(super) learning: std::sync::mpsc::Sender<Sources>,
     /// Ends the watch over cgroups when it is dropped.
     watcher: workloads::Watcher,
     /// Ends the questions to runtimes when it is dropped.
     identity: identity::Watch,
-    /// Ends the look at workloads' wires, likewise.
-    wires: std::sync::mpsc::Sender<()>,
-    /// Ends the look at the hooks, likewise.
-    vigil: std::sync::mpsc::Sender<()>,
     /// Ends the news of processes, likewise.
     processes: std::sync::mpsc::Sender<()>,
 }
@@ -114,9 +110,8 @@ impl Agent {
         let Prepared { policy, signatures } = prepared;
         let number = datapath.set_signatures(&signatures.compiled.signatures)?;
         datapath.set_feeds(&policy.feeds)?;
-        let workloads = Arc::new(Workloads::of(datapath.cgroup()));
         let pods = identity::remembered_pods(&config);
-        workloads.begin_with(&pods.now());
+        let workloads = Arc::new(Workloads::of(datapath.cgroup(), &pods.now()));
         let plan = workloads.plan(&policy, &config);
         let generation = datapath.set_policy(&plan.image)?;
         let numbers = plan.numbers().to_vec();
@@ -136,9 +131,7 @@ impl Agent {
         let sets = Sets::default();
         let names = first_names(names(number, &signatures.compiled), &policy, &numbers, since);
         sets.push(number, signatures.compiled);
-        inputs.send(Input::Fact(Fact::Pods(shared.pods().now()))).await.ok();
-        inputs.send(Input::Applied(Box::new(names.clone()), generation)).await.ok();
-        inputs.send(Input::Signatures(Box::new(names.clone()), set)).await.ok();
+        tell(&inputs, shared.pods().now(), &names, (generation, set)).await;
         let (stop, stopped) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
         let processes = processes::start(records.processes(), &shared, &inputs)?;
@@ -146,12 +139,11 @@ impl Agent {
         let reader = tokio::spawn(reading);
         let drive = Drive { shared: Arc::clone(&shared), waiting: Arc::clone(&waiting), executor };
         let engine = tokio::spawn(drive.run(received));
-        let wires = wires::start(&shared)?;
-        let vigil = vigil::start(&shared, &inputs)?;
         survey::start(&shared, &inputs)?;
         workloads::prepare_next(&shared);
         let scoring = &config.encrypted_mining;
         let sampler = sampler::start(&shared, &inputs, scoring.settings.clone(), scoring.interval)?;
+        let threads = [wires::start(&shared)?, vigil::start(&shared, &inputs)?, sampler];
         let learning = learning::start(&shared, &config)?;
         let told = Told::of(&config);
         let identity = identity::start(&shared, &workloads, &inputs, told.clone(), &config);
@@ -172,12 +164,10 @@ impl Agent {
             reader,
             engine,
             servers,
-            sampler,
+            threads,
             learning,
             watcher,
             identity,
-            wires,
-            vigil,
             processes,
         })
     }
@@ -223,7 +213,7 @@ impl Agent {
     pub async fn stop(self) -> Summary {
         let summary = Summary { status: self.status() };
         self.shared.set_not_ready(Some("stopping"));
-        drop((self.sampler, self.learning, self.watcher, self.identity, self.wires, self.vigil));
+        drop((self.threads, self.learning, self.watcher, self.identity));
         self.shared.detach();
         self.stop.send_replace(true);
         if self.reader.await.is_err() {
@@ -247,6 +237,21 @@ impl Agent {
             tracing::warn!("the last events could not be written: the output takes none");
         }
         summary
+    }
+}
+
+/// Tells the engine what it is to know before the first event.
+async fn tell(
+    inputs: &mpsc::Sender<Input>,
+    pods: Arc<Pods>,
+    names: &Names,
+    (generation, set): (u32, SignatureFigures),
+) {
+    let pods = Input::Fact(Fact::Pods(pods));
+    let applied = Input::Applied(Box::new(names.clone()), generation);
+    for input in [pods, applied, Input::Signatures(Box::new(names.clone()), set)] {
+        // It has just been started: where it is gone, whoever sends next says so.
+        inputs.send(input).await.ok();
     }
 }
 

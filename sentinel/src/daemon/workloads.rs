@@ -62,10 +62,11 @@ impl Plan<'_> {
 }
 
 impl Workloads {
-    /// Knows the cgroups of the tree that `folder` lies in.
+    /// Knows the cgroups of the tree that `folder` lies in, and begins with these pods.
     #[must_use]
-    pub fn of(folder: &Path) -> Self {
+    pub fn of(folder: &Path, pods: &Arc<Pods>) -> Self {
         let mut state = State::default();
+        state.chooser.know(pods);
         // Without a tree there is only the node.
         if let Some(root) = Tree::mounted().map(|tree| tree.folder("/")).filter(|_| folder.exists())
         {
@@ -100,11 +101,6 @@ impl Workloads {
         let image =
             Arc::new(PolicyImage::new(prepared.modes, &set, &binder, config.mode, workloads));
         Plan { state, set, binder, image }
-    }
-
-    /// These are the pods that the first plan is made with.
-    pub fn begin_with(&self, pods: &Arc<Pods>) {
-        self.state().chooser.know(pods);
     }
 
     /// These are the pods from now on: the policies on their cgroups may be others. How many are.
