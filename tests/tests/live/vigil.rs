@@ -171,9 +171,12 @@ fn others() -> Result<()> {
     let mut second = Kernel::load()?;
     second.attach(Some(cgroup.path()))?;
     told(&agent, "other_program", "noted", HOOKS)?;
-    let line = agent
-        .record(BACK, |line| line["finding"] == "other_program" && line["program"] == "egress")?;
-    ensure!(line["other"]["name"] == "egress" && line["other"]["id"].as_u64() > Some(0), "{line}");
+    let at = |line: &Value, place: &str| line.pointer(place).cloned().unwrap_or_default();
+    let is_egress =
+        |line: &Value| at(line, "/finding") == "other_program" && at(line, "/program") == "egress";
+    let line = agent.record(BACK, is_egress)?;
+    ensure!(at(&line, "/other/name") == "egress", "{line}");
+    ensure!(at(&line, "/other/id").as_u64() > Some(0), "{line}");
     drop(second);
     Ok(())
 }

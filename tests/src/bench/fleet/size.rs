@@ -44,7 +44,7 @@ impl Size {
 
     /// Whether this policy has a rule on workloads.
     pub(super) const fn is_on_workloads(number: u32) -> bool {
-        number % RULES_ON_WORKLOADS == 0
+        number.is_multiple_of(RULES_ON_WORKLOADS)
     }
 
     /// The namespace that an object of this number is in.
