@@ -1,5 +1,7 @@
 //! What is shipped: the image, the manifests and the package; and the rung that proves them.
 
+mod aarch64;
+mod capture;
 mod deb;
 mod image;
 mod manifests;
@@ -60,6 +62,7 @@ pub(crate) fn rung(checks: &mut Checks) {
         }
         _ => None,
     };
+    aarch64::checks(checks);
     programs::checks(checks);
     // Whether it could be built is for the checks to find out that need it.
     let _ = ahead.map(thread::JoinHandle::join);

@@ -16,7 +16,7 @@ pub(crate) use python::chart_tools;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
 pub(crate) use tools::{disk_tools, fuzz_tools, guest_tools, image_tools, node_tools};
-pub(crate) use unpacked::promtool;
+pub(crate) use unpacked::{aarch64_sysroot, cross_tools, promtool};
 
 use crate::cli::{Purpose, Setup};
 use crate::term;

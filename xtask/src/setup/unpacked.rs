@@ -1,4 +1,5 @@
-//! Files of Debian packages that are unpacked and not installed: Prometheus would run on this machine from then on.
+//! Files of Debian packages that are unpacked and not installed: Prometheus would run on this machine from then
+//! on, and what is for another processor has no place in its folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,15 @@ use crate::project;
 use crate::term;
 use crate::vm;
 
+/// The C compiler and library for aarch64, and who runs what they make.
+const CROSS: [(&str, &str); 3] = [
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("qemu-aarch64-static", "qemu-user-static"),
+    ("", "libc6-dev-arm64-cross"),
+];
+const CROSS_LIBRARY: &str = "/usr/aarch64-linux-gnu/lib/libc.a";
+const RUST_LIBRARY: &str = "libstd-rust-web-dev";
+
 /// Prometheus' tool that reads metrics and rules.
 pub(crate) fn promtool() -> Result<PathBuf> {
     if let Some(there) = process::find("promtool") {
@@ -20,6 +30,38 @@ pub(crate) fn promtool() -> Result<PathBuf> {
     let folder = project::cache("")?.join("prometheus");
     unpack(&folder, "promtool", "prometheus", "amd64")?;
     Ok(folder.join("usr/bin/promtool"))
+}
+
+/// Makes sure that C for aarch64 can be compiled, linked and run.
+pub(crate) fn cross_tools() -> Result<()> {
+    let there = |tool: &str| match tool {
+        "" => Path::new(CROSS_LIBRARY).exists(),
+        tool => process::find(tool).is_some(),
+    };
+    let missing = CROSS.iter().filter(|(tool, _)| !there(tool));
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !apt::is_here() {
+        bail!("a build for aarch64 needs {}: install them", packages.join(", "));
+    }
+    apt::install(&packages, &format!("{} (for aarch64)", packages.join(", ")), "30 s")
+}
+
+/// A sysroot with Rust's own library for aarch64, of the version of Debian's compiler that is here.
+pub(crate) fn aarch64_sysroot() -> Result<PathBuf> {
+    let mut query = Command::new("dpkg-query");
+    query.args(["-W", "-f", "${Version}", RUST_LIBRARY]);
+    let version = process::output(&mut query).context("Debian's Rust is not here")?;
+    let folder = project::cache("aarch64")?.join(&version);
+    unpack(
+        &folder,
+        "Rust's library for aarch64",
+        &format!("{RUST_LIBRARY}:arm64={version}"),
+        "arm64",
+    )?;
+    Ok(folder.join("usr"))
 }
 
 /// Whole or not at all.
