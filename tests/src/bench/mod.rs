@@ -2,6 +2,7 @@
 
 mod cases;
 mod connect;
+pub mod figure;
 pub mod fleet;
 pub mod policy;
 mod table;

@@ -17,6 +17,7 @@ use sentinel_common::policy::Binding;
 use sentinel_common::verdict::Mode;
 
 use super::connect::nanoseconds;
+use super::figure::Figure;
 use crate::cgroup::{self, TestCgroup};
 use crate::netlab::{Lab, Subnet};
 use crate::policy::compile;
@@ -26,36 +27,6 @@ const WORKLOADS: u32 = 5;
 /// Interleaved rounds of connects, and connects in each.
 const ROUNDS: usize = 31;
 const REPEAT: u32 = 5_000;
-
-/// A figure, and what it may be.
-#[derive(Clone, Debug)]
-pub struct Row {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    budget: Option<f64>,
-}
-
-impl Row {
-    /// Whether it is more than it may be.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.budget.is_some_and(|budget| self.value > budget)
-    }
-}
-
-/// The rows as an aligned table.
-#[must_use]
-pub fn table(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let Row { name, value, unit, budget } = row;
-        let budget = budget.map_or(String::new(), |budget| format!("  of {budget} {unit}"));
-        let word = if row.is_over() { "  OVER" } else { "" };
-        let _ = writeln!(text, "{name:<66} {value:>10.1} {unit}{budget}{word}");
-    }
-    text
-}
 
 /// One policy and its workloads in this benchmark.
 fn text(number: u32, prefixes: u32, extra: &str) -> String {
@@ -101,12 +72,12 @@ fn bindings(
     bindings
 }
 
-struct Timer(Instant, Vec<Row>);
+struct Timer(Instant, Vec<Figure>);
 
 impl Timer {
     fn lap(&mut self, name: impl Into<String>, budget: Option<f64>) {
         let value = self.0.elapsed().as_secs_f64() * 1000.0;
-        self.1.push(Row { name: name.into(), value, unit: "ms", budget });
+        self.1.push(Figure { name: name.into(), value, unit: "ms", budget });
         self.0 = Instant::now();
     }
 }
@@ -115,7 +86,7 @@ impl Timer {
 ///
 /// # Errors
 /// When the programs do not load here, or the policies do not fit.
-pub fn run(policies: u32, prefixes: u32) -> Result<Vec<Row>> {
+pub fn run(policies: u32, prefixes: u32) -> Result<Vec<Figure>> {
     let watched = TestCgroup::unique("sentinel-scale")?;
     let bare = TestCgroup::unique("sentinel-scale-bare")?;
     let lab = Lab::with_subnet("sentinel-scale", Subnet::numbered(16))?;
@@ -154,7 +125,7 @@ pub fn run(policies: u32, prefixes: u32) -> Result<Vec<Row>> {
     timer.lap("one rule more: written and switched", None);
     let seconds = whole.elapsed().as_secs_f64();
     let mut rows = timer.1;
-    rows.push(Row {
+    rows.push(Figure {
         name: "one rule more: altogether".to_owned(),
         value: seconds * 1000.0,
         unit: "ms",
@@ -165,13 +136,13 @@ pub fn run(policies: u32, prefixes: u32) -> Result<Vec<Row>> {
     let many = connects(&lab, &watched, &bare, target)?;
     kernel.set_policy(&alone)?;
     let one = connects(&lab, &watched, &bare, target)?;
-    rows.push(Row {
+    rows.push(Figure {
         name: format!("connect(2), {policies} policies, above no program"),
         value: many,
         unit: "ns",
         budget: Some(700.0),
     });
-    rows.push(Row {
+    rows.push(Figure {
         name: "connect(2), one policy with one prefix, above no program".to_owned(),
         value: one,
         unit: "ns",

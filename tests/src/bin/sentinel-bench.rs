@@ -111,8 +111,8 @@ fn main() -> Result<ExitCode> {
         What::Kernel { rounds, repeat, check } => kernel(rounds, repeat, check),
         What::Policy { policies, prefixes, check } => {
             let rows = bench::policy::run(policies, prefixes)?;
-            print!("{}", bench::policy::table(&rows));
-            let over = rows.iter().any(bench::policy::Row::is_over);
+            print!("{}", bench::figure::table(&rows));
+            let over = rows.iter().any(bench::figure::Figure::is_over);
             Ok(if check && over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         What::Fleet {
@@ -135,8 +135,8 @@ fn main() -> Result<ExitCode> {
                 seconds: seconds.max(1),
             };
             let rows = bench::fleet::run(size)?;
-            print!("{}", bench::fleet::table(&rows));
-            let over = rows.iter().any(bench::fleet::Row::is_over);
+            print!("{}", bench::figure::table(&rows));
+            let over = rows.iter().any(bench::figure::Figure::is_over);
             Ok(if check && over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         What::Score { sessions, set, scale, seconds } => {

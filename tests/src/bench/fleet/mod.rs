@@ -20,8 +20,8 @@ use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use size::Size;
-pub use sums::{Row, table};
 
+use super::figure::Figure;
 use node::Node;
 use objects::Kind;
 use server::{Counters, Fleet};
@@ -106,7 +106,7 @@ struct Measured {
 ///
 /// # Errors
 /// When the agent does not start here.
-pub fn run(size: Size) -> Result<Vec<Row>> {
+pub fn run(size: Size) -> Result<Vec<Figure>> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build()?;
     eprintln!("without Kubernetes");

@@ -1,43 +1,8 @@
 //! What one node's figures come to for all of them.
 
-use std::fmt::Write as _;
-
+use super::super::figure::Figure;
 use super::Measured;
 use super::size::Size;
-
-/// A figure, and what it may be.
-#[derive(Clone, Debug)]
-pub struct Row {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    budget: Option<f64>,
-}
-
-impl Row {
-    /// Whether it is more than it may be.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.budget.is_some_and(|budget| self.value > budget)
-    }
-}
-
-/// The rows as an aligned table; those without a unit are headings.
-#[must_use]
-pub fn table(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let Row { name, value, unit, budget } = row;
-        if unit.is_empty() {
-            let _ = writeln!(text, "{name}");
-            continue;
-        }
-        let budget = budget.map_or(String::new(), |budget| format!("  of {budget}"));
-        let word = if row.is_over() { "  OVER" } else { "" };
-        let _ = writeln!(text, "  {name:<58} {value:>12.1} {unit}{budget}{word}");
-    }
-    text
-}
 
 const MEGABYTE: f64 = 1e6;
 /// A kubelet renews its own Lease this often: what an API server of so many nodes bears already.
@@ -48,19 +13,19 @@ const RESTART: f64 = 30.0;
 /// Seconds between two scrapes.
 const SCRAPE: f64 = 30.0;
 
-struct Rows(Vec<Row>);
+struct Rows(Vec<Figure>);
 
 impl Rows {
     fn heading(&mut self, name: impl Into<String>) {
-        self.0.push(Row { name: name.into(), value: 0.0, unit: "", budget: None });
+        self.0.push(Figure { name: name.into(), value: 0.0, unit: "", budget: None });
     }
 
     fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
-        self.0.push(Row { name: name.into(), value, unit, budget: None });
+        self.0.push(Figure { name: name.into(), value, unit, budget: None });
     }
 
     fn within(&mut self, name: impl Into<String>, value: f64, unit: &'static str, budget: f64) {
-        self.0.push(Row { name: name.into(), value, unit, budget: Some(budget) });
+        self.0.push(Figure { name: name.into(), value, unit, budget: Some(budget) });
     }
 }
 
@@ -69,7 +34,7 @@ pub(super) fn rows(
     alone: &Measured,
     follower: &Measured,
     leader: &Measured,
-) -> Vec<Row> {
+) -> Vec<Figure> {
     let mut rows = Rows(Vec::new());
     node(&mut rows, size, alone, follower);
     server(&mut rows, size, follower, leader);
