@@ -13,14 +13,18 @@ use crate::process;
 use crate::project;
 use crate::setup;
 
-const STATIC: &str = "aarch64/executable_is_static";
-const CHECKS: &str = "aarch64/checks_policies";
-const REPLAYS: &str = "aarch64/replays_a_capture_as_x86_64_does";
+/// The checks of it. Compiling all of it for one more processor takes minutes, so they run when they are named.
+pub(super) const NAMES: [&str; 3] = [
+    "aarch64/executable_is_static",
+    "aarch64/checks_policies",
+    "aarch64/replays_a_capture_as_x86_64_does",
+];
 
 /// Builds it, and has it do what needs no kernel.
 pub(super) fn checks(checks: &mut Checks) {
-    let Some(executable) = checks.prepare(&[STATIC, CHECKS, REPLAYS], build) else { return };
-    checks.run(STATIC, || {
+    let [is_static, policies, replays] = NAMES;
+    let Some(executable) = checks.prepare(&NAMES, build) else { return };
+    checks.run(is_static, || {
         let head = process::output(Command::new("readelf").arg("-hW").arg(&executable))?;
         if !head.contains("AArch64") {
             bail!("{} is not for aarch64", executable.display());
@@ -32,7 +36,7 @@ pub(super) fn checks(checks: &mut Checks) {
         }
         bail!("it says {said}")
     });
-    checks.run(CHECKS, || {
+    checks.run(policies, || {
         let good = project::root().join("deploy/policies/node.yaml");
         let bad = project::scratch("aarch64")?.join("bad.yaml");
         fs::write(&bad, fs::read_to_string(&good)?.replace("kind:", "kin:"))?;
@@ -43,7 +47,7 @@ pub(super) fn checks(checks: &mut Checks) {
         let (said, code) = run(emulated(&executable).args(["policy", "check"]).arg(&bad))?;
         if code == Some(2) { Ok(()) } else { bail!("it takes a misspelt policy: {said}") }
     });
-    checks.run(REPLAYS, || {
+    checks.run(replays, || {
         let file = project::scratch("aarch64")?.join("miner.pcap");
         fs::write(&file, capture::of_a_miner())?;
         let replay = ["replay", "--engine", "host", "--format", "json"];

@@ -62,7 +62,9 @@ pub(crate) fn rung(checks: &mut Checks) {
         }
         _ => None,
     };
-    aarch64::checks(checks);
+    if checks.names(&aarch64::NAMES) {
+        aarch64::checks(checks);
+    }
     programs::checks(checks);
     // Whether it could be built is for the checks to find out that need it.
     let _ = ahead.map(thread::JoinHandle::join);
