@@ -99,6 +99,7 @@ pub(super) fn start(
         peers,
         file: Remembered::pods(&config.state_dir),
         kept: KnownPods::default(),
+        kept_of: Arc::default(),
     };
     tasks.spawn(registry.run(received, tells));
     Watch { changed, _tasks: tasks }
@@ -125,6 +126,8 @@ struct Registry {
     /// For the next agent, and what it says.
     file: Remembered<KnownPods>,
     kept: KnownPods,
+    /// The table that this was made of.
+    kept_of: Arc<Pods>,
 }
 
 impl Registry {
@@ -222,11 +225,17 @@ impl Registry {
 
     /// Has the next agent begin with these pods. Until everyone has told of all, the file says more.
     fn keep(&mut self) {
-        let known = self.shared.pods().now().known();
-        if self.is_complete() && known != self.kept {
+        let pods = self.shared.pods().now();
+        // Services change far more often than pods do.
+        if !self.is_complete() || Arc::ptr_eq(&pods, &self.kept_of) {
+            return;
+        }
+        let known = pods.known();
+        if known != self.kept {
             self.file.write(&known);
             self.kept = known;
         }
+        self.kept_of = pods;
     }
 
     /// Whether everyone that is asked has told of all.

@@ -108,7 +108,7 @@ impl Kernel {
 
     fn put_back(&mut self, program: &'static str, directory: &File) -> Result<(), OpenError> {
         if self.pins.is_some() {
-            return self.put_link(program);
+            return self.put_link(program, directory);
         }
         let link = attach::link(&mut self.ebpf, program, directory)?;
         self.vigil.restored.push(link);

@@ -56,11 +56,13 @@ impl Kernel {
     }
 
     /// Makes a link anew that somebody has detached.
-    pub(crate) fn put_link(&mut self, name: &'static str) -> Result<(), OpenError> {
+    pub(crate) fn put_link(
+        &mut self,
+        name: &'static str,
+        directory: &File,
+    ) -> Result<(), OpenError> {
         let Some(pins) = &self.pins else { return Ok(()) };
-        let at = |source| OpenError::Io { path: self.cgroup.clone(), source };
-        let directory = File::open(&self.cgroup).map_err(at)?;
-        let link = put(&mut self.ebpf, pins, name, &directory, self.cgroup_id)?;
+        let link = put(&mut self.ebpf, pins, name, directory, self.cgroup_id)?;
         let mut hooks = attach::HOOKS.iter().chain([&lsm::HOOK]);
         let place = hooks.position(|hook| *hook == name);
         if let Some(before) = place.and_then(|place| self.links.get_mut(place)) {
