@@ -29,6 +29,10 @@ const RUSTFLAGS: &str = "-Cpasses=sancov-module \
 const TIMEOUT: &str = "-timeout=10";
 const MEMORY: &str = "-rss_limit_mb=1024";
 
+/// Where the ladder's search begins, so that another machine tries what this one tried, or less of
+/// it. `cargo xtask fuzz` begins elsewhere each time: that is where new crashes are to be found.
+const LADDER_SEED: u32 = 1;
+
 /// A target as the binaries name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
@@ -41,7 +45,7 @@ pub(crate) fn verb(args: &Fuzz) -> Result<()> {
     let mut broken = Vec::new();
     let workshop = Workshop::open()?;
     for target in workshop.chosen(args.target.as_deref())? {
-        if !workshop.run(&target, args.seconds)? {
+        if !workshop.run(&target, args.seconds, None)? {
             broken.push(target.name.clone());
         } else if args.bless {
             workshop.bless(&target)?;
@@ -56,7 +60,9 @@ pub(crate) fn all(seconds: u64) -> Result<Vec<(String, bool)>> {
     let targets = workshop.chosen(None)?;
     targets
         .into_iter()
-        .map(|target| workshop.run(&target, seconds).map(|holds| (target.name, holds)))
+        .map(|target| {
+            workshop.run(&target, seconds, Some(LADDER_SEED)).map(|holds| (target.name, holds))
+        })
         .collect()
 }
 
@@ -110,16 +116,25 @@ impl Workshop {
         command
     }
 
-    /// Whether the target held for this long.
-    fn run(&self, target: &Target, seconds: u64) -> Result<bool> {
+    /// Whether the target held for this long, from this seed, or from one of libFuzzer's choice.
+    fn run(&self, target: &Target, seconds: u64, seed: Option<u32>) -> Result<bool> {
         let name = &target.name;
-        let finds = project::scratch(&format!("fuzz-{name}"))?;
+        let finds = project::scratch(&match seed {
+            // What earlier searches found would lead this one elsewhere.
+            Some(_) => format!("fuzz-{name}-ladder"),
+            None => format!("fuzz-{name}"),
+        })?;
+        if seed.is_some() {
+            fs::remove_dir_all(&finds)?;
+            fs::create_dir_all(&finds)?;
+        }
         let crashes = project::scratch("fuzz-crashes")?.join(format!("{name}-"));
         let mut command = self.fuzzer(target);
         command
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-artifact_prefix={}", crashes.display()))
             .args(["-print_final_stats=1", "-verbosity=1"])
+            .args(seed.map(|seed| format!("-seed={seed}")))
             .arg(finds)
             .args([committed(name), project::scratch("fuzz-seeds")?.join(name)]);
         let log = project::log(&format!("fuzz-{name}"))?;

@@ -53,6 +53,9 @@ fn read_from(
     let (mut packets, mut bytes, mut capacity) = (0u64, 0u64, BUFFER);
     let mut links = Links::default();
     loop {
+        if links.shorter_than_a_block(reader.data()) {
+            return Err(ReplayError::Corrupt { file: file(), packets });
+        }
         match reader.next() {
             Ok((len, block)) => {
                 if let Some((link, data, on_wire)) = links.packet(&block) {
@@ -124,13 +127,30 @@ fn unreadable(path: &Path) -> ReplayError {
     ReplayError::Io { file: PathBuf::from(path), error }
 }
 
+/// Bytes of a pcapng block of no content: its type and twice its length (draft-ietf-opsawg-pcapng,
+/// section 3.1).
+const EMPTY_BLOCK: u32 = 12;
+
 /// Link types by interface: one per pcap, any number per pcapng section.
 #[derive(Default)]
 struct Links {
     interfaces: Vec<Linktype>,
+    /// How a number is read in the section of a pcapng.
+    section: Option<fn([u8; 4]) -> u32>,
 }
 
 impl Links {
+    /// Whether a pcapng block begins here that claims to be shorter than any can be. `pcap-parser`
+    /// 0.17 subtracts these 12 bytes from the length of a block of process information before it
+    /// has looked whether it has them.
+    fn shorter_than_a_block(&self, data: &[u8]) -> bool {
+        let (Some(number), Some((_, behind))) = (self.section, data.split_first_chunk::<4>())
+        else {
+            return false;
+        };
+        behind.first_chunk().is_some_and(|length| number(*length) < EMPTY_BLOCK)
+    }
+
     /// A block's packet: link type, captured bytes, length on the wire.
     fn packet<'a>(&mut self, block: &'a PcapBlockOwned<'_>) -> Option<(Linktype, &'a [u8], usize)> {
         match block {
@@ -141,8 +161,12 @@ impl Links {
             PcapBlockOwned::Legacy(packet) => {
                 Some((*self.interfaces.first()?, packet.data, packet.origlen as usize))
             }
-            PcapBlockOwned::NG(Block::SectionHeader(_)) => {
+            PcapBlockOwned::NG(Block::SectionHeader(header)) => {
                 self.interfaces.clear();
+                self.section = Some(match header.big_endian() {
+                    true => u32::from_be_bytes,
+                    false => u32::from_le_bytes,
+                });
                 None
             }
             PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
