@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// `IPPROTO_UDP`.
+/// `IPPROTO_TCP`, `IPPROTO_UDP`.
+pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 /// Hop-by-hop options, routing header, fragment header, destination options (RFC 8200).
 pub(super) const HOP_BY_HOP: u8 = 0;

@@ -6,11 +6,14 @@
 mod bytes;
 mod datagram;
 mod device;
+mod ipsec;
 mod link;
 mod raw;
 mod routing;
 mod stream;
 mod sweep;
+mod transport;
+mod tunnel;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +29,7 @@ use crate::sys;
 
 pub use sweep::{Sweep, sweep};
 
-/// Inner network of [`WAYS`]' tunnel: what goes in there is to be allowed, and what comes out is judged.
+/// Inner network of the tunnels: what goes in there is to be allowed, and what comes out is judged.
 pub const TUNNEL_NETWORK: &str = "10.77.0.0/24";
 
 /// One way.
@@ -61,6 +64,8 @@ pub enum Witness {
     Marker,
     /// An IP packet of this protocol goes to the target.
     Protocol(u8),
+    /// An IP packet of this protocol goes to the target, to a port that no other way goes to.
+    Port(u8, u16),
 }
 
 /// Where a way leaves the stack.
@@ -96,6 +101,9 @@ const V4: &[Family] = &[Family::V4];
 const V6: &[Family] = &[Family::V6];
 /// `IPPROTO_SCTP`.
 const SCTP: u8 = 132;
+/// The kernel finds the neighbour before it sends, and a device or a worker's connection has to stand
+/// as long: the same time where it is denied as where it is not.
+const STANDS: Duration = Duration::from_secs(1);
 
 const fn way(
     name: &'static str,
@@ -118,8 +126,12 @@ const fn never(way: Way) -> Way {
     Way { mirror: Mirror::Refused, ..way }
 }
 
+const fn shown_by(witness: Witness, way: Way) -> Way {
+    Way { witness, ..way }
+}
+
 /// Every way.
-pub const WAYS: [Way; 50] = [
+pub const WAYS: [Way; 60] = [
     way("tcp_connect", BOTH, stream::connect),
     way("tcp_connect_mapped", V4, stream::connect_mapped),
     way("tcp_fast_open", BOTH, stream::fast_open),
@@ -129,7 +141,17 @@ pub const WAYS: [Way; 50] = [
     way("tcp_io_uring", BOTH, stream::ring),
     way("tcp_io_uring_polled", V4, stream::ring_polled),
     way("mptcp_connect", BOTH, stream::multipath),
-    Way { witness: Witness::Protocol(SCTP), ..way("sctp_connect", BOTH, stream::sctp) },
+    shown_by(Witness::Protocol(SCTP), way("sctp_connect", BOTH, transport::sctp)),
+    shown_by(Witness::Protocol(transport::DCCP), way("dccp_connect", BOTH, transport::dccp)),
+    way("smc_connect", BOTH, transport::smc),
+    shown_by(
+        Witness::Port(bytes::TCP, transport::RDS_TCP_PORT),
+        wire("rds_over_tcp", BOTH, transport::rds),
+    ),
+    way("l2tp_ip_sendto", BOTH, transport::l2tp),
+    way("l2tp_ip_connected", BOTH, transport::l2tp_connected),
+    way("ipsec_transport", BOTH, ipsec::transport),
+    way("ipsec_tunnel", BOTH, ipsec::tunnel),
     way("udp_sendto", BOTH, datagram::send_to),
     way("udp_connected", BOTH, datagram::connected),
     way("udp_connected_elsewhere", BOTH, datagram::connected_elsewhere),
@@ -170,15 +192,13 @@ pub const WAYS: [Way; 50] = [
     never(wire("packet_of_another_ethertype", V4, link::foreign)),
     wire("xdp_socket", BOTH, link::express),
     wire("tun_forwarded", BOTH, device::forwarded),
+    wire("vxlan_outer", V4, tunnel::vxlan),
+    wire("gre_outer", BOTH, tunnel::gre),
+    shown_by(
+        Witness::Port(bytes::UDP, tunnel::WIREGUARD_PORT),
+        wire("wireguard_outer", BOTH, tunnel::wireguard),
+    ),
 ];
-
-/// The tunnel stands beside the table: the packet that a hook sees goes somewhere else.
-pub const TUNNEL: Way = wire("vxlan_outer", V4, device::tunnelled);
-
-/// Every way, the tunnel included.
-pub fn all() -> impl Iterator<Item = Way> {
-    WAYS.into_iter().chain([TUNNEL])
-}
 
 /// One attempt.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -229,7 +249,8 @@ pub struct Report {
 /// # Errors
 /// When there is no such way.
 pub fn run(options: &Options) -> Result<Report> {
-    let way = all().find(|way| way.name == options.way).context("there is no such way")?;
+    let way =
+        WAYS.into_iter().find(|way| way.name == options.way).context("there is no such way")?;
     let aim = Aim {
         target: options.target,
         other: options.other,
@@ -239,6 +260,12 @@ pub fn run(options: &Options) -> Result<Report> {
         wait: Duration::from_millis(options.wait_ms),
     };
     Ok(Report { error: (way.go)(&aim).err().map(|error| errno::name(&error)) })
+}
+
+/// An error of the kernel's as the kernel said it, whatever stands around it.
+fn plain(error: anyhow::Error) -> io::Error {
+    let said = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error());
+    said.map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error)
 }
 
 impl Aim {

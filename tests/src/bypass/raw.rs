@@ -14,8 +14,6 @@ const EXPERIMENT: i32 = 253;
 const LOOSE: u8 = 131;
 /// More extension headers than anybody follows.
 const MANY: usize = 16;
-/// `SOL_IPV6`'s `IPV6_CHECKSUM` is not ours to compute.
-const TCP: u8 = 6;
 
 fn raw(aim: &Aim, protocol: i32) -> io::Result<OwnedFd> {
     aim.socket(libc::SOCK_RAW, protocol)
@@ -67,7 +65,7 @@ pub(super) fn tcp_syn(aim: &Aim) -> io::Result<()> {
     segment.extend_from_slice(&aim.target.port().to_be_bytes());
     segment.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 0, 5 << 4, 0x02, 0xff, 0xff, 0, 0, 0, 0]);
     segment.extend_from_slice(&aim.marker);
-    let socket = raw(aim, i32::from(TCP))?;
+    let socket = raw(aim, i32::from(bytes::TCP))?;
     sys::send(socket.as_fd(), &segment, 0, &to(aim.target)).map(drop)
 }
 

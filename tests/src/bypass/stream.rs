@@ -1,4 +1,4 @@
-//! TCP in its variants, and SCTP.
+//! TCP in its variants.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -129,11 +129,4 @@ pub(super) fn multipath(aim: &Aim) -> io::Result<()> {
     let socket = aim.socket(kind, libc::IPPROTO_MPTCP)?;
     reach(&socket, aim, &aim.sockaddr())?;
     says(&socket, aim)
-}
-
-/// Its first packet holds nothing of ours.
-pub(super) fn sctp(aim: &Aim) -> io::Result<()> {
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK;
-    let socket = aim.socket(kind, libc::IPPROTO_SCTP)?;
-    reach(&socket, aim, &aim.sockaddr())
 }

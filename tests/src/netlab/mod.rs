@@ -3,6 +3,7 @@
 //! The namespaces have no name under `/run/netns`: open descriptors keep them alive, so nothing
 //! is left behind even if the process is killed.
 
+mod channel;
 mod netlink;
 mod netns;
 mod subnet;
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail};
 pub use netns::NetNs;
 pub use subnet::Subnet;
 
+pub(crate) use channel::Channel;
 pub(crate) use netlink::{Netlink, interface_index};
 
 /// The veth end in the node namespace.

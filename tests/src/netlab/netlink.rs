@@ -3,32 +3,27 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use anyhow::{Context, Result, bail};
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
-};
+use anyhow::{Context, Result};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVeth, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
+
+use super::channel::Channel;
 
 /// A route socket of the namespace in which it was opened.
-pub(crate) struct Netlink {
-    socket: Socket,
-    sequence: u32,
-}
+pub(crate) struct Netlink(Channel);
 
 impl Netlink {
     /// Opens the socket in the calling thread's namespace.
     pub(crate) fn open() -> Result<Netlink> {
-        let socket = Socket::new(NETLINK_ROUTE).context("no rtnetlink socket")?;
-        socket.connect(&SocketAddr::new(0, 0)).context("rtnetlink does not connect")?;
-        Ok(Netlink { socket, sequence: 0 })
+        Channel::open(NETLINK_ROUTE).map(Self)
     }
 
     /// Creates a veth pair: `near` here, `far` in another namespace.
@@ -42,7 +37,8 @@ impl Netlink {
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
         ]));
-        self.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
+        self.0
+            .request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
             .context("the kernel made no veth pair: is the veth module loaded, and is this root?")
     }
 
@@ -51,7 +47,8 @@ impl Netlink {
         let mut link = LinkMessage::default();
         link.attributes.push(LinkAttribute::IfName(name.to_owned()));
         link.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
-        self.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
+        self.0
+            .request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
             .context("the kernel made no bridge: is the bridge module loaded?")
     }
 
@@ -60,38 +57,27 @@ impl Netlink {
         let mut link = LinkMessage::default();
         link.header.index = interface_index(interface)?;
         link.attributes.push(LinkAttribute::Controller(interface_index(bridge)?));
-        self.request(RouteNetlinkMessage::SetLink(link), 0)
+        self.0
+            .request(RouteNetlinkMessage::SetLink(link), 0)
             .with_context(|| format!("{bridge} does not take {interface}"))
     }
 
-    /// Creates a VXLAN whose packets go to `remote`.
-    pub(crate) fn add_vxlan(
-        &mut self,
-        name: &str,
-        remote: Ipv4Addr,
-        interface: &str,
-    ) -> Result<()> {
-        let data = vec![
-            InfoVxlan::Id(7),
-            InfoVxlan::Group(remote),
-            InfoVxlan::Link(interface_index(interface)?),
-            InfoVxlan::Port(4789),
-        ];
+    /// Creates a tunnel's interface.
+    pub(crate) fn add_tunnel(&mut self, name: &str, kind: InfoKind, data: InfoData) -> Result<()> {
+        let what = format!("the kernel made no tunnel of the kind {kind:?}");
         let mut link = LinkMessage::default();
         link.attributes.push(LinkAttribute::IfName(name.to_owned()));
-        link.attributes.push(LinkAttribute::LinkInfo(vec![
-            LinkInfo::Kind(InfoKind::Vxlan),
-            LinkInfo::Data(InfoData::Vxlan(data)),
-        ]));
-        self.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL)
-            .context("the kernel made no VXLAN")
+        link.attributes
+            .push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]));
+        self.0.request(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL).context(what)
     }
 
     /// Removes an interface.
     pub(crate) fn remove(&mut self, interface: &str) -> Result<()> {
         let mut link = LinkMessage::default();
         link.header.index = interface_index(interface)?;
-        self.request(RouteNetlinkMessage::DelLink(link), 0)
+        self.0
+            .request(RouteNetlinkMessage::DelLink(link), 0)
             .with_context(|| format!("{interface} cannot be removed"))
     }
 
@@ -112,7 +98,8 @@ impl Netlink {
         message.header.index = interface_index(interface)?;
         message.attributes.push(AddressAttribute::Local(address));
         message.attributes.push(AddressAttribute::Address(address));
-        self.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+        self.0
+            .request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
             .with_context(|| format!("{interface} does not take the address {address}/{prefix}"))
     }
 
@@ -127,7 +114,8 @@ impl Netlink {
         route.header.kind = RouteType::Unicast;
         route.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(network)));
         route.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(by)));
-        self.request(RouteNetlinkMessage::NewRoute(route), NLM_F_CREATE | NLM_F_EXCL)
+        self.0
+            .request(RouteNetlinkMessage::NewRoute(route), NLM_F_CREATE | NLM_F_EXCL)
             .with_context(|| format!("no route to {network}/{prefix} by way of {by}"))
     }
 
@@ -137,27 +125,9 @@ impl Netlink {
         link.header.index = interface_index(interface)?;
         link.header.flags = LinkFlags::Up;
         link.header.change_mask = LinkFlags::Up;
-        self.request(RouteNetlinkMessage::SetLink(link), 0)
+        self.0
+            .request(RouteNetlinkMessage::SetLink(link), 0)
             .with_context(|| format!("{interface} does not come up"))
-    }
-
-    /// Sends one request and waits for the kernel's acknowledgement.
-    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<()> {
-        self.sequence += 1;
-        let mut packet = NetlinkMessage::from(message);
-        packet.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-        packet.header.sequence_number = self.sequence;
-        packet.finalize();
-        let mut buffer = vec![0; packet.buffer_len()];
-        packet.serialize(&mut buffer);
-        self.socket.send(&buffer, 0)?;
-        let (answer, _) = self.socket.recv_from_full()?;
-        let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)?;
-        match answer.payload {
-            NetlinkPayload::Error(error) if error.code.is_none() => Ok(()),
-            NetlinkPayload::Error(error) => Err(error.to_io().into()),
-            other => bail!("rtnetlink answered something else than an acknowledgement: {other:?}"),
-        }
     }
 }
 

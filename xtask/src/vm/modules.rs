@@ -8,9 +8,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 /// A wire between namespaces and a bridge for it, the socket diagnostics behind SOCK_DESTROY, traffic
-/// control, what the bypass tests try, and a disk. What a kernel has built in is simply not found among its
-/// modules.
-const WANTED: [&str; 12] = [
+/// control, what the bypass tests try (with the algorithms that IPsec asks for by name), and a disk. What a
+/// kernel has built in is simply not found among its modules.
+const WANTED: [&str; 31] = [
     "veth",
     "bridge",
     "inet_diag",
@@ -20,7 +20,26 @@ const WANTED: [&str; 12] = [
     "cls_bpf",
     "tun",
     "vxlan",
+    "ip_gre",
+    "ip6_gre",
+    "wireguard",
+    "crypto_null",
+    "sha256_generic",
+    "hmac",
+    "authenc",
+    "echainiv",
+    "xfrm_user",
+    "esp4",
+    "esp6",
     "sctp",
+    "dccp",
+    "dccp_ipv4",
+    "dccp_ipv6",
+    "smc",
+    "rds",
+    "rds_tcp",
+    "l2tp_ip",
+    "l2tp_ip6",
     "virtio_blk",
     "vsock",
 ];

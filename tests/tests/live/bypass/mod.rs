@@ -123,7 +123,7 @@ impl Arrival {
     fn arrived(&self, way: &Way) -> bool {
         match way.witness {
             bypass::Witness::Marker => self.marked > 0,
-            bypass::Witness::Protocol(_) => self.of_protocol > 0,
+            bypass::Witness::Protocol(_) | bypass::Witness::Port(..) => self.shown > 0,
         }
     }
 

@@ -58,8 +58,8 @@ pub struct Arrival {
     pub error: Option<String>,
     /// IP packets to the target's address.
     pub to_target: usize,
-    /// Those of them with the protocol that shows this way.
-    pub of_protocol: usize,
+    /// Those of them with the protocol, or the port, that shows this way.
+    pub shown: usize,
     /// Frames with the marker, wherever they went.
     pub marked: usize,
 }
@@ -288,10 +288,19 @@ pub fn rooms(agent: &Agent) -> Result<Vec<Value>> {
     status.pointer("/coverage").and_then(Value::as_array).cloned().context("no coverage")
 }
 
+/// Where an IP packet goes.
+#[derive(Clone, Copy)]
+struct Destination {
+    address: IpAddr,
+    protocol: u8,
+    /// Of TCP and UDP without options or extension headers; something else of anything else.
+    port: u16,
+}
+
 /// A frame that reached the peer.
 pub struct Sighting<'a> {
-    /// Destination and protocol, of IP.
-    to: Option<(IpAddr, u8)>,
+    /// Where it goes, of IP.
+    to: Option<Destination>,
     /// What stands in it from a marker on.
     says: Option<&'a [u8]>,
 }
@@ -299,7 +308,7 @@ pub struct Sighting<'a> {
 impl Sighting<'_> {
     /// Whether it went to this address.
     pub fn went_to(&self, target: IpAddr) -> bool {
-        self.to.is_some_and(|(to, _)| to == target)
+        self.to.is_some_and(|to| to.address == target)
     }
 
     /// Whether it has this marker.
@@ -337,30 +346,38 @@ pub fn seen(sightings: &[Sighting<'_>], target: IpAddr, marker: &str, shows: Wit
     let number = |accept: &dyn Fn(&Sighting<'_>) -> bool| {
         sightings.iter().filter(|sighting| accept(sighting)).count()
     };
-    let shown = |protocol| shows == Witness::Protocol(protocol);
+    let shown = |to: Destination| match shows {
+        Witness::Marker => false,
+        Witness::Protocol(protocol) => to.protocol == protocol,
+        Witness::Port(protocol, port) => (to.protocol, to.port) == (protocol, port),
+    };
     Arrival {
         error: None,
         to_target: number(&|sighting| sighting.went_to(target)),
-        of_protocol: number(&|sighting| {
-            sighting.to.is_some_and(|(to, protocol)| to == target && shown(protocol))
-        }),
+        shown: number(&|sighting| sighting.to.is_some_and(|to| to.address == target && shown(to))),
         marked: number(&|sighting| sighting.has(marker)),
     }
 }
 
-/// Destination and protocol of any IP packet but those of neighbour discovery.
-fn destination(frame: &[u8]) -> Option<(IpAddr, u8)> {
+/// Where any IP packet goes but those of neighbour discovery.
+fn destination(frame: &[u8]) -> Option<Destination> {
     let (head, packet) = frame.split_at_checked(14)?;
+    let port = |at: usize| {
+        let bytes = packet.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u16::from_be_bytes(*bytes))
+    };
     match head.get(12..)? {
         [0x08, 0x00] => {
-            let to: [u8; 4] = *packet.get(16..)?.first_chunk()?;
-            Some((to.into(), *packet.get(9)?))
+            let address: [u8; 4] = *packet.get(16..)?.first_chunk()?;
+            let protocol = *packet.get(9)?;
+            Some(Destination { address: address.into(), protocol, port: port(22) })
         }
         [0x86, 0xdd] => {
-            let to: [u8; 16] = *packet.get(24..)?.first_chunk()?;
+            let address: [u8; 16] = *packet.get(24..)?.first_chunk()?;
             let protocol = *packet.get(6)?;
             let is_neighbour = protocol == ICMPV6 && NEIGHBOURS.contains(packet.get(40)?);
-            (!is_neighbour).then_some((to.into(), protocol))
+            let to = Destination { address: address.into(), protocol, port: port(42) };
+            (!is_neighbour).then_some(to)
         }
         _ => None,
     }

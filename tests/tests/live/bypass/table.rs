@@ -43,7 +43,7 @@ pub struct Row {
 /// Each way in each of its families.
 pub fn tries() -> Vec<(Way, Family)> {
     let each = |way: Way| way.families.iter().map(move |&family| (way, family));
-    bypass::all().flat_map(each).collect()
+    bypass::WAYS.into_iter().flat_map(each).collect()
 }
 
 /// The table, filled when it is first asked for.
