@@ -30,6 +30,11 @@ const NO_PREALLOC: u32 = 1;
 #[map]
 pub static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 
+/// Cookies of the agent's own sockets, over IPv4 and IPv6, that may go nowhere; 0 is none. Userspace
+/// writes once; `connect` and `sendmsg` hooks read. Never full: one slot.
+#[map]
+pub static CANARIES: Array<[u64; 2]> = Array::with_max_entries(1, 0);
+
 /// The signature sets. Userspace writes the slot that is not in force and then switches by the set's
 /// number in `CONFIG`; the programs read. Never full: two slots. Before userspace writes a slot
 /// again it waits, by [`GRACE`], for the programs that still walk it.

@@ -4,7 +4,7 @@ use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 use sentinel_common::address::Address;
 use sentinel_common::config::Config;
-use sentinel_common::event::{Event, Hook, Kind};
+use sentinel_common::event::{ABI_VERSION, Event, Hook, Kind};
 use sentinel_common::flow::Direction;
 use sentinel_common::policy::{Request, TCP};
 use sentinel_common::verdict::{Mode, Reason, Verdict};
@@ -12,7 +12,7 @@ use sentinel_common::verdict::{Mode, Reason, Verdict};
 use crate::context::{self, Socket};
 use crate::destination::listed;
 use crate::emit::{count, tell};
-use crate::maps::CONFIG;
+use crate::maps::{CANARIES, CONFIG};
 use crate::owner::{caller, remember};
 use crate::workload::{self, Finding};
 
@@ -65,6 +65,9 @@ fn call(to: Destination, hook: Hook) -> i32 {
     let Some(config) = CONFIG.get(0) else {
         return PROCEED;
     };
+    if is_canary(config, to.cookie) {
+        return REFUSE;
+    }
     let owner = caller(config);
     let past = remember(to.cookie, true, &owner);
     let Some(found) = finding(config, &to, owner.cgroup, past.cgroup) else {
@@ -92,6 +95,16 @@ fn call(to: Destination, hook: Hook) -> i32 {
         event.direction = Direction::Egress as u8;
     });
     if matches!(found.verdict, Verdict::Blocked) { REFUSE } else { PROCEED }
+}
+
+/// Whether the agent asks whether it would be refused: it is, as long as the programs run and what it
+/// wrote for them stands. Nobody is told.
+#[inline(always)]
+fn is_canary(config: &Config, cookie: u64) -> bool {
+    let Some([v4, v6]) = CANARIES.get(0) else {
+        return false;
+    };
+    config.abi_version == ABI_VERSION && (cookie == *v4 || cookie == *v6)
 }
 
 /// The policies first, then the feeds. What goes on is counted and told of by its packets, and here

@@ -1,19 +1,23 @@
-//! What somebody does to an agent's hooks, with privileges and without.
+//! What somebody does to an agent's hooks and maps, with privileges and without.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use aya::maps::{Array, Map, MapData, MapInfo};
 use rustix::process::{Uid, WaitOptions};
+
+use sentinel_common::config::Config;
 
 use crate::sys;
 
 /// Commands of bpf(2) (include/uapi/linux/bpf.h).
 const PROG_DETACH: i64 = 9;
 const OBJ_GET_INFO_BY_FD: i64 = 15;
+const MAP_FREEZE: i64 = 22;
 const LINK_GET_FD_BY_ID: i64 = 30;
 const LINK_GET_NEXT_ID: i64 = 31;
 const LINK_DETACH: i64 = 34;
@@ -55,6 +59,39 @@ fn cgroup_of(link: &OwnedFd) -> Result<Option<u64>> {
     sys::bpf(OBJ_GET_INFO_BY_FD, &mut words)?;
     let [kind, _, cgroup, _] = info;
     Ok((kind as u32 == CGROUP).then_some(cgroup))
+}
+
+/// Writes over what an agent has told its programs to do, as root may.
+///
+/// # Errors
+/// When the agent has no such map, or the kernel refuses.
+pub fn write_over(agent: u32, change: impl FnOnce(Config) -> Config) -> Result<()> {
+    let mut map: Array<MapData, Config> = Map::from_map_data(config(agent)?)?.try_into()?;
+    let told = map.get(&0, 0)?;
+    Ok(map.set(0, change(told), 0)?)
+}
+
+/// Has the kernel refuse any further word to an agent's programs, from the agent too.
+///
+/// # Errors
+/// As for [`write_over`].
+pub fn freeze(agent: u32) -> Result<()> {
+    let map = config(agent)?;
+    let map = u32::try_from(map.fd().as_fd().as_raw_fd())?;
+    sys::bpf(MAP_FREEZE, &mut [map]).map(drop).context("the map cannot be frozen")
+}
+
+/// The map of an agent's that says what is in force.
+fn config(agent: u32) -> Result<MapData> {
+    for file in fs::read_dir(format!("/proc/{agent}/fdinfo"))? {
+        let about = fs::read_to_string(file?.path()).unwrap_or_default();
+        let id = about.lines().find_map(|line| line.strip_prefix("map_id:"));
+        let Some(id) = id.and_then(|id| id.trim().parse().ok()) else { continue };
+        if MapInfo::from_id(id)?.name_as_str() == Some("CONFIG") {
+            return Ok(MapData::from_id(id)?);
+        }
+    }
+    bail!("the process {agent} has no map of that name")
 }
 
 /// Tries the old call that takes programs off a cgroup by its folder alone, as a user without any

@@ -42,6 +42,14 @@ pub enum OpenError {
         /// Where cgroup2 is mounted.
         root: PathBuf,
     },
+    /// What looks like the root is not.
+    #[error(
+        "{path} shows one container's cgroups and not the host's, whose workloads would not be judged: mount the host's /sys/fs/cgroup here, or name the cgroup that is meant with --cgroup"
+    )]
+    VirtualRoot {
+        /// Where cgroup2 is mounted.
+        path: PathBuf,
+    },
     /// Sockets may be judged by the root cgroup.
     #[error(
         "with {tags} mounted this kernel takes sockets for the root cgroup's as soon as a group is tagged, so what is enforced may miss its workload: boot 5.15 or newer, unmount {tags}, stay with `--mode audit`, or accept it with `--root-fallback accept`"

@@ -19,6 +19,7 @@ use sentinel_common::policy::Binding;
 use sentinel_common::signature::Signatures;
 use sentinel_common::verdict::COUNTERS;
 
+use super::canary::Canary;
 use super::names::Names;
 use super::pin::{Pinned, Pins};
 use super::policies::Resident;
@@ -58,6 +59,8 @@ pub struct Kernel {
     pub(super) awaits_links: bool,
     /// What is known of them from the last look.
     pub(super) vigil: Vigil,
+    /// Who asks whether it is refused, where it can.
+    pub(super) canary: Option<Canary>,
     /// Why only sockets of IP are refused, if any.
     pub(super) sockets_gap: Option<String>,
     /// Last, for the lock: the next agent finds everything let go.
@@ -99,6 +102,7 @@ impl Kernel {
             links: Vec::new(),
             awaits_links: false,
             vigil: Vigil::default(),
+            canary: None,
             sockets_gap: Some(lsm::UNWANTED.to_owned()),
             pins,
         };
@@ -125,7 +129,11 @@ impl Kernel {
         let about = std::fs::metadata(&path);
         let about = about.map_err(|source| OpenError::Io { path: path.clone(), source })?;
         self.cgroup_id = about.ino();
+        if cgroup.is_none() && self.cgroup_id != platform::ROOT_CGROUP {
+            return Err(OpenError::VirtualRoot { path });
+        }
         self.watch_only(&path, &root)?;
+        self.hatch(&path, &root)?;
         self.attachments = if self.pins.is_some() {
             self.load_hooks(&path)?
         } else {
@@ -178,21 +186,6 @@ impl Kernel {
             records.push(Bytes::copy_from_slice(&record));
         }
         Ok(records)
-    }
-
-    /// What is in force.
-    #[must_use]
-    pub const fn switch(&self) -> Switch {
-        self.config.switch()
-    }
-
-    pub(super) fn switch_to(&mut self, switch: Switch) -> Result<(), DatapathError> {
-        let config = Config { switch: switch.0, ..self.config };
-        let mut map: Array<_, Config> = self.map("CONFIG")?;
-        map.set(0, config, 0)
-            .map_err(|error| DatapathError::map("CONFIG", "the switch", &error))?;
-        self.config = config;
-        Ok(())
     }
 
     pub(super) fn map<'a, T>(&'a mut self, name: &'static str) -> Result<T, DatapathError>

@@ -5,6 +5,8 @@
 //! of both.
 
 mod attach;
+mod canary;
+mod config;
 mod error;
 mod feeds;
 mod image;

@@ -149,6 +149,20 @@ pub fn v1_mounts() -> Vec<PathBuf> {
     parse_cgroups(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()).1
 }
 
+/// The number of the whole hierarchy's own cgroup: the first that a new kernfs hands out
+/// (`kernfs_create_root`, fs/kernfs/dir.c). The root that a cgroup namespace shows has another.
+pub(super) const ROOT_CGROUP: u64 = 1;
+
+/// The cgroup that this process is in, as the mount at `root` shows it; `None` where it does not.
+#[must_use]
+pub(super) fn own_cgroup(root: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    // cgroups(7): cgroup2 is hierarchy 0, without controllers.
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    // Out of a namespace's root it leads by `/..`.
+    (!path.contains("/..")).then(|| root.join(path.trim_start_matches('/')))
+}
+
 /// proc_pid_mountinfo(5): optional fields end with ` - `, then type, source and options. A mount
 /// whose root is not `/` shows one subtree only and is no place to attach for the whole node.
 fn parse_cgroups(mountinfo: &str) -> (Option<PathBuf>, Vec<PathBuf>) {

@@ -62,6 +62,7 @@ impl Kernel {
             self.inspect_one(lsm::HOOK, LSM, &directory, &mut found);
         }
         self.inspect_pins(&mut found);
+        self.ask_canary(&mut found);
         self.vigil.others.clone_from(&found.others);
         found
     }

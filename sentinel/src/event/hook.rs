@@ -16,6 +16,10 @@ word_enum! {
         Unpinned => "unpinned",
         /// The cgroup that everything was attached to is gone.
         CgroupGone => "cgroup_gone",
+        /// What the programs are told to do has been written over.
+        Altered => "altered",
+        /// A connection of the agent's own that every policy refuses was let pass: the programs do not judge.
+        NotRefused => "not_refused",
         /// Another program is on the same hook of the same cgroup. One that was attached later may override
         /// what a `connect` or `sendmsg` hook says; nobody overrides the packet hooks.
         OtherProgram => "other_program",
@@ -45,7 +49,7 @@ word_enum! {
 /// Something is wrong with a hook, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Defect {
-    /// The program.
+    /// The program, or the map.
     pub program: &'static str,
     /// What is wrong.
     pub finding: Finding,
@@ -82,7 +86,7 @@ pub struct Hook {
     pub kind: Word<HookKind>,
     /// What.
     pub finding: Word<Finding>,
-    /// The program that it is about.
+    /// The program that it is about, or the map.
     pub program: String,
     /// What became of it.
     pub result: Word<HookResult>,

@@ -8,7 +8,7 @@ use crate::event::word::Words;
 
 const EVENTS: &str = "What happened to the hooks, by what became of it: anything but other_program is somebody's doing or a cgroup that is gone.";
 const MISSING: &str =
-    "Hooks that are not where they were put and cannot be put back: nothing is judged there.";
+    "What is wrong with the hooks and cannot be put right: nothing is judged there.";
 
 /// All of them; clones share them.
 #[derive(Clone, Debug)]

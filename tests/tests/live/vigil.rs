@@ -2,16 +2,20 @@
 //! ready while one is missing.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::{SocketAddr, UdpSocket};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use sentinel::datapath::Kernel;
-use sentinel_tests::agent::Agent;
+use sentinel_common::config::Config;
+use sentinel_tests::agent::{Agent, sentinel_program};
 use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::netlab::{Lab, Subnet};
+use sentinel_tests::process::Placement;
 use sentinel_tests::sniffer::Sniffer;
 use sentinel_tests::tamper;
 use serde_json::Value;
@@ -38,6 +42,9 @@ pub fn trials() -> Vec<Trial> {
         trial("vigil/detached_hooks_are_put_back", put_back),
         trial("vigil/pins_and_pinned_links_are_put_back", put_back_pinned),
         trial("vigil/a_cgroup_that_is_gone_is_no_silence", cgroup_gone),
+        trial("vigil/what_is_written_over_is_written_anew", written_over),
+        trial("vigil/a_canary_that_flies_is_no_silence", canary),
+        trial("vigil/a_root_of_a_namespace_is_none", virtual_root),
         trial("vigil/others_are_seen", others),
         trial("vigil/nobody_detaches_without_privileges", without_privileges),
     ]
@@ -160,6 +167,80 @@ fn cgroup_gone() -> Result<()> {
     ensure!(page.contains("503") && page.contains("cgroup_gone"), "{page}");
     ensure!(agent.metric("sentinel_hooks_missing")? == 1.0);
     ensure!(on_hooks(&agent, "cgroup_gone", "failed")? == 1, "it is told again and again");
+    Ok(())
+}
+
+/// The hooks that ask the canary.
+const ASKED: usize = 4;
+
+/// An agent that is itself in the cgroup that it watches. What a cgroup of ours holds ends with it.
+struct Inside {
+    agent: Agent,
+    _own: TestCgroup,
+    _watched: TestCgroup,
+}
+
+fn inside(name: &str, mode: &str) -> Result<Inside> {
+    let cgroup = TestCgroup::unique(name)?;
+    let own = cgroup.child("agent")?;
+    let place = Placement::default().cgroup(&own);
+    let agent = Agent::start_from(place, &cgroup, &["--mode", mode])?;
+    ensure!(agent.get("/readyz")?.contains("200 OK"), "{}", agent.log());
+    Ok(Inside { agent, _own: own, _watched: cgroup })
+}
+
+/// Whoever writes zeroes over all of it has the canary fly, too; whoever only turns enforcement off has not.
+fn written_over() -> Result<()> {
+    let inside = inside("vigil-written", "enforce")?;
+    let agent = &inside.agent;
+    ensure!(on_hooks(agent, "not_refused", "restored")? == 0, "{:?}", agent.journal());
+    tamper::write_over(agent.pid(), |_| Config::default())?;
+    told(agent, "altered", "restored", 1)?;
+    told(agent, "not_refused", "restored", ASKED)?;
+    tamper::write_over(agent.pid(), |config| Config { switch: 0, ..config })?;
+    told(agent, "altered", "restored", 2)?;
+    // One look more.
+    thread::sleep(Duration::from_millis(1500));
+    ensure!(on_hooks(agent, "not_refused", "restored")? == ASKED, "{:?}", agent.journal());
+    ensure!(on_hooks(agent, "altered", "restored")? == 2, "{:?}", agent.journal());
+    let page = agent.get("/readyz")?;
+    ensure!(page.contains("200 OK"), "{page}");
+    Ok(())
+}
+
+/// What cannot be written anew shows: every hook is in its place, and none judges.
+fn canary() -> Result<()> {
+    let inside = inside("vigil-canary", "audit")?;
+    let agent = &inside.agent;
+    tamper::write_over(agent.pid(), |_| Config::default())?;
+    tamper::freeze(agent.pid())?;
+    told(agent, "not_refused", "failed", ASKED)?;
+    told(agent, "altered", "failed", 1)?;
+    ensure!(on_hooks(agent, "detached", "restored")? == 0);
+    let page = agent.get("/readyz")?;
+    ensure!(page.contains("503"), "{page}");
+    ensure!(agent.metric("sentinel_hooks_missing")? == (ASKED + 1) as f64);
+    Ok(())
+}
+
+/// In a container that sees neither the host's processes nor its cgroups, what looks like the root of the
+/// hierarchy is one cgroup of it.
+fn virtual_root() -> Result<()> {
+    let cgroup = TestCgroup::unique("vigil-root")?;
+    let state = tempfile::tempdir()?;
+    let mut command = Command::new("unshare");
+    // With a root of its own for cgroups and processes, and mounts that show both.
+    command.args(["--cgroup", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c"]);
+    command.arg("mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"").arg("sh");
+    command.arg(sentinel_program()?).args(["run", "--mode", "enforce", "--listen", "127.0.0.1:0"]);
+    command.arg("--state-dir").arg(state.path()).stderr(Stdio::piped());
+    let mut agent = Placement::default().cgroup(&cgroup).spawn(command)?;
+    let mut said = String::new();
+    let mut lines = agent.child().stderr.take().context("no stderr")?;
+    let status = agent.wait(SLOWLY)?;
+    lines.read_to_string(&mut said)?;
+    ensure!(status.code() == Some(1), "{status}: {said}");
+    ensure!(said.contains("/sys/fs/cgroup shows one container's cgroups"), "{said}");
     Ok(())
 }
 

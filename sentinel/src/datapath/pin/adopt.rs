@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{HashMap, MapData, MapError};
 use sentinel_common::address::Address;
 use sentinel_common::config::{Config, Learning};
 use sentinel_common::event::ABI_VERSION;
@@ -25,9 +25,7 @@ impl Kernel {
         self.config.name_key = pins.secret(fresh.name_key)?;
         let refused = |error: DatapathError| OpenError::refused("what another agent left", &error);
         self.names = Names::adopted(&mut self.ebpf).map_err(refused)?;
-        let map: Array<_, Config> = self.map("CONFIG").map_err(refused)?;
-        let found = map.get(&0, 0);
-        let found: Config = found.map_err(|error| OpenError::refused("to be read", &error))?;
+        let found = self.written().map_err(refused)?;
         if found.abi_version != ABI_VERSION {
             return Ok(false);
         }

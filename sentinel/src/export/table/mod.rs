@@ -209,6 +209,10 @@ fn on_hook(hook: &Hook) -> String {
         }
         (Finding::CgroupGone, _) => "the cgroup that is watched is gone".to_owned(),
         (Finding::Unpinned, _) => format!("the pin of `{}` was taken away", hook.program),
+        (Finding::Altered, _) => format!("somebody has written to the map `{}`", hook.program),
+        (Finding::NotRefused, _) => {
+            format!("`{}` let pass a connection that every policy refuses", hook.program)
+        }
         (Finding::Detached | Finding::OtherProgram, _) => {
             format!("`{}` was detached", hook.program)
         }
