@@ -62,6 +62,8 @@ pub enum Count {
     Countermeasure(Outcome),
     /// An event whose maker stays unknown.
     Unattributed(Missing),
+    /// A socket that was open before the agent came, whose maker stays unknown.
+    UnattributedAtStart(Missing),
     /// An event that is not in the journal because many like it are.
     Suppressed,
     /// An event that could not wait for its answers.

@@ -227,6 +227,7 @@ impl Shared {
     pub fn not_ready(&self) -> Option<String> {
         let why = lock(&self.not_ready).clone();
         why.or_else(|| lock(&self.about).hooks.broken.first().cloned())
+            .or_else(|| self.metrics.unattributed())
     }
 
     /// Says that it is ready, or why not.

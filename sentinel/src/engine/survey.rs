@@ -58,7 +58,7 @@ pub(super) fn report(
     }
     for found in &survey.found {
         if let Err(why) = found.maker.process {
-            actions.push(Action::Count(Count::Unattributed(why)));
+            actions.push(Action::Count(Count::UnattributedAtStart(why)));
         }
     }
     for found in survey.found.iter().take(LINES) {

@@ -14,6 +14,7 @@ use sentinel_common::verdict::{
     COUNTERS, Loss, Mode, Reason, Verdict, lesson_counter, loss_counter, outcome_counter,
 };
 
+use super::attributed::Attributed;
 use super::hooks::Hooks;
 use super::kubernetes::Kubernetes;
 use super::node::NodeInfo;
@@ -21,7 +22,7 @@ use super::registry::{counters, gauge, kinds, plain, register};
 use super::runtimes::Runtimes;
 use crate::action::{Count, Outcome};
 use crate::decode::DecodeError;
-use crate::event::line::{Measure, Missing, SignatureFigures};
+use crate::event::line::{Measure, SignatureFigures};
 use crate::event::word::Words;
 use crate::feed::Tally;
 use crate::lookups;
@@ -39,7 +40,6 @@ const COLLISIONS: &str = "Names that only shared a hash with a feed's domain: no
 const LESSONS: &str = "Addresses in answers to questions about policies' names, and answers that taught nothing, by what came of them.";
 const FEED_ENTRIES: &str = "Entries of the feeds in force, by their kind.";
 const LEARNED: &str = "What policies' names are known to lead to: pairs of address and pattern, and addresses shared by patterns.";
-const UNATTRIBUTED: &str = "Events whose process could not be described, by why.";
 const DECODE_ERRORS: &str =
     "Records of the kernel that could not be read, by what is wrong with them.";
 const GENERATION: &str = "Number of the policy in force, counted from 1.";
@@ -72,7 +72,7 @@ pub struct Metrics {
     losses: IntCounterVec,
     events: IntCounterVec,
     suppressed: IntCounter,
-    unattributed: IntCounterVec,
+    attributed: Attributed,
     decode_errors: IntCounterVec,
     countermeasures: IntCounterVec,
     pending: IntGauge,
@@ -110,12 +110,7 @@ impl Metrics {
             losses: counters(&registry, "losses_total", LOSSES, &["kind"])?,
             events: counters(&registry, "events_total", EVENTS, &["kind", "verdict"])?,
             suppressed: plain(&registry, "suppressed_events_total", SUPPRESSED)?,
-            unattributed: counters(
-                &registry,
-                "unattributed_events_total",
-                UNATTRIBUTED,
-                &["reason"],
-            )?,
+            attributed: Attributed::new(&registry)?,
             decode_errors: counters(&registry, "decode_errors_total", DECODE_ERRORS, &["kind"])?,
             countermeasures: counters(
                 &registry,
@@ -191,9 +186,6 @@ impl Metrics {
             self.lessons.with_label_values(&[lesson.label()]);
         }
         self.set_learned(0, 0);
-        for why in Missing::ALL {
-            self.unattributed.with_label_values(&[why.word()]);
-        }
         self.set_feeds(Tally::default());
         for outcome in [Outcome::Destroyed, Outcome::NotFound, Outcome::Failed(String::new())] {
             self.countermeasure(&outcome, 0);
@@ -217,9 +209,11 @@ impl Metrics {
         match count {
             Count::Event { kind, verdict } => {
                 self.events.with_label_values(&[kind.label(), verdict.label()]).inc();
+                self.attributed.event();
             }
             Count::Countermeasure(outcome) => self.countermeasure(outcome, 1),
-            Count::Unattributed(why) => self.unattributed.with_label_values(&[why.word()]).inc(),
+            Count::Unattributed(why) => self.attributed.missing(*why),
+            Count::UnattributedAtStart(why) => self.attributed.at_start(*why),
             Count::Suppressed => self.suppressed.inc(),
             Count::PendingOverflow => self.lost("pending"),
             Count::SurveyOverflow(left_out) => self.lost_many("survey", *left_out),
@@ -314,6 +308,12 @@ impl Metrics {
             let gauge = self.feed_entries.with_label_values(&[kind]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Why the agent should not count as ready by what it could attribute, if it should not.
+    #[must_use]
+    pub fn unattributed(&self) -> Option<String> {
+        self.attributed.failing()
     }
 
     /// Counts what a policy under audit would have blocked. `rule` may carry its place behind it, which

@@ -1,5 +1,6 @@
 //! Where events and figures go.
 
+mod attributed;
 pub mod hooks;
 pub mod journal;
 pub mod kubernetes;

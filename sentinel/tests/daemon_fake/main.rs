@@ -249,6 +249,29 @@ async fn figures_and_probes_tell_the_same() {
     bench.agent.stop().await;
 }
 
+/// Looks healthy and names nobody: that is no agent that is ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_without_processes_are_no_health() {
+    const GONE: u32 = 0x3fff_ffff;
+    let bench = Bench::start(Vec::new()).await;
+    let here: SocketAddr = "192.0.2.9:1".parse().unwrap();
+    for port in 0..49 {
+        assert_eq!(bench.get("/readyz").await.0, 200, "after {port} events");
+        let mut record = Record::stratum(Verdict::Audited, here, (here.ip(), 2000 + port).into());
+        record.owner(GONE);
+        bench.send(record);
+        let told =
+            |lines: &[Value]| lines.iter().filter(|line| stratum(line)).count() > port.into();
+        bench.eventually(told).await;
+    }
+    bench.send(Record::stratum(Verdict::Audited, here, here));
+    bench.eventually(|lines| lines.iter().filter(|line| stratum(line)).count() == 50).await;
+    let (code, why) = bench.get("/readyz").await;
+    assert_eq!(code, 503);
+    assert!(why.starts_with("49 of the last 50 events name no process"), "{why}");
+    bench.agent.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_policy_leaves_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
