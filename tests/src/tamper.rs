@@ -12,6 +12,7 @@ use rustix::process::{Uid, WaitOptions};
 
 use sentinel_common::config::Config;
 
+use crate::netlab::{self, Netlink};
 use crate::sys;
 
 /// Commands of bpf(2) (include/uapi/linux/bpf.h).
@@ -21,8 +22,9 @@ const MAP_FREEZE: i64 = 22;
 const LINK_GET_FD_BY_ID: i64 = 30;
 const LINK_GET_NEXT_ID: i64 = 31;
 const LINK_DETACH: i64 = 34;
-/// `BPF_LINK_TYPE_CGROUP`.
+/// `BPF_LINK_TYPE_CGROUP`, `BPF_LINK_TYPE_TCX`.
 const CGROUP: u32 = 3;
+const TCX: u32 = 11;
 /// Numbers of all hooks on a cgroup that an agent uses (`enum bpf_attach_type`).
 const ATTACH_TYPES: [u32; 7] = [0, 1, 2, 10, 11, 14, 15];
 const NOBODY: u32 = 65_534;
@@ -33,6 +35,23 @@ const NOBODY: u32 = 65_534;
 /// When the kernel refuses.
 pub fn detach_all(cgroup: &Path) -> Result<usize> {
     let wanted = cgroup.metadata()?.ino();
+    detach_where(|kind, on| (kind, on) == (CGROUP, wanted))
+}
+
+/// Takes away what judges at this end of a wire, in the calling thread's network namespace: a link, or the
+/// filters with all that holds them.
+///
+/// # Errors
+/// When the kernel refuses, or there is neither.
+pub fn unwire(interface: &str) -> Result<()> {
+    let wanted = u64::from(netlab::interface_index(interface)?);
+    if detach_where(|kind, on| kind == TCX && on & 0xffff_ffff == wanted)? == 0 {
+        Netlink::open()?.remove_clsact(interface)?;
+    }
+    Ok(())
+}
+
+fn detach_where(is_meant: impl Fn(u32, u64) -> bool) -> Result<usize> {
     let (mut id, mut count) = (0, 0);
     loop {
         let mut next = [id, 0_u32, 0];
@@ -42,7 +61,8 @@ pub fn detach_all(cgroup: &Path) -> Result<usize> {
         [_, id, _] = next;
         // One that ends meanwhile is none.
         let Ok(link) = sys::bpf_open(LINK_GET_FD_BY_ID, &mut [id, 0, 0]) else { continue };
-        if cgroup_of(&link)? == Some(wanted) {
+        let (kind, on) = about(&link)?;
+        if is_meant(kind, on) {
             let link = u32::try_from(link.as_raw_fd())?;
             sys::bpf(LINK_DETACH, &mut [link]).context("a link cannot be detached")?;
             count += 1;
@@ -50,15 +70,15 @@ pub fn detach_all(cgroup: &Path) -> Result<usize> {
     }
 }
 
-/// The cgroup of a link on one: `struct bpf_link_info` as words.
-fn cgroup_of(link: &OwnedFd) -> Result<Option<u64>> {
+/// Type of a link, and what it is on, a cgroup's number or an interface's: `struct bpf_link_info` as words.
+fn about(link: &OwnedFd) -> Result<(u32, u64)> {
     let mut info = [0_u64; 4];
     let size = u64::try_from(size_of_val(&info))?;
     let descriptor = u64::try_from(link.as_raw_fd())?;
     let mut words = [descriptor | size << 32, info.as_mut_ptr() as u64];
     sys::bpf(OBJ_GET_INFO_BY_FD, &mut words)?;
-    let [kind, _, cgroup, _] = info;
-    Ok((kind as u32 == CGROUP).then_some(cgroup))
+    let [kind, _, on, _] = info;
+    Ok((kind as u32, on))
 }
 
 /// Writes over what an agent has told its programs to do, as root may.

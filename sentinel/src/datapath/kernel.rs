@@ -42,7 +42,7 @@ pub struct Kernel {
     /// Its number, by which it is known from another of the same name.
     pub(super) cgroup_id: u64,
     attachments: Vec<Attachment>,
-    wires: Wires,
+    pub(super) wires: Wires,
     pub(super) config: Config,
     /// What each slot of the policies holds.
     pub(super) resident: [Resident; 2],

@@ -61,6 +61,7 @@ impl Kernel {
         if self.has_lsm() && self.sockets_gap.is_none() {
             self.inspect_one(lsm::HOOK, LSM, &directory, &mut found);
         }
+        self.wires.inspect(&mut self.ebpf, &mut found);
         self.inspect_pins(&mut found);
         self.ask_canary(&mut found);
         self.vigil.others.clone_from(&found.others);

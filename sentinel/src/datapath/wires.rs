@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use aya::Ebpf;
 use aya::maps::{HashMap as KernelMap, MapData};
 use aya::programs::tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcError};
-use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, tc};
+use aya::programs::{LinkOrder, ProgramError, ProgramInfo, SchedClassifier, TcAttachType, tc};
 use sentinel_common::wire::Wire;
 
 use super::{Attachment, DatapathError, WireEnd, object, platform};
+use crate::event::hook::{Defect, Finding, Inspection};
+use crate::watch::links;
 
 const PROGRAM: &str = "wire";
 const MAP: &str = "WIRES";
@@ -66,6 +68,26 @@ impl Wires {
         Ok(refused)
     }
 
+    /// Puts the program back where somebody has taken it off.
+    pub(super) fn inspect(&mut self, ebpf: &mut Ebpf, found: &mut Inspection) {
+        let defect = Defect { program: PROGRAM, finding: Finding::Detached };
+        let ours = program(ebpf).and_then(|program| Ok(program.info()?.id()));
+        let Ok(ours) = ours else { return };
+        let ends: Vec<WireEnd> = self.attached.values().map(|(end, _)| end.clone()).collect();
+        for end in ends {
+            // One that cannot be asked is gone, which the next list of interfaces tells.
+            if there(&end).is_none_or(|programs| programs.contains(&ours)) {
+                continue;
+            }
+            tracing::warn!("the program at the end of the wire {} was taken off", end.name);
+            self.attached.remove(&end.index);
+            match self.attach(ebpf, &end) {
+                Ok(()) => found.restored.push(defect),
+                Err(error) => drop(found.broken.insert(defect, error.to_string())),
+            }
+        }
+    }
+
     fn attach(&mut self, ebpf: &mut Ebpf, wire: &WireEnd) -> Result<(), DatapathError> {
         // First the entry: a program without one judges nothing.
         write(ebpf, wire)?;
@@ -114,6 +136,15 @@ fn entries(ebpf: &mut Ebpf) -> Result<KernelMap<&mut MapData, u32, Wire>, Datapa
 fn program(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier, ProgramError> {
     let program = ebpf.program_mut(PROGRAM).ok_or(ProgramError::UnexpectedProgramType)?;
     program.try_into()
+}
+
+/// Numbers of all programs at this end.
+fn there(end: &WireEnd) -> Option<Vec<u32>> {
+    if !platform::has_tcx() {
+        return links::ingress_filters(end.index).ok();
+    }
+    let (_, programs) = SchedClassifier::query_tcx(&end.name, TcAttachType::Ingress).ok()?;
+    Some(programs.iter().map(ProgramInfo::id).collect())
 }
 
 /// By a link where the kernel has one for traffic control, which goes with the agent; by a filter

@@ -10,7 +10,7 @@ use super::word::{Word, word_enum};
 word_enum! {
     /// What is wrong with a hook, or new on it.
     Finding {
-        /// The program is not on its cgroup any more: somebody has detached its link.
+        /// The program is not where it was put any more, a cgroup or the end of a wire: somebody has detached it.
         Detached => "detached",
         /// The link's pin is gone: it would not outlive the agent.
         Unpinned => "unpinned",

@@ -8,6 +8,7 @@ use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayl
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage};
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 /// Messages of one answer; a host has thousands of interfaces at most.
@@ -77,6 +78,27 @@ pub fn number_of(namespace: &File) -> io::Result<Option<u32>> {
     Ok(number)
 }
 
+/// Numbers of the programs that filters on what comes in at this interface run (tc-bpf(8)).
+///
+/// # Errors
+/// What the kernel says.
+pub fn ingress_filters(index: u32) -> io::Result<Vec<u32>> {
+    let mut message = TcMessage::with_index(i32::try_from(index).map_err(io::Error::other)?);
+    message.header.parent = TcHandle { major: u16::MAX, minor: TcHandle::MIN_INGRESS };
+    let mut programs = Vec::new();
+    ask(RouteNetlinkMessage::GetTrafficFilter(message), NLM_F_DUMP, |answer| {
+        let RouteNetlinkMessage::NewTrafficFilter(filter) = answer else { return };
+        for attribute in filter.attributes {
+            let TcAttribute::Options(options) = attribute else { continue };
+            programs.extend(options.into_iter().filter_map(|option| match option {
+                TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(id),
+                _ => None,
+            }));
+        }
+    })?;
+    Ok(programs)
+}
+
 fn link(message: LinkMessage) -> Link {
     let is_loopback = message.header.link_layer_type == LinkLayerType::Loopback;
     let kind = if is_loopback { Kind::Loopback } else { Kind::Physical };
@@ -137,7 +159,7 @@ fn ask(
             return Ok(());
         }
     }
-    Err(io::Error::other("the kernel's list of interfaces has no end"))
+    Err(io::Error::other("the kernel's list has no end"))
 }
 
 #[cfg(test)]

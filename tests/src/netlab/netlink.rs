@@ -12,6 +12,7 @@ use netlink_packet_route::link::{
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use netlink_packet_route::tc::{TcHandle, TcMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 
@@ -79,6 +80,16 @@ impl Netlink {
         self.0
             .request(RouteNetlinkMessage::DelLink(link), 0)
             .with_context(|| format!("{interface} cannot be removed"))
+    }
+
+    /// Takes away what filters the frames of an interface hang on, and them with it.
+    pub(crate) fn remove_clsact(&mut self, interface: &str) -> Result<()> {
+        let mut discipline = TcMessage::with_index(i32::try_from(interface_index(interface)?)?);
+        discipline.header.parent = TcHandle::CLSACT;
+        discipline.header.handle = TcHandle { major: u16::MAX, minor: 0 };
+        self.0
+            .request(RouteNetlinkMessage::DelQueueDiscipline(discipline), 0)
+            .with_context(|| format!("{interface} has no filters"))
     }
 
     /// Gives an interface an address, usable at once: no duplicate address detection.

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
 use sentinel_tests::bypass::{self, Family, Way};
+use sentinel_tests::netlab::HOST_INTERFACE;
+use sentinel_tests::tamper;
 
 use super::place::{BAD, GOOD, Place, rooms};
 use crate::trial;
@@ -13,7 +15,10 @@ use crate::trial;
 const NOTICED: Duration = Duration::from_secs(30);
 
 pub fn trials() -> Vec<Trial> {
-    vec![trial("bypass/wire/by_the_policies_of_those_at_the_other_end", by_workload)]
+    vec![
+        trial("bypass/wire/by_the_policies_of_those_at_the_other_end", by_workload),
+        trial("bypass/wire/a_program_that_is_taken_off_is_put_back", put_back),
+    ]
 }
 
 fn way(name: &str) -> Result<Way> {
@@ -60,4 +65,28 @@ fn are(place: &Place, ends: &str) -> Result<bool> {
     let mut names =
         rooms.iter().flat_map(|room| room["workloads"].as_array().into_iter().flatten());
     Ok(rooms.len() == 1 && names.all(|name| name.as_str().is_some_and(|name| name.ends_with(ends))))
+}
+
+/// Whoever may detach a link or remove a filter takes the second layer away for a second, and it is told.
+fn put_back() -> Result<()> {
+    let mut place = Place::empty("sentinel-unwired", 29)?;
+    place.inhabit(None)?;
+    place.guard()?;
+    let frame = way("packet_raw")?;
+    let before = place.attempt(&frame, Family::V4, BAD)?;
+    ensure!(before.marked == 0, "it got out: {before:?}\n{}", place.log());
+    let host = place.lab.host().context("the laboratory has no host")?;
+    host.run(|| tamper::unwire(HOST_INTERFACE))?;
+    let agent = place.agent.as_ref().context("there is no agent")?;
+    let line = agent.record(NOTICED, |line| line["program"] == "wire")?;
+    ensure!(
+        line["finding"] == "detached" && line["result"] == "restored",
+        "{line}\n{}",
+        place.log()
+    );
+    let denied = place.attempt(&frame, Family::V4, BAD)?;
+    ensure!(denied.marked == 0, "it got out: {denied:?}\n{}", place.log());
+    let allowed = place.attempt(&frame, Family::V4, GOOD)?;
+    ensure!(allowed.marked > 0, "it was hindered: {allowed:?}\n{}", place.log());
+    Ok(())
 }
