@@ -27,7 +27,7 @@ pub(super) struct Attributed {
 
 impl Attributed {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let total = counters(registry, "unattributed_events_total", TOTAL, &["why"])?;
+        let total = counters(registry, "unattributed_events_total", TOTAL, &["reason"])?;
         for why in Missing::ALL {
             total.with_label_values(&[why.word()]);
         }
