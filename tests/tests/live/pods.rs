@@ -33,9 +33,10 @@ const NAMESPACE: &str = "shop";
 type Test = fn() -> Result<()>;
 
 pub fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 2] = [
+    let tests: [(&str, Test); 3] = [
         ("pods/named_bound_and_gone", named_bound_and_gone),
         ("pods/a_runtime_that_hangs_or_restarts_is_heard_again", heard_again),
+        ("pods/a_runtime_where_crio_listens_is_found", found_at_crio),
     ];
     let missing = containerd::missing();
     let name = |name: &str| match missing {
@@ -60,7 +61,16 @@ struct Play {
 }
 
 impl Play {
+    /// The agent is told where the runtime listens.
     fn begin(name: &str, number: u8) -> Result<Self> {
+        Self::begin_where(name, number, |socket| Ok(format!("cri: [{}]\n", socket.display())))
+    }
+
+    fn begin_where(
+        name: &str,
+        number: u8,
+        settings: impl FnOnce(&Path) -> Result<String>,
+    ) -> Result<Self> {
         let lab = Lab::with_subnet(name, Subnet::numbered(number))?;
         let cgroup = TestCgroup::unique(name)?;
         let containerd = Containerd::start(lab.node(), &from_root(cgroup.path())?)?;
@@ -77,8 +87,7 @@ impl Play {
             lab.subnet().v4(PEER)
         );
         let policy = File::new(name, &policy)?;
-        let config = format!("cri: [{}]\n", containerd.socket().display());
-        let config = File::new(name, &config)?;
+        let config = File::new(name, &settings(&containerd.socket())?)?;
         let arguments =
             ["--mode", "enforce", "--policy", policy.path()?, "--config", config.path()?];
         let agent = Agent::start(&cgroup, &arguments)?;
@@ -270,6 +279,52 @@ impl Play {
         let children = std::fs::read_dir(burstable).into_iter().flatten().flatten();
         children.map(|child| child.path()).filter(|path| path.is_dir()).collect()
     }
+}
+
+/// A runtime's socket at the place of CRI-O's, as long as this stands.
+struct AtCrio;
+
+impl AtCrio {
+    const FOLDER: &str = "/run/crio";
+
+    fn put(socket: &Path) -> Result<Self> {
+        let folder = Path::new(Self::FOLDER);
+        // A test that was killed has left a link to nothing.
+        if folder.join("crio.sock").is_symlink() && !folder.join("crio.sock").exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+        std::fs::create_dir(folder).context("is there a CRI-O on this machine?")?;
+        std::os::unix::fs::symlink(socket, folder.join("crio.sock"))?;
+        Ok(Self)
+    }
+}
+
+impl Drop for AtCrio {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(Self::FOLDER) {
+            eprintln!("{} stays: {error}", Self::FOLDER);
+        }
+    }
+}
+
+/// Nobody tells the agent of a runtime: it looks where they listen. What listens there is containerd, since
+/// Debian has no CRI-O.
+fn found_at_crio() -> Result<()> {
+    let mut stand_in = None;
+    let mut play = Play::begin_where("sentinel-crio", 53, |socket| {
+        stand_in = Some(AtCrio::put(socket)?);
+        Ok(String::new())
+    })?;
+    let (_, app) = play.pod("web", 1, "app", &["/bin/busybox", "sleep", "86400"])?;
+    eventually("the policy is on the pod", || play.is_denied(&app, OTHER))?;
+    let dst = SocketAddr::new(play.lab.subnet().v4(OTHER).into(), PORT).to_string();
+    let record = play.agent.record(SOON, |record| says(record, "dst", &dst))?;
+    names(&record, "web-1", "app", &app)?;
+    let status = play.ask("status")?;
+    ensure!(status.contains("/run/crio/crio.sock"), "{status}");
+    play.end()?;
+    drop(stand_in);
+    Ok(())
 }
 
 fn heard_again() -> Result<()> {
