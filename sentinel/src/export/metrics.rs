@@ -2,9 +2,9 @@
 //! only explains. No label ever holds an address, a process or a name from outside; of the machine itself one
 //! series tells.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dashmap::DashSet;
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -93,7 +93,7 @@ pub struct Metrics {
     hooks: Hooks,
     node: NodeInfo,
     /// Policies and rules that have a series of their own.
-    audited_rules: Arc<Mutex<HashSet<(String, String)>>>,
+    audited_rules: Arc<DashSet<(String, String)>>,
     /// The kernel's totals at the last look, so that counters only ever grow.
     seen: Arc<Mutex<Vec<u64>>>,
 }
@@ -321,8 +321,9 @@ impl Metrics {
     pub fn audited(&self, policy: &str, rule: &str, by: u64) {
         let rule = rule.split(" (").next().unwrap_or(rule);
         let rule = if rule == "no rule" { "default" } else { rule };
-        let mut known = self.audited_rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &self.audited_rules;
         let pair = (policy.to_owned(), rule.to_owned());
+        // A reload and an event at one moment may both be the last that there was room for.
         let labels = if known.contains(&pair) || known.len() < AUDITED_RULES {
             known.insert(pair);
             [policy, rule]
