@@ -80,7 +80,7 @@ impl Wires {
                 continue;
             }
             tracing::warn!("the program at the end of the wire {} was taken off", end.name);
-            self.attached.remove(&end.index);
+            self.let_go(ebpf, end.index);
             match self.attach(ebpf, &end) {
                 Ok(()) => found.restored.push(defect),
                 Err(error) => drop(found.broken.insert(defect, error.to_string())),
@@ -107,14 +107,18 @@ impl Wires {
         Ok(())
     }
 
-    fn detach(&mut self, ebpf: &mut Ebpf, index: u32) -> Result<(), DatapathError> {
+    fn let_go(&mut self, ebpf: &mut Ebpf, index: u32) {
         if let Some((_, link)) = self.attached.remove(&index)
             && let Ok(program) = program(ebpf)
             && let Err(error) = program.detach(link)
         {
-            // Most often the interface is gone.
+            // Most often the interface is gone, or somebody was faster.
             tracing::debug!("a wire was not let go: {error}");
         }
+    }
+
+    fn detach(&mut self, ebpf: &mut Ebpf, index: u32) -> Result<(), DatapathError> {
+        self.let_go(ebpf, index);
         match entries(ebpf)?.remove(&index) {
             Ok(()) | Err(aya::maps::MapError::KeyNotFound) => Ok(()),
             Err(error) => Err(DatapathError::map(MAP, "a removal", &error)),
