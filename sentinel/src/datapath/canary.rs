@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use aya::maps::Array;
+use rustix::io::Errno;
 use rustix::net::sockopt::socket_cookie;
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, connect, sendto, socket_with,
@@ -57,15 +58,20 @@ struct Probe<'a> {
     to: SocketAddr,
 }
 
-/// Any answer but the hook's own means that it was not asked: it comes before the route is looked up.
 impl Probe<'_> {
     fn connects(&self) -> bool {
-        connect(self.socket, &self.to) != Err(rustix::io::Errno::PERM)
+        passed(connect(self.socket, &self.to))
     }
 
     fn sends(&self) -> bool {
-        sendto(self.socket, &[], SendFlags::empty(), &self.to) != Err(rustix::io::Errno::PERM)
+        passed(sendto(self.socket, &[], SendFlags::empty(), &self.to))
     }
+}
+
+/// The hook comes before the route is looked up: any answer but its own means that it has not refused. A
+/// security module comes before the hook, and whom it stops (`EACCES`) no hook is asked about.
+fn passed<T>(answer: rustix::io::Result<T>) -> bool {
+    !matches!(answer, Err(Errno::PERM | Errno::ACCESS))
 }
 
 impl Kernel {

@@ -321,8 +321,7 @@ impl Metrics {
     pub fn audited(&self, policy: &str, rule: &str, by: u64) {
         let rule = rule.split(" (").next().unwrap_or(rule);
         let rule = if rule == "no rule" { "default" } else { rule };
-        let known = &self.audited_rules;
-        let pair = (policy.to_owned(), rule.to_owned());
+        let (known, pair) = (&self.audited_rules, (policy.to_owned(), rule.to_owned()));
         // A reload and an event at one moment may both be the last that there was room for.
         let labels = if known.contains(&pair) || known.len() < AUDITED_RULES {
             known.insert(pair);

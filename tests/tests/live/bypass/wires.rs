@@ -9,6 +9,7 @@ use sentinel_tests::netlab::HOST_INTERFACE;
 use sentinel_tests::tamper;
 
 use super::place::{BAD, GOOD, Place, rooms};
+use crate::allowlist::says;
 use crate::trial;
 
 /// Processes are looked at every ten seconds.
@@ -78,12 +79,9 @@ fn put_back() -> Result<()> {
     let host = place.lab.host().context("the laboratory has no host")?;
     host.run(|| tamper::unwire(HOST_INTERFACE))?;
     let agent = place.agent.as_ref().context("there is no agent")?;
-    let line = agent.record(NOTICED, |line| line["program"] == "wire")?;
-    ensure!(
-        line["finding"] == "detached" && line["result"] == "restored",
-        "{line}\n{}",
-        place.log()
-    );
+    let line = agent.record(NOTICED, |line| says(line, "program", "wire"))?;
+    let is_back = says(&line, "finding", "detached") && says(&line, "result", "restored");
+    ensure!(is_back, "{line}\n{}", place.log());
     let denied = place.attempt(&frame, Family::V4, BAD)?;
     ensure!(denied.marked == 0, "it got out: {denied:?}\n{}", place.log());
     let allowed = place.attempt(&frame, Family::V4, GOOD)?;
