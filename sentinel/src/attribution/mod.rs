@@ -10,6 +10,7 @@ pub mod peers;
 pub mod pods;
 pub mod processes;
 pub mod services;
+mod standing;
 pub mod workload;
 
 use std::net::SocketAddr;

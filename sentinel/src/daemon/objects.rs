@@ -2,6 +2,7 @@
 //! What is in force is kept in a file beside the agent's socket: one that starts while nobody answers, or
 //! before anybody has, begins with that.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -81,6 +82,12 @@ impl PolicyObjects {
     /// What turned out to be wrong with them beside the others.
     pub(super) fn refuse(&self, refused: Vec<Diagnostic>) {
         self.state().refused = refused;
+    }
+
+    /// How many there are, and what is wrong with those that are refused.
+    pub(super) fn figures(&self) -> (usize, BTreeMap<String, String>) {
+        let state = self.state();
+        (state.objects.len(), state.objects.refused(&state.refused))
     }
 
     /// Changes from now on.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::compile::compile;
 use super::diagnostic::Diagnostic;
+use super::library::compile;
 use super::load::Source;
 
 /// Objects that are known at a time.
@@ -126,6 +126,19 @@ struct Held {
     error: Option<String>,
 }
 
+impl Held {
+    /// What is wrong with it; `refused` are findings against all policies together.
+    fn wrong(&self, refused: &[Diagnostic]) -> Option<String> {
+        // Nearly always there are none: a thousand titles are not written for that.
+        if self.error.is_some() || refused.is_empty() {
+            return self.error.clone();
+        }
+        let title = self.object.title();
+        let clash = refused.iter().find(|finding| finding.file == title);
+        clash.map(|finding| explain_one(finding, &[]))
+    }
+}
+
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
@@ -208,13 +221,19 @@ impl Objects {
     #[must_use]
     pub fn fates(&self, refused: &[Diagnostic]) -> Vec<Fate> {
         let fate = |held: &Held| {
-            let title = held.object.title();
-            let clash = || refused.iter().find(|finding| finding.file == title);
-            let error = held.error.clone().or_else(|| clash().map(|it| explain_one(it, &[])));
-            let Object { kind, namespace, name, generation, .. } = held.object.clone();
-            Fate { kind, namespace, name, generation, error }
+            let Object { kind, namespace, name, generation, .. } = &held.object;
+            let (namespace, name) = (namespace.clone(), name.clone());
+            let error = held.wrong(refused);
+            Fate { kind: *kind, namespace, name, generation: *generation, error }
         };
         self.held.values().map(fate).collect()
+    }
+
+    /// What is wrong with those that are not in force as they are, by what they are called in messages.
+    #[must_use]
+    pub fn refused(&self, refused: &[Diagnostic]) -> BTreeMap<String, String> {
+        let wrong = |held: &Held| Some((held.wrong(refused)?, held.object.title()));
+        self.held.values().filter_map(wrong).map(|(error, title)| (title, error)).collect()
     }
 
     /// How many there are.
