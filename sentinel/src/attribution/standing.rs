@@ -73,6 +73,8 @@ impl Standing {
 
     /// Looks at those again that may be others.
     pub(super) fn settle(&mut self, known: &Known<'_>) {
+        // The services of a namespace share its labels.
+        let mut namespaces = BTreeMap::<String, Arc<Labels>>::new();
         for name in std::mem::take(&mut self.stale) {
             self.looks += 1;
             let service = known.services.get(&name).filter(|service| !service.selector.is_empty());
@@ -82,7 +84,11 @@ impl Standing {
             };
             let slices = self.slices.get(&name).into_iter().flatten();
             let slices: Vec<&Slice> = slices.filter_map(|key| known.slices.get(key)).collect();
-            let made = peers_of(known.namespaces, &name, service, &slices);
+            let namespace = name.split_once('/').map_or("", |(namespace, _)| namespace);
+            let around = namespaces.entry(namespace.to_owned()).or_insert_with(|| {
+                Arc::new(known.namespaces.get(namespace).cloned().unwrap_or_default())
+            });
+            let made = peers_of(namespace, around, service, &slices);
             // What is as it was stays the very same: whoever compares need not read it.
             if self.peers.get(&name).is_none_or(|before| before.iter().ne(made.iter())) {
                 self.peers.insert(name, made);
@@ -110,16 +116,15 @@ impl Standing {
 
 /// The pods behind a service, and the service.
 fn peers_of(
-    namespaces: &BTreeMap<String, Labels>,
-    name: &str,
+    namespace: &str,
+    around: &Arc<Labels>,
     service: &Service,
     slices: &[&Slice],
 ) -> [Arc<Peer>; 2] {
-    let namespace = name.split_once('/').map_or("", |(namespace, _)| namespace);
     let mut ends = Peer {
         namespace: namespace.to_owned(),
-        namespace_labels: Arc::new(namespaces.get(namespace).cloned().unwrap_or_default()),
-        labels: Arc::new(service.selector.clone()),
+        namespace_labels: Arc::clone(around),
+        labels: Arc::clone(&service.selector),
         addresses: slices.iter().flat_map(|slice| &slice.addresses).copied().collect(),
         front: None,
     };
@@ -159,7 +164,7 @@ mod tests {
     fn service(address: &str, tier: &str) -> Service {
         Service {
             addresses: vec![address.parse().unwrap()],
-            selector: labels("tier", tier),
+            selector: labels("tier", tier).into(),
             ports: vec![port("sql", 15_432), port("metrics", 9187)],
         }
     }
@@ -174,7 +179,7 @@ mod tests {
 
     fn cluster() -> Cluster {
         let mut cluster = Cluster::default();
-        let by_hand = Service { selector: Labels::new(), ..service("10.96.0.8", "db") };
+        let by_hand = Service { selector: Arc::default(), ..service("10.96.0.8", "db") };
         let services = vec![
             ("shop/db".to_owned(), service("10.96.0.9", "db")),
             ("shop/else".to_owned(), by_hand),

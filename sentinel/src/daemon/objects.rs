@@ -61,14 +61,17 @@ impl PolicyObjects {
     /// Changes them, and tells who waits if what is to be in force is another now.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Objects) -> T) -> T {
         let mut state = self.state();
-        let before = state.sources();
-        let answer = change(&mut state.objects);
-        if state.objects.is_complete() {
-            state.remembered = None;
-        }
-        let now = state.sources();
-        if now != before {
-            self.file.write(&now);
+        let State { objects, remembered, .. } = &mut *state;
+        let before = objects.changes();
+        let answer = change(objects);
+        let is_same = match remembered.take_if(|_| objects.is_complete()) {
+            // What is told now may be what the agent before had.
+            Some(remembered) => remembered == objects.sources(),
+            // Until all are told of, what was remembered counts, whatever changes.
+            None => remembered.is_some() || objects.changes() == before,
+        };
+        if !is_same {
+            self.file.write(&state.sources());
             self.changed.send_replace(());
         }
         answer

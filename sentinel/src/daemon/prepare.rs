@@ -229,8 +229,7 @@ fn compile_with(
 ) -> Result<(PolicySet, Library, Vec<Diagnostic>), PrepareError> {
     let mut refused = Vec::new();
     loop {
-        let sources: Vec<Source> = files.iter().chain(&objects).cloned().collect();
-        let library = before.read(&sources, among);
+        let library = before.read(files.iter().chain(&objects), among);
         let findings = match library.set(now()) {
             Ok(set) => return Ok((set, library, refused)),
             Err(findings) => findings,

@@ -100,11 +100,15 @@ struct Entry {
 impl Library {
     /// These texts; of those that are here already nothing is read again.
     #[must_use]
-    pub fn read(&self, sources: &[Source], among: Among<'_>) -> Self {
+    pub fn read<'a>(
+        &self,
+        sources: impl IntoIterator<Item = &'a Source>,
+        among: Among<'_>,
+    ) -> Self {
         let known = self.files.iter().map(|file| (file.source.name.as_str(), file));
         let known: HashMap<&str, &Arc<File>> = known.collect();
         let mut work = Work::default();
-        let files = sources.iter().map(|source| {
+        let files = sources.into_iter().map(|source| {
             match known.get(source.name.as_str()).filter(|file| file.source == *source) {
                 Some(file) => file.among(among, &mut work).unwrap_or_else(|| Arc::clone(file)),
                 None => Arc::new(File::read(source, among, &mut work)),
