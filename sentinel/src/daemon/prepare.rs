@@ -17,6 +17,7 @@ use crate::attribution::peers::Kinds;
 use crate::attribution::pods::Pods;
 use crate::config::Config;
 use crate::datapath::{OpenError, platform};
+use crate::doctor::UNBOUND;
 use crate::engine::{PolicyRules, SignatureRule, SignatureSet};
 use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
@@ -25,6 +26,7 @@ use crate::remembered::Remembered;
 use crate::signature::{self, Compiled, SignatureError};
 use crate::watch::cri::SOCKETS;
 use crate::watch::kubernetes::Settings;
+use crate::watch::procfs;
 
 /// Why policies or signatures were not taken.
 #[derive(Debug, thiserror::Error)]
@@ -270,6 +272,12 @@ fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
             "neither a container runtime nor Kubernetes tells which pods there are, so these policies are about nothing yet (name its socket with cri): {}",
             blind.join(", ")
         ));
+    }
+    // Of how many would have policies put in force anew with each that comes.
+    if set.policies.iter().any(|policy| policy.selector.needs_pods())
+        && procfs::containers_of_v1() > 0
+    {
+        warnings.push(format!("containers are in v1 hierarchies alone: {UNBOUND}"));
     }
     let ended: Vec<String> = set.expired.iter().map(ToString::to_string).collect();
     if !ended.is_empty() {
