@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::datapath::{self, pin, platform};
+use crate::watch::procfs;
+
+/// What it costs that containers are in v1 hierarchies alone.
+pub const UNBOUND: &str = "events name them, but no policy on pods or containers is on them, for the kernel knows a socket by its cgroup2; \
+                           runc has them in both from 1.1 on, and so has a host with cgroup2 alone";
 
 /// How a finding stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,8 +116,13 @@ fn controllers() -> Finding {
     }
     let found = format!("hybrid: {} v1 hierarchies beside cgroup2", v1.len());
     let tags = platform::displacing_tags();
-    if tags.is_empty() {
+    let elsewhere = procfs::containers_of_v1();
+    if tags.is_empty() && elsewhere == 0 {
         return finding("hierarchies", Standing::Good, found, "");
+    }
+    if tags.is_empty() {
+        let note = format!("{elsewhere} containers are in v1 hierarchies alone: {UNBOUND}");
+        return finding("hierarchies", Standing::Reduced, found, &note);
     }
     let note = format!(
         "with {} mounted this kernel takes sockets for the root cgroup's as soon as a group is tagged: \

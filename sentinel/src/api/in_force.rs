@@ -49,5 +49,5 @@ pub fn in_force(set: &PolicySet, cap: Mode) -> Vec<InForce> {
             place: format!("{}:{}", policy.file, policy.line),
         }
     };
-    set.policies.iter().map(one).collect()
+    set.policies.iter().map(|policy| one(policy)).collect()
 }

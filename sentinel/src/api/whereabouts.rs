@@ -65,7 +65,7 @@ impl Whereabouts {
     }
 
     /// Takes what a source tells, and has it told where the machine is then known as another.
-    pub(super) fn learn(&self, source: Source, node: Node, tell: impl FnOnce(&Node)) {
+    pub(crate) fn learn(&self, source: Source, node: Node, tell: impl FnOnce(&Node)) {
         self.0.send_if_modified(|heard| {
             heard.known.take(source, node);
             heard.errors.remove(source.word());

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::peers::{self, Peer};
+use super::peers::Peer;
 use super::pods::{Container, Listing, Pod};
 use super::services::{Service, Services, Slice};
+use super::standing::{Known, Standing};
 
 /// Objects of a kind that are known at a time.
 pub const CAPACITY: usize = 65_536;
@@ -23,6 +24,16 @@ pub enum Change<T> {
     Is(String, T),
     /// This one is gone.
     Gone(String),
+}
+
+impl<T> Change<T> {
+    /// The object that it is about; nothing where it is about all.
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::All(_) => None,
+            Self::Is(key, _) | Self::Gone(key) => Some(key),
+        }
+    }
 }
 
 /// A pod of this node.
@@ -56,6 +67,7 @@ pub struct Cluster {
     namespaces: BTreeMap<String, Labels>,
     services: BTreeMap<String, Service>,
     slices: BTreeMap<String, Slice>,
+    standing: Standing,
     /// The pods of this node have been told of; and services, and the ends behind them.
     knows_pods: bool,
     knows_services: bool,
@@ -70,16 +82,56 @@ impl Cluster {
                 self.knows_pods |= matches!(change, Change::All(_));
                 apply(&mut self.pods, change)
             }
-            Told::Namespaces(change) => apply(&mut self.namespaces, change),
-            Told::Services(change) => {
-                self.knows_services |= matches!(change, Change::All(_));
-                apply(&mut self.services, change)
-            }
-            Told::Slices(change) => {
-                self.knows_slices |= matches!(change, Change::All(_));
-                apply(&mut self.slices, change)
-            }
+            Told::Namespaces(change) => self.take_namespaces(change),
+            Told::Services(change) => self.take_services(change),
+            Told::Slices(change) => self.take_slices(change),
         }
+    }
+
+    fn take_namespaces(&mut self, change: Change<Labels>) -> usize {
+        let Some(name) = change.key().map(str::to_owned) else {
+            let left_out = apply(&mut self.namespaces, change);
+            self.stand_anew();
+            return left_out;
+        };
+        // Its annotations change far more often than its labels do.
+        let is_same =
+            matches!(&change, Change::Is(key, labels) if self.namespaces.get(key) == Some(labels));
+        if !is_same {
+            self.standing.namespace(&name);
+        }
+        apply(&mut self.namespaces, change)
+    }
+
+    fn take_services(&mut self, change: Change<Service>) -> usize {
+        let Some(name) = change.key().map(str::to_owned) else {
+            self.knows_services = true;
+            let left_out = apply(&mut self.services, change);
+            self.stand_anew();
+            return left_out;
+        };
+        self.standing.service(&name);
+        apply(&mut self.services, change)
+    }
+
+    fn take_slices(&mut self, change: Change<Slice>) -> usize {
+        let Some(key) = change.key().map(str::to_owned) else {
+            self.knows_slices = true;
+            let left_out = apply(&mut self.slices, change);
+            self.stand_anew();
+            return left_out;
+        };
+        let service = |slices: &BTreeMap<String, Slice>| Some(slices.get(&key)?.service.clone());
+        let before = service(&self.slices);
+        let left_out = apply(&mut self.slices, change);
+        let now = service(&self.slices);
+        self.standing.slice(&key, before.as_deref(), now.as_deref());
+        left_out
+    }
+
+    fn stand_anew(&mut self) {
+        let Self { namespaces, services, slices, standing, .. } = self;
+        standing.all(&Known { namespaces, services, slices });
     }
 
     /// The pods of this node, and the namespaces, that are known.
@@ -141,16 +193,26 @@ impl Cluster {
         self.knows_pods && (!services || (self.knows_services && self.knows_slices))
     }
 
-    /// The pods before and behind services.
-    #[must_use]
-    pub fn peers(&self) -> Vec<Peer> {
-        peers::of_services(&self.namespaces, &self.services, &self.slices)
+    /// The pods before and behind services; those that are as they were are the same [`Arc`].
+    pub fn peers(&mut self) -> impl Iterator<Item = Arc<Peer>> {
+        self.settled().peers()
     }
 
     /// Names of services that lead to somebody who is meant.
     #[must_use]
-    pub fn services_of(&self, is_meant: impl Fn(&Peer) -> bool) -> BTreeSet<String> {
-        peers::meant(&self.namespaces, &self.services, is_meant)
+    pub fn services_of(&mut self, is_meant: impl Fn(&Peer) -> bool) -> BTreeSet<String> {
+        self.settled().meant(is_meant)
+    }
+
+    #[cfg(test)]
+    pub(super) const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    fn settled(&mut self) -> &Standing {
+        let Self { namespaces, services, slices, standing, .. } = self;
+        standing.settle(&Known { namespaces, services, slices });
+        standing
     }
 
     /// A pod with all that is known of it.

@@ -3,6 +3,7 @@
 
 pub mod cgroups;
 pub mod cluster;
+pub mod hybrid;
 pub mod identity;
 pub mod node;
 pub mod owner;
@@ -10,6 +11,7 @@ pub mod peers;
 pub mod pods;
 pub mod processes;
 pub mod services;
+mod standing;
 pub mod workload;
 
 use std::net::SocketAddr;
@@ -65,12 +67,14 @@ pub struct Attribution {
     pub cgroup: Option<String>,
     /// The same of the process, where that was in another.
     pub process_cgroup: Option<String>,
+    /// The container that the process is in, where only a v1 hierarchy tells.
+    pub v1: Option<hybrid::V1>,
 }
 
 impl Attribution {
     /// Nothing was found.
     #[must_use]
     pub const fn missing(why: Missing) -> Self {
-        Self { process: Err(why), cgroup: None, process_cgroup: None }
+        Self { process: Err(why), cgroup: None, process_cgroup: None, v1: None }
     }
 }

@@ -4,14 +4,14 @@
 //! service selects it, and its address from the service's ends: watching every pod of a cluster from every
 //! one of its nodes is what nobody's API server bears.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Labels;
 use super::pods::Pods;
-use super::services::{Service, Slice};
 
 /// Pods, or what stands for some of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,9 +19,11 @@ pub struct Peer {
     /// Their namespace.
     pub namespace: String,
     /// Labels that its namespace has.
-    pub namespace_labels: Labels,
+    #[serde(with = "shared")]
+    pub namespace_labels: Arc<Labels>,
     /// Labels that all of them have.
-    pub labels: Labels,
+    #[serde(with = "shared")]
+    pub labels: Arc<Labels>,
     /// Where they are.
     pub addresses: Vec<IpAddr>,
     /// Which of a service's ports lead to which of theirs; `None` where the addresses are the pods' own.
@@ -39,148 +41,160 @@ pub struct FrontPort {
     pub target: u16,
 }
 
-/// All of them, in an order of their own.
+/// All of them, in an order of their own. Clones share each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peers {
     /// Nobody twice.
-    pub peers: Vec<Peer>,
+    #[serde(with = "shared_each")]
+    pub peers: Vec<Arc<Peer>>,
 }
 
 impl Peers {
     /// Puts them in order.
     #[must_use]
-    pub fn new(mut peers: Vec<Peer>) -> Self {
-        peers.retain(|peer| !peer.addresses.is_empty());
-        for peer in &mut peers {
-            peer.addresses.sort_unstable();
-            peer.addresses.dedup();
-        }
-        peers.sort_unstable();
-        peers.dedup();
-        Self { peers }
+    pub fn new(peers: Vec<Peer>) -> Self {
+        Self { peers: in_order(peers.into_iter().map(Arc::new).collect()) }
+    }
+
+    /// This node's pods, and what services stand for: both in order already, and neither is the other.
+    #[must_use]
+    pub fn of(pods: &[Arc<Peer>], services: impl Iterator<Item = Arc<Peer>>) -> Self {
+        Self { peers: pods.iter().cloned().chain(services).collect() }
     }
 
     /// These and those.
     #[must_use]
     pub fn with(&self, others: &Self) -> Self {
-        Self::new(self.peers.iter().chain(&others.peers).cloned().collect())
+        if others.peers.is_empty() {
+            return self.clone();
+        }
+        Self { peers: in_order(self.peers.iter().chain(&others.peers).cloned().collect()) }
     }
 }
 
-/// This node's pods.
-pub fn of_pods(pods: &Pods) -> impl Iterator<Item = Peer> {
-    pods.live().map(|pod| Peer {
-        namespace: pod.namespace.clone(),
-        namespace_labels: pod.namespace_labels.clone(),
-        labels: pod.labels.clone(),
-        addresses: pod.addresses.clone(),
-        front: None,
-    })
-}
-
-/// What is before and behind services that select by labels. A service that does not, leads to whoever was
-/// written down, and stands for no pods.
-pub fn of_services(
-    namespaces: &BTreeMap<String, Labels>,
-    services: &BTreeMap<String, Service>,
-    slices: &BTreeMap<String, Slice>,
-) -> Vec<Peer> {
-    let mut behind: HashMap<&str, Vec<&Slice>> = HashMap::new();
-    for slice in slices.values() {
-        behind.entry(&slice.service).or_default().push(slice);
-    }
-    let mut peers = Vec::new();
-    for (name, service) in services.iter().filter(|(_, service)| !service.selector.is_empty()) {
-        let peer = of_service(namespaces, name, service);
-        let slices = behind.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let addresses = slices.iter().flat_map(|slice| &slice.addresses).copied().collect();
-        peers.push(Peer { addresses, ..peer.clone() });
-        let front = Some(front(service, slices));
-        peers.push(Peer { addresses: service.addresses.clone(), front, ..peer });
-    }
+fn in_order(mut peers: Vec<Arc<Peer>>) -> Vec<Arc<Peer>> {
+    peers.retain(|peer| !peer.addresses.is_empty());
+    peers.sort_unstable();
+    peers.dedup();
     peers
 }
 
-/// Whom a service stands for, wherever they are.
-fn of_service(namespaces: &BTreeMap<String, Labels>, name: &str, service: &Service) -> Peer {
-    let namespace = name.split_once('/').map_or("", |(namespace, _)| namespace);
-    Peer {
-        namespace: namespace.to_owned(),
-        namespace_labels: namespaces.get(namespace).cloned().unwrap_or_default(),
-        labels: service.selector.clone(),
-        ..Peer::default()
+/// This node's pods that have addresses of their own.
+#[must_use]
+pub fn of_pods(pods: &Pods) -> Vec<Arc<Peer>> {
+    let live = pods.live().map(|pod| {
+        let mut peer = Peer {
+            namespace: pod.namespace.clone(),
+            namespace_labels: Arc::new(pod.namespace_labels.clone()),
+            labels: Arc::new(pod.labels.clone()),
+            addresses: pod.addresses.clone(),
+            front: None,
+        };
+        peer.settle();
+        Arc::new(peer)
+    });
+    in_order(live.collect())
+}
+
+impl Peer {
+    /// Puts its addresses in order, each once.
+    pub(super) fn settle(&mut self) {
+        self.addresses.sort_unstable();
+        self.addresses.dedup();
     }
 }
 
-/// Services that stand for somebody who is meant, by name alone.
-pub fn meant(
-    namespaces: &BTreeMap<String, Labels>,
-    services: &BTreeMap<String, Service>,
-    is: impl Fn(&Peer) -> bool,
-) -> BTreeSet<String> {
-    let selecting = services.iter().filter(|(_, service)| !service.selector.is_empty());
-    let meant = selecting.filter(|(name, service)| is(&of_service(namespaces, name, service)));
-    meant.filter_map(|(name, _)| Some(name.split_once('/')?.1.to_owned())).collect()
+/// The pods of a node as policies tell them apart: those of one namespace and with the same labels are one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kinds(BTreeSet<Kind>);
+
+/// Pods of one namespace that have the same labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// Their namespace.
+    pub namespace: String,
+    /// Their labels.
+    pub labels: Labels,
+    /// Their namespace's labels.
+    pub namespace_labels: Labels,
 }
 
-fn front(service: &Service, slices: &[&Slice]) -> Vec<FrontPort> {
-    let ends = || slices.iter().flat_map(|slice| &slice.ports);
-    let leads = service.ports.iter().flat_map(|own| {
-        let theirs = ends().filter(|end| end.name == own.name && end.protocol == own.protocol);
-        theirs.map(|end| FrontPort { protocol: own.protocol, port: own.number, target: end.number })
-    });
-    let mut leads: Vec<FrontPort> = leads.collect();
-    leads.sort_unstable();
-    leads.dedup();
-    leads
+impl Kinds {
+    /// Of all pods that a cgroup may be named by: those that are gone are, for a while.
+    #[must_use]
+    pub fn of(pods: &Pods) -> Self {
+        let kind = |pod: &super::pods::Pod| Kind {
+            namespace: pod.namespace.clone(),
+            labels: pod.labels.clone(),
+            namespace_labels: pod.namespace_labels.clone(),
+        };
+        Self(pods.named().map(|pod| kind(pod)).collect())
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+        self.0.iter()
+    }
+}
+
+/// What is shared in memory is written out.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        it: &Arc<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        it.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(from).map(Arc::new)
+    }
+}
+
+/// The same, of each in a list. Whoever wrote it may have had them in another order.
+mod shared_each {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Peer;
+
+    pub(super) fn serialize<S: Serializer>(all: &[Arc<Peer>], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(all.iter().map(AsRef::<Peer>::as_ref))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Arc<Peer>>, D::Error> {
+        Ok(Vec::<Peer>::deserialize(from)?.into_iter().map(Arc::new).collect())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::services::ServicePort;
-
-    fn labels(key: &str, value: &str) -> Labels {
-        [(key.to_owned(), value.to_owned())].into()
-    }
-
-    fn port(name: &str, number: u16) -> ServicePort {
-        ServicePort { name: name.into(), protocol: 6, number }
-    }
-
-    #[test]
-    fn a_service_stands_for_the_pods_that_it_selects() {
-        let service = Service {
-            addresses: vec!["10.96.0.9".parse().unwrap()],
-            selector: labels("tier", "db"),
-            ports: vec![port("sql", 15_432), port("metrics", 9187)],
-        };
-        let by_hand = Service { selector: Labels::new(), ..service.clone() };
-        let slice = Slice {
-            service: "shop/db".into(),
-            addresses: vec!["10.0.0.5".parse().unwrap(), "10.0.1.5".parse().unwrap()],
-            ports: vec![port("sql", 5432), port("other", 1)],
-        };
-        let services = [("shop/db".to_owned(), service), ("shop/else".to_owned(), by_hand)].into();
-        let slices = [("shop/db-1".to_owned(), slice)].into();
-        let namespaces = [("shop".to_owned(), labels("team", "a"))].into();
-        let peers = Peers::new(of_services(&namespaces, &services, &slices)).peers;
-        let [ends, front] = peers.as_slice() else { panic!("{peers:?}") };
-        assert_eq!((&*ends.namespace, ends.addresses.len(), &ends.front), ("shop", 2, &None));
-        assert_eq!(
-            (&ends.labels, &ends.namespace_labels),
-            (&labels("tier", "db"), &labels("team", "a"))
-        );
-        let leads = FrontPort { protocol: 6, port: 15_432, target: 5432 };
-        assert_eq!(front.front, Some(vec![leads]), "metrics leads to nobody");
-        assert_eq!(front.addresses.len(), 1);
-    }
 
     #[test]
     fn nobody_is_there_twice_or_nowhere() {
-        let peer = Peer { addresses: vec!["10.0.0.5".parse().unwrap(); 2], ..Peer::default() };
+        let peer = Peer { addresses: vec!["10.0.0.5".parse().unwrap()], ..Peer::default() };
         let peers = Peers::new(vec![peer.clone(), Peer::default(), peer]);
         assert_eq!(peers.peers.len(), 1);
         assert_eq!(peers.with(&peers), peers);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let labels = Arc::new(Labels::from([("tier".to_owned(), "db".to_owned())]));
+        let peer = Peer { labels, addresses: vec!["fd00::5".parse().unwrap()], ..Peer::default() };
+        let peers = Peers::new(vec![peer]);
+        let text = serde_json::to_string(&peers).unwrap();
+        assert_eq!(serde_json::from_str::<Peers>(&text).unwrap(), peers);
+        assert!(text.contains(r#""labels":{"tier":"db"}"#), "{text}");
     }
 }

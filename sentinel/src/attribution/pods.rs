@@ -198,6 +198,11 @@ impl Pods {
         sandboxes.filter(|one| one.live && one.name.is_none()).map(|one| &one.pod)
     }
 
+    /// The pods that a cgroup may be named by: those that are gone are, for a while.
+    pub fn named(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.pods.values()
+    }
+
     /// How many pods and containers are there.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::cluster::Labels;
+
 /// Addresses, with ports where a pod may be behind several services, that are known at a time.
 pub const CAPACITY: usize = 131_072;
 
@@ -13,7 +15,7 @@ pub struct Service {
     /// Its addresses; none where it is headless.
     pub addresses: Vec<IpAddr>,
     /// Labels of the pods that it leads to; none where it selects nobody.
-    pub selector: BTreeMap<String, String>,
+    pub selector: Arc<Labels>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
 }

@@ -15,8 +15,7 @@ use crate::attribution::node::{Source, of_object};
 use crate::attribution::peers::Peer;
 use crate::attribution::pods::Listing;
 use crate::engine::{Fact, Input};
-use crate::export::policy_status::Policies as _;
-use crate::policy::{Object, ObjectKind, PolicySet};
+use crate::policy::{Object, ObjectKind, Policy, PolicySet};
 use crate::watch::kubernetes::{Asked, KubernetesError, Report, Resource, Settings, Told};
 
 /// Addresses of services change all the time in a large cluster: their table is made anew this seldom.
@@ -41,6 +40,8 @@ pub(super) struct ClusterView {
     addresses: usize,
     left_out: usize,
     other_pods: bool,
+    /// Services may select others than when it was asked for their ends last.
+    other_services: bool,
     /// The services whose ends rules on workloads ask for, and the policies that they were found for.
     asked: watch::Sender<Asked>,
     asking: Arc<PolicySet>,
@@ -66,6 +67,7 @@ impl ClusterView {
             addresses: 0,
             left_out: 0,
             other_pods: false,
+            other_services: true,
             asked: watch::channel(Asked::default()).0,
             asking: Arc::default(),
         };
@@ -105,6 +107,8 @@ impl ClusterView {
     fn take(&mut self, told: Told) {
         match told {
             Told::Cluster(told) => {
+                // Their own addresses and ends do not say whom they select.
+                self.other_services |= !matches!(told, cluster::Told::Slices(_));
                 if matches!(told, cluster::Told::Services(_) | cluster::Told::Slices(_)) {
                     self.due.get_or_insert(Instant::now() + SERVICES);
                 } else {
@@ -172,20 +176,25 @@ impl ClusterView {
     /// Says what is known, and makes the table of services anew where it is time to; whether it did.
     pub(super) async fn publish(&mut self) -> bool {
         let published = self.publish_services().await;
-        self.ask(published);
+        self.ask();
         self.tell();
         published
     }
 
     /// Asks for the ends of services that the rules in force mean, where either may be others.
-    fn ask(&mut self, other_services: bool) {
+    fn ask(&mut self) {
         let (policies, _) = self.shared.audits().policies();
-        if Arc::ptr_eq(&policies, &self.asking) && !other_services {
+        if !std::mem::take(&mut self.other_services)
+            && (Arc::ptr_eq(&policies, &self.asking) || policies.means_the_same(&self.asking))
+        {
             return;
         }
-        let asked = match policies.asks_for_peers() {
-            true => self.cluster.services_of(|peer| policies.means(peer)),
-            false => BTreeSet::new(),
+        let rules: Vec<&Policy> = policies.on_workloads().collect();
+        let means =
+            |rule: &&Policy, peer: &Peer| rule.workloads.is(rule.name.namespace.as_deref(), peer);
+        let asked = match rules.is_empty() {
+            false => self.cluster.services_of(|peer| rules.iter().any(|rule| means(rule, peer))),
+            true => BTreeSet::new(),
         };
         self.asking = policies;
         self.asked.send_if_modified(|before| {
@@ -198,7 +207,7 @@ impl ClusterView {
     }
 
     /// The pods before and behind services.
-    pub(super) fn peers(&self) -> Vec<Peer> {
+    pub(super) fn peers(&mut self) -> impl Iterator<Item = Arc<Peer>> {
         self.cluster.peers()
     }
 
@@ -237,10 +246,7 @@ impl ClusterView {
             (true, true) => "asked",
             (true, false) => "answers",
         };
-        let fates = self.objects.fates();
-        let policies = fates.len();
-        let refused = fates.into_iter().filter_map(|fate| Some((fate.title(), fate.error?)));
-        let refused: BTreeMap<String, String> = refused.collect();
+        let (policies, refused) = self.objects.figures();
         let figures = self.shared.metrics().kubernetes();
         figures.answering(self.answering.len());
         let known = [("pod", pods), ("namespace", namespaces), ("service_address", self.addresses)];

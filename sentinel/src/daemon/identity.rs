@@ -15,7 +15,7 @@ use super::peers::PeerTable;
 use super::recheck;
 use super::workloads::Workloads;
 use crate::api::{RuntimeFigures, Shared};
-use crate::attribution::peers::{self, Peers};
+use crate::attribution::peers::{self, Kinds, Peer, Peers};
 use crate::attribution::pods::{Directory, KnownPods, Listing, Pods};
 use crate::config::Config;
 use crate::engine::{Fact, Input};
@@ -57,7 +57,8 @@ impl Told {
     /// As the agent before knew it.
     pub(super) fn of(config: &Config) -> Self {
         let objects = PolicyObjects::new(&config.state_dir, remembered(config));
-        let peers = PeerTable::new(&config.state_dir);
+        let here = Pods::remembered(Remembered::pods(&config.state_dir).read());
+        let peers = PeerTable::new(&config.state_dir, Kinds::of(&here));
         Self { objects: Arc::new(objects), peers: Arc::new(peers) }
     }
 }
@@ -100,6 +101,7 @@ pub(super) fn start(
         file: Remembered::pods(&config.state_dir),
         kept: KnownPods::default(),
         kept_of: Arc::default(),
+        own: Own::default(),
     };
     tasks.spawn(registry.run(received, tells));
     Watch { changed, _tasks: tasks }
@@ -128,6 +130,16 @@ struct Registry {
     kept: KnownPods,
     /// The table that this was made of.
     kept_of: Arc<Pods>,
+    own: Own,
+}
+
+/// This node's pods, as rules on workloads and policies tell them apart.
+#[derive(Default)]
+struct Own {
+    peers: Vec<Arc<Peer>>,
+    kinds: Kinds,
+    /// The table that they were made of.
+    of: Arc<Pods>,
 }
 
 impl Registry {
@@ -162,6 +174,7 @@ impl Registry {
                 self.publish_peers();
                 self.keep();
             }
+            self.peers.refresh();
         }
     }
 
@@ -217,16 +230,20 @@ impl Registry {
 
     /// Says whom rules on workloads may mean. Until everyone that is asked has told of all, those that the
     /// agent before knew may be there still.
-    fn publish_peers(&self) {
+    fn publish_peers(&mut self) {
         let pods = self.shared.pods().now();
-        let known = peers::of_pods(&pods).chain(self.cluster.peers());
-        self.peers.set(Peers::new(known.collect()), self.is_complete());
+        // Services change far more often than pods do.
+        if !Arc::ptr_eq(&pods, &self.own.of) {
+            let (peers, kinds) = (peers::of_pods(&pods), Kinds::of(&pods));
+            self.own = Own { peers, kinds, of: pods };
+        }
+        let known = Peers::of(&self.own.peers, self.cluster.peers());
+        self.peers.set(&known, &self.own.kinds, self.is_complete());
     }
 
     /// Has the next agent begin with these pods. Until everyone has told of all, the file says more.
     fn keep(&mut self) {
         let pods = self.shared.pods().now();
-        // Services change far more often than pods do.
         if !self.is_complete() || Arc::ptr_eq(&pods, &self.kept_of) {
             return;
         }

@@ -92,7 +92,8 @@ pub fn run(
     config: Config,
     reload: impl Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), RunError> {
-    // Before there are other threads, which would keep the view they have.
+    // Both before there are other threads, which would keep what they have.
+    datapath::share_heap();
     if let Err(error) = cgroup_namespace::enter_hosts() {
         tracing::warn!("workloads will be misnamed or not found: {error}");
     }

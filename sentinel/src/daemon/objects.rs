@@ -2,6 +2,7 @@
 //! What is in force is kept in a file beside the agent's socket: one that starts while nobody answers, or
 //! before anybody has, begins with that.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -60,14 +61,17 @@ impl PolicyObjects {
     /// Changes them, and tells who waits if what is to be in force is another now.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Objects) -> T) -> T {
         let mut state = self.state();
-        let before = state.sources();
-        let answer = change(&mut state.objects);
-        if state.objects.is_complete() {
-            state.remembered = None;
-        }
-        let now = state.sources();
-        if now != before {
-            self.file.write(&now);
+        let State { objects, remembered, .. } = &mut *state;
+        let before = objects.changes();
+        let answer = change(objects);
+        let is_same = match remembered.take_if(|_| objects.is_complete()) {
+            // What is told now may be what the agent before had.
+            Some(remembered) => remembered == objects.sources(),
+            // Until all are told of, what was remembered counts, whatever changes.
+            None => remembered.is_some() || objects.changes() == before,
+        };
+        if !is_same {
+            self.file.write(&state.sources());
             self.changed.send_replace(());
         }
         answer
@@ -81,6 +85,12 @@ impl PolicyObjects {
     /// What turned out to be wrong with them beside the others.
     pub(super) fn refuse(&self, refused: Vec<Diagnostic>) {
         self.state().refused = refused;
+    }
+
+    /// How many there are, and what is wrong with those that are refused.
+    pub(super) fn figures(&self) -> (usize, BTreeMap<String, String>) {
+        let state = self.state();
+        (state.objects.len(), state.objects.refused(&state.refused))
     }
 
     /// Changes from now on.

@@ -13,17 +13,20 @@ use sentinel_common::verdict::Mode;
 use time::OffsetDateTime;
 
 use super::objects::remembered;
-use crate::attribution::peers::Peers;
+use crate::attribution::peers::Kinds;
+use crate::attribution::pods::Pods;
 use crate::config::Config;
 use crate::datapath::{OpenError, platform};
+use crate::doctor::UNBOUND;
 use crate::engine::{PolicyRules, SignatureRule, SignatureSet};
 use crate::event::line::SignatureFigures;
 use crate::feed::{self, FeedError, FeedSet};
-use crate::policy::{self, Diagnostic, PolicySet, Source};
+use crate::policy::{self, Among, Diagnostic, Library, PolicySet, Source, Work};
 use crate::remembered::Remembered;
 use crate::signature::{self, Compiled, SignatureError};
 use crate::watch::cri::SOCKETS;
 use crate::watch::kubernetes::Settings;
+use crate::watch::procfs;
 
 /// Why policies or signatures were not taken.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +86,7 @@ pub struct PreparedPolicy {
     /// What a user should know, in sentences.
     pub warnings: Vec<String>,
     /// What they were read from.
-    texts: Arc<Vec<Source>>,
+    library: Arc<Library>,
 }
 
 impl PreparedPolicy {
@@ -94,15 +97,31 @@ impl PreparedPolicy {
             == (other.modes, &other.set, &other.feeds, &other.warnings)
     }
 
-    /// The same texts where these are the pods. No file is read, so that one that is wrong by now does not
-    /// hold up what pods do.
+    /// The same texts among others; `None` where these make no difference. No file is read, so that one that
+    /// is wrong by now does not hold up what pods do.
     ///
     /// # Errors
     /// When there is no room for what they come to.
-    pub(super) fn among(&self, config: &Config, peers: &Peers) -> Result<Self, PrepareError> {
-        let set =
-            policy::compile_among(&self.texts, now(), peers).map_err(PrepareError::Invalid)?;
-        Ok(Self { modes: modes(config, &set), set: Arc::new(set), ..self.clone() })
+    pub(super) fn among(
+        &self,
+        config: &Config,
+        among: Among<'_>,
+    ) -> Result<Option<Self>, PrepareError> {
+        let Some(library) = self.library.among(among) else { return Ok(None) };
+        let set = library.set(now()).map_err(PrepareError::Invalid)?;
+        tracing::debug!("rules on workloads mean others: {:?}", library.work());
+        let modes = modes(config, &set);
+        Ok(Some(Self { modes, set: Arc::new(set), library: Arc::new(library), ..self.clone() }))
+    }
+
+    /// What it took.
+    pub(super) fn work(&self) -> Work {
+        self.library.work()
+    }
+
+    /// What they were read from, for the next reading.
+    pub(super) fn library(&self) -> Arc<Library> {
+        Arc::clone(&self.library)
     }
 }
 
@@ -123,7 +142,9 @@ pub fn prepare(config: &Config) -> Result<Prepared, PrepareError> {
     Ok(Prepared {
         policy: {
             let peers = Remembered::peers(&config.state_dir).read();
-            prepare_policy(config, remembered(config), &peers)?.0
+            let pods = Pods::remembered(Remembered::pods(&config.state_dir).read());
+            let among = Among { peers: &peers, here: Some(&Kinds::of(&pods)) };
+            prepare_policy(config, remembered(config), among, &Library::default())?.0
         },
         signatures: prepare_signatures(config)?,
     })
@@ -166,22 +187,26 @@ fn hexadecimal(fingerprint: u64) -> String {
 const REFUSED: usize = 64;
 
 /// Reads and compiles the policies and feeds that the settings name, and the policies that are objects,
-/// within what the settings allow. Also what is wrong with objects that are left out.
+/// within what the settings allow; what is known from `before` is not read again. Also what is wrong with
+/// objects that are left out.
 ///
 /// # Errors
 /// Everything that is wrong with them.
 pub fn prepare_policy(
     config: &Config,
     objects: Vec<Source>,
-    peers: &Peers,
+    among: Among<'_>,
+    before: &Library,
 ) -> Result<(PreparedPolicy, Vec<Diagnostic>), PrepareError> {
     let tags = platform::displacing_tags().join(" and ");
     if !tags.is_empty() && config.mode == Mode::Enforce && !config.accept_root_fallback {
         return Err(OpenError::RootFallback { tags }.into());
     }
-    let (set, texts, refused) = compile_with(policy::load(&config.policies)?, objects, peers)?;
+    let files = policy::load(&config.policies)?;
+    let (set, library, refused) = compile_with(files, objects, among, before)?;
+    tracing::debug!("policies: {:?}", library.work());
     // Pods come and go, and feeds are not gathered anew for that.
-    let of_peers = peers.peers.iter().flat_map(|peer| &peer.addresses);
+    let of_peers = among.peers.peers.iter().flat_map(|peer| &peer.addresses);
     let of_peers: HashSet<Address> = of_peers.map(|one| address::of(*one)).collect();
     let mut allowed = set.allowed_addresses();
     allowed.retain(|address| !of_peers.contains(address));
@@ -191,7 +216,7 @@ pub fn prepare_policy(
         warnings: fallback(&tags).into_iter().chain(warnings(config, &set)).collect(),
         set: Arc::new(set),
         feeds: Arc::new(feeds),
-        texts: Arc::new(texts),
+        library: Arc::new(library),
     };
     Ok((prepared, refused))
 }
@@ -201,13 +226,14 @@ pub fn prepare_policy(
 fn compile_with(
     files: Vec<Source>,
     mut objects: Vec<Source>,
-    peers: &Peers,
-) -> Result<(PolicySet, Vec<Source>, Vec<Diagnostic>), PrepareError> {
+    among: Among<'_>,
+    before: &Library,
+) -> Result<(PolicySet, Library, Vec<Diagnostic>), PrepareError> {
     let mut refused = Vec::new();
     loop {
-        let sources: Vec<Source> = files.iter().chain(&objects).cloned().collect();
-        let findings = match policy::compile_among(&sources, now(), peers) {
-            Ok(set) => return Ok((set, sources, refused)),
+        let library = before.read(files.iter().chain(&objects), among);
+        let findings = match library.set(now()) {
+            Ok(set) => return Ok((set, library, refused)),
             Err(findings) => findings,
         };
         let wrong = |source: &Source| findings.iter().any(|finding| finding.file == source.name);
@@ -246,6 +272,12 @@ fn warnings(config: &Config, set: &PolicySet) -> Vec<String> {
             "neither a container runtime nor Kubernetes tells which pods there are, so these policies are about nothing yet (name its socket with cri): {}",
             blind.join(", ")
         ));
+    }
+    // Of how many would have policies put in force anew with each that comes.
+    if set.policies.iter().any(|policy| policy.selector.needs_pods())
+        && procfs::containers_of_v1() > 0
+    {
+        warnings.push(format!("containers are in v1 hierarchies alone: {UNBOUND}"));
     }
     let ended: Vec<String> = set.expired.iter().map(ToString::to_string).collect();
     if !ended.is_empty() {

@@ -56,8 +56,9 @@ impl Agent {
     /// only when asked for: a new generation has every flow judged anew.
     async fn take_policy(&mut self, config: &Config, always: bool) {
         let settings = config.clone();
-        let (sources, peers) = (self.told.objects.sources(), self.told.peers.now());
-        let prepare = move || prepare_policy(&settings, sources, &peers);
+        let (sources, around) = (self.told.objects.sources(), self.told.peers.now());
+        let library = self.policy.library();
+        let prepare = move || prepare_policy(&settings, sources, around.among(), &library);
         let (prepared, refused) = match aside(prepare).await {
             Ok(prepared) => prepared,
             Err(why) => return self.refused(&why).await,
@@ -68,7 +69,12 @@ impl Agent {
             && about.mode == config.mode
             && about.encrypted_mining == config.capped(config.encrypted_mining.mode)
             && about.policy_error.is_none();
+        if prepared.work().resolved > 0 {
+            self.told.peers.keep();
+        }
         if is_in_force && !always {
+            // The texts may be others that come to the same.
+            self.policy = prepared;
             return;
         }
         self.put_in_force(config, prepared).await;
@@ -79,13 +85,17 @@ impl Agent {
         if !self.policy.set.asks_for_peers() {
             return;
         }
-        let (before, config, peers) =
+        let (before, config, around) =
             (self.policy.clone(), self.config.clone(), self.told.peers.now());
-        let prepared = match aside(move || before.among(&config, &peers)).await {
-            Ok(prepared) => prepared,
+        let prepared = match aside(move || before.among(&config, around.among())).await {
+            Ok(Some(prepared)) => prepared,
+            // Nobody here is on the policies that mean others now.
+            Ok(None) => return,
             Err(why) => return self.refused(&why).await,
         };
+        self.told.peers.keep();
         if prepared.says_the_same(&self.policy) {
+            self.policy = prepared;
             return;
         }
         // What was wrong with files is wrong with them still.

@@ -52,6 +52,7 @@ pub use object::verified_instructions;
 pub use processes::ProcessRing;
 pub use replay::{Judge, KernelEngine};
 pub use ring::Ring;
+pub use sys::share_heap;
 
 /// What userspace tells the kernel, and asks it.
 pub trait Datapath: Send {

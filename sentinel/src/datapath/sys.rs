@@ -56,6 +56,17 @@ struct ProgramQuery {
 /// Programs on one hook of one cgroup; the kernel takes no more (`BPF_CGROUP_MAX_PROGS`).
 const MAX_PROGRAMS: usize = 64;
 
+/// Has all threads share one heap. Each would get its own, and what a thread that has ended freed there, such as
+/// thousands of policies as they were before, would be nobody's to use again: a third of the agent's memory in
+/// a large cluster.
+pub fn share_heap() {
+    // SAFETY: it sets a number of the allocator's, and nobody else sets any. Where it is refused nothing changes.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Registers a map's descriptor with the runtime.
 pub(super) fn register<T: AsRawFd>(source: T) -> io::Result<AsyncFd<T>> {
     // SAFETY: every caller hands over a ring buffer, which owns its descriptor, keeps it open as

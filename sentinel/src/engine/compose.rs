@@ -14,6 +14,7 @@ use super::names::Names;
 use super::pending::{Entry, Stage};
 use super::{Clock, State};
 use crate::action::Outcome;
+use crate::attribution::hybrid::V1;
 use crate::attribution::owner::Owner as Found;
 use crate::attribution::pods::Pods;
 use crate::attribution::processes::Ancestor;
@@ -55,7 +56,7 @@ pub(super) fn flow(state: &State, clock: Clock, entry: &Entry) -> Line {
         hook: Word(event.hook),
         bytes: event.bytes,
         process: process(clock, event, &entry.found),
-        workload: workload_of(pods, event.cgroup, entry.found.cgroup.as_deref()),
+        workload: workload_by(pods, event.cgroup, &entry.found),
         workload_is_callers: event.is_callers,
         passed: event.passed,
         process_cgroup: other_cgroup(event)
@@ -141,10 +142,20 @@ fn told(clock: Clock, owner: &event::Owner, why: Missing) -> Process {
 
 /// What a cgroup's id and path tell, and who is known to be there; nothing where neither is known.
 pub(crate) fn workload_of(pods: &Pods, id: u64, path: Option<&str>) -> Option<Workload> {
+    identified(pods, id, path, None)
+}
+
+/// The same of an event's maker, whom a v1 hierarchy may have to name.
+fn workload_by(pods: &Pods, id: u64, found: &Attribution) -> Option<Workload> {
+    identified(pods, id, found.cgroup.as_deref(), found.v1.as_ref())
+}
+
+fn identified(pods: &Pods, id: u64, path: Option<&str>, v1: Option<&V1>) -> Option<Workload> {
     if id == 0 && path.is_none() {
         return None;
     }
-    let shape = path.map(attribution::workload::of_path).unwrap_or_default();
+    let names = v1.map(|v1| v1.path.as_str()).or(path);
+    let shape = names.map(attribution::workload::of_path).unwrap_or_default();
     let known = pods.of(&shape);
     let pod = known.as_ref().map(|known| known.pod);
     let container = known.as_ref().and_then(|known| known.container);
@@ -163,6 +174,7 @@ pub(crate) fn workload_of(pods: &Pods, id: u64, path: Option<&str>) -> Option<Wo
         unit: shape.unit,
         container: shape.container,
         runtime: shape.runtime.map(Word),
+        v1_hierarchy: v1.map(|v1| v1.hierarchy.clone()),
     })
 }
 

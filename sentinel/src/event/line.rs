@@ -141,6 +141,10 @@ pub struct Workload {
     /// The object that the pod comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// The cgroup v1 hierarchy that told container and pod, which `cgroup` does not tell: no policy on
+    /// containers or pods is on it, for the kernel knows it by `cgroup` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub v1_hierarchy: Option<String>,
 }
 
 /// The object that a pod comes from, such as a Deployment.

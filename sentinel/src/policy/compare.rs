@@ -103,7 +103,7 @@ fn described(sources: &[Source]) -> Result<Described, Vec<Diagnostic>> {
     Ok(all)
 }
 
-fn statements(parsed: &Parsed<'_>) -> Vec<Statement> {
+fn statements(parsed: &Parsed) -> Vec<Statement> {
     let spec = &parsed.document.spec;
     let mut said = headers(spec);
     let kind = &parsed.document.kind;

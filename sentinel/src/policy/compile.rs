@@ -1,8 +1,8 @@
-//! Documents to policies.
+//! One document to a policy.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use sentinel_common::limits::{MAX_POLICIES, MAX_PREFIXES};
 use sentinel_common::policy::MAX_RULES;
 use sentinel_common::verdict::Mode;
 use serde_saphyr::Spanned;
@@ -12,97 +12,17 @@ use time::format_description::well_known::Rfc3339;
 use super::diagnostic::Diagnostic;
 use super::encrypted_dns;
 use super::fqdn::Pattern;
-use super::load::Source;
 use super::model::{EncryptedDns, PolicyMode, Spec, Stratum, Unknown};
-use super::parse::{self, CLUSTER, Parsed};
+use super::parse::{CLUSTER, Parsed};
 use super::rule::{self, Place, Resolved};
 use super::selector::{Glob, Selector};
-use super::set::{Policy, PolicyName, PolicySet, Ways};
+use super::set::{Policy, PolicyName, Ways};
 use super::spread::{contains, pack, spread};
 use super::trie::Trie;
 use super::workloads::Meant;
-use crate::attribution::peers::Peers;
+use crate::attribution::peers::Peer;
 
-/// Compiles these files into the policies that are in force at a time.
-///
-/// # Errors
-/// Everything that is wrong, each with its place: at most one finding per file where the file is
-/// not even understood, all of them otherwise.
-pub fn compile(sources: &[Source], now: OffsetDateTime) -> Result<PolicySet, Vec<Diagnostic>> {
-    compile_among(sources, now, &Peers::default())
-}
-
-/// The same where these are the pods that rules on workloads may mean.
-///
-/// # Errors
-/// As [`compile`].
-pub fn compile_among(
-    sources: &[Source],
-    now: OffsetDateTime,
-    peers: &Peers,
-) -> Result<PolicySet, Vec<Diagnostic>> {
-    let mut findings = Vec::new();
-    let mut documents = Vec::new();
-    for source in sources {
-        match parse::parse(source) {
-            Ok(parsed) => documents.extend(parsed),
-            Err(finding) => findings.push(*finding),
-        }
-    }
-    check_names(&documents, &mut findings);
-    let policies: Vec<Policy> =
-        documents.iter().map(|parsed| policy(parsed, peers, &mut findings)).collect();
-    let set = in_force(policies, now);
-    check_room(&set, &documents, &mut findings);
-    if findings.is_empty() { Ok(set) } else { Err(findings) }
-}
-
-/// Takes those out that have ended, and puts the rest in order.
-fn in_force(policies: Vec<Policy>, now: OffsetDateTime) -> PolicySet {
-    let has_ended = |policy: &Policy| policy.expires.is_some_and(|end| end <= now);
-    let (ended, mut policies): (Vec<_>, Vec<_>) = policies.into_iter().partition(has_ended);
-    policies.sort_by(|one, other| {
-        let key = |policy: &Policy| (!policy.selector.is_node(), policy.name.clone());
-        key(one).cmp(&key(other))
-    });
-    PolicySet::new(policies, ended.into_iter().map(|policy| policy.name).collect())
-}
-
-fn check_names(documents: &[Parsed<'_>], findings: &mut Vec<Diagnostic>) {
-    let mut seen = BTreeMap::new();
-    for parsed in documents {
-        let place = &parsed.document.metadata.name;
-        let name = name(parsed);
-        if let Some(first) = seen.insert(name.clone(), parsed.file) {
-            let message = format!("a policy named \"{name}\" stands in {first} already");
-            findings.push(parsed.finding(
-                place,
-                message,
-                Some("give each its own name".to_owned()),
-            ));
-        }
-    }
-}
-
-fn check_room(set: &PolicySet, documents: &[Parsed<'_>], findings: &mut Vec<Diagnostic>) {
-    let Some(last) = documents.last() else { return };
-    let mut refuse = |message: String, help: &str| {
-        let place = &last.document.metadata.name;
-        findings.push(last.finding(place, message, Some(help.to_owned())));
-    };
-    if set.policies.len() >= MAX_POLICIES {
-        let (found, room) = (set.policies.len(), MAX_POLICIES - 1);
-        refuse(format!("{found} policies are more than the {room} there is room for"), "join some");
-    }
-    let found = set.prefixes();
-    if found > MAX_PREFIXES {
-        let message =
-            format!("{found} prefixes are more than the {MAX_PREFIXES} there is room for");
-        refuse(message, "merge neighbours into shorter ones");
-    }
-}
-
-fn name(parsed: &Parsed<'_>) -> PolicyName {
+pub(super) fn name(parsed: &Parsed) -> PolicyName {
     let metadata = &parsed.document.metadata;
     PolicyName {
         namespace: metadata.namespace.as_ref().map(|namespace| namespace.value.clone()),
@@ -110,7 +30,11 @@ fn name(parsed: &Parsed<'_>) -> PolicyName {
     }
 }
 
-fn policy(parsed: &Parsed<'_>, peers: &Peers, findings: &mut Vec<Diagnostic>) -> Policy {
+pub(super) fn policy(
+    parsed: &Parsed,
+    peers: &[Arc<Peer>],
+    findings: &mut Vec<Diagnostic>,
+) -> Policy {
     let spec = &parsed.document.spec;
     let rules = rules(parsed, peers, findings);
     let lists = [
@@ -141,7 +65,7 @@ fn policy(parsed: &Parsed<'_>, peers: &Peers, findings: &mut Vec<Diagnostic>) ->
     }
     Policy {
         name: name(parsed),
-        file: parsed.file.to_owned(),
+        file: parsed.file.to_string(),
         line: u32::try_from(parsed.document.metadata.name.referenced.line()).unwrap_or(u32::MAX),
         selector: selector(parsed, findings),
         mode: match spec.mode.as_ref().map(|mode| mode.value) {
@@ -163,15 +87,15 @@ fn policy(parsed: &Parsed<'_>, peers: &Peers, findings: &mut Vec<Diagnostic>) ->
         },
         names: names.into_iter().map(|(pattern, ranges)| (pattern, pack(ranges))).collect(),
         private,
-        workloads: meant(spec),
+        workloads: Meant::of(spec),
         rules: egress.iter().chain(ingress).map(|rule| rule.source.clone()).collect(),
     }
 }
 
 /// The rules of a policy, numbered through.
 fn rules<'a>(
-    parsed: &'a Parsed<'a>,
-    peers: &Peers,
+    parsed: &'a Parsed,
+    peers: &[Arc<Peer>],
     findings: &mut Vec<Diagnostic>,
 ) -> Ways<Vec<Resolved<'a>>> {
     let Spec { egress, egress_deny, ingress, ingress_deny, .. } = &parsed.document.spec;
@@ -203,16 +127,11 @@ fn rules<'a>(
     Ways { egress: out, ingress: into }
 }
 
-fn meant(spec: &Spec) -> Meant {
-    let rules = spec.egress.iter().chain(&spec.egress_deny).flatten();
-    Meant::by(rules.filter_map(|rule| rule.to_workloads.as_ref()))
-}
-
 fn denies_encrypted_dns(spec: &Spec) -> Option<&Spanned<EncryptedDns>> {
     spec.encrypted_dns.as_ref().filter(|said| said.value == EncryptedDns::Deny)
 }
 
-fn selector(parsed: &Parsed<'_>, findings: &mut Vec<Diagnostic>) -> Selector {
+fn selector(parsed: &Parsed, findings: &mut Vec<Diagnostic>) -> Selector {
     let metadata = &parsed.document.metadata;
     let mut selector = Selector {
         namespace: metadata.namespace.as_ref().map(|namespace| namespace.value.clone()),
@@ -257,7 +176,7 @@ fn selector(parsed: &Parsed<'_>, findings: &mut Vec<Diagnostic>) -> Selector {
     selector
 }
 
-fn expires(parsed: &Parsed<'_>, findings: &mut Vec<Diagnostic>) -> Option<OffsetDateTime> {
+fn expires(parsed: &Parsed, findings: &mut Vec<Diagnostic>) -> Option<OffsetDateTime> {
     let text = parsed.document.spec.expires.as_ref()?;
     OffsetDateTime::parse(&text.value, &Rfc3339)
         .map_err(|_| {

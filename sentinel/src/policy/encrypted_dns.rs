@@ -28,7 +28,7 @@ pub(super) const LIST: &str = "encryptedDNS";
 /// The denials that the key stands for: the port everywhere, and the known resolvers; `numbers` are
 /// theirs in the policy.
 pub(super) fn denials<'a>(
-    parsed: &'a Parsed<'a>,
+    parsed: &'a Parsed,
     said: &Spanned<EncryptedDns>,
     mut next: impl FnMut(&'static str, usize, bool) -> Place,
 ) -> Vec<Resolved<'a>> {
@@ -53,7 +53,7 @@ pub(super) fn denials<'a>(
             names: Vec::new(),
             private: false,
             ranges: vec![range(TCP), range(UDP)],
-            source: RuleSource { file: parsed.file.to_owned(), line, list: LIST, index },
+            source: RuleSource { file: parsed.file.to_string(), line, list: LIST, index },
         }
     });
     resolved.collect()

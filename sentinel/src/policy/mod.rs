@@ -2,7 +2,7 @@
 //! and callers up in.
 //!
 //! ```text
-//! load (the only I/O) -> parse (YAML, with places) -> compile -> PolicySet
+//! load (the only I/O) -> parse (YAML, with places) -> compile -> library -> PolicySet
 //! PolicySet + numbers -> image (what the kernel takes);  PolicySet + cgroups -> bindings
 //! ```
 //!
@@ -19,6 +19,7 @@ mod explain;
 mod export;
 mod fqdn;
 mod judge;
+mod library;
 mod load;
 mod model;
 mod object;
@@ -35,12 +36,12 @@ mod workloads;
 
 pub use bind::{Binder, Bound, Chooser};
 pub use compare::{Change, Statement, compare};
-pub use compile::{compile, compile_among};
 pub use diagnostic::Diagnostic;
 pub use explain::{Explanation, Opinion};
 pub use export::{ExportError, Exported, Lost, Target, export};
 pub use fqdn::Pattern;
 pub use judge::{ByPolicy, Judge, Judged, Judgement};
+pub use library::{Among, Library, Work, compile, compile_among};
 pub use load::{LoadError, Source, load};
 pub use object::{Fate, Object, ObjectKind, Objects};
 pub use selector::{Pod, Selector, Subject};

@@ -2,12 +2,13 @@
 //! other with it, and what is wrong is told by its field.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::compile::compile;
 use super::diagnostic::Diagnostic;
+use super::library::compile;
 use super::load::Source;
 
 /// Objects that are known at a time.
@@ -116,14 +117,36 @@ impl Written {
     }
 }
 
-/// An object and what became of it.
+/// An object and what became of it. What it asks for is kept as its text alone: there are thousands.
 #[derive(Clone, Debug)]
 struct Held {
-    object: Object,
+    kind: ObjectKind,
+    namespace: Option<String>,
+    name: String,
+    generation: i64,
+    /// The newest.
+    text: Arc<Source>,
     /// The last that was right, which is in force.
-    good: Option<Source>,
+    good: Option<Arc<Source>>,
     /// What is wrong with the newest.
     error: Option<String>,
+}
+
+impl Held {
+    fn title(&self) -> String {
+        title(self.kind, self.namespace.as_deref(), &self.name)
+    }
+
+    /// What is wrong with it; `refused` are findings against all policies together.
+    fn wrong(&self, refused: &[Diagnostic]) -> Option<String> {
+        // Nearly always there are none: a thousand titles are not written for that.
+        if self.error.is_some() || refused.is_empty() {
+            return self.error.clone();
+        }
+        let title = self.title();
+        let clash = refused.iter().find(|finding| finding.file == title);
+        clash.map(|finding| explain_one(finding, &[]))
+    }
 }
 
 /// What became of an object.
@@ -157,6 +180,8 @@ pub struct Objects {
     listed: BTreeSet<ObjectKind>,
     /// Objects that found no room.
     left_out: u64,
+    /// How often what can be in force has changed.
+    changes: u64,
 }
 
 impl Objects {
@@ -164,7 +189,9 @@ impl Objects {
     pub fn all(&mut self, kind: ObjectKind, objects: Vec<(String, Object)>) {
         self.listed.insert(kind);
         let there: BTreeSet<&str> = objects.iter().map(|(key, _)| key.as_str()).collect();
+        let before = self.held.len();
         self.held.retain(|(of, key), _| *of != kind || there.contains(key.as_str()));
+        self.changes += u64::from(self.held.len() != before);
         for (key, object) in objects {
             self.is(key, object);
         }
@@ -173,48 +200,64 @@ impl Objects {
     /// This object is there. One that is wrong leaves in force what it was before.
     pub fn is(&mut self, key: String, object: Object) {
         let place = (object.kind, key);
-        let before = self.held.get(&place);
-        if before.is_some_and(|held| held.object.spec == object.spec) {
-            let held = self.held.get_mut(&place);
-            held.into_iter().for_each(|held| held.object = object.clone());
+        let (source, fields) = object.written();
+        if let Some(held) = self.held.get_mut(&place).filter(|held| *held.text == source) {
+            held.generation = object.generation;
             return;
         }
+        let before = self.held.get(&place);
         if before.is_none() && self.held.len() >= CAPACITY {
             self.left_out += 1;
             return;
         }
-        let (source, fields) = object.written();
         let checked = compile(std::slice::from_ref(&source), OffsetDateTime::UNIX_EPOCH);
         let error = checked.err().map(|findings| explain(&findings, &fields));
+        let text = Arc::new(source);
         let good = match error {
-            None => Some(source),
+            None => Some(Arc::clone(&text)),
             Some(_) => before.and_then(|held| held.good.clone()),
         };
-        self.held.insert(place, Held { object, good, error });
+        self.changes += u64::from(error.is_none());
+        let Object { kind, namespace, name, generation, .. } = object;
+        self.held.insert(place, Held { kind, namespace, name, generation, text, good, error });
     }
 
     /// This one is gone.
     pub fn gone(&mut self, kind: ObjectKind, key: &str) {
-        self.held.remove(&(kind, key.to_owned()));
+        let gone = self.held.remove(&(kind, key.to_owned()));
+        self.changes += u64::from(gone.is_some());
     }
 
     /// The texts of those that are right, or were before they were wrong.
     #[must_use]
     pub fn sources(&self) -> Vec<Source> {
-        self.held.values().filter_map(|held| held.good.clone()).collect()
+        let good = self.held.values().filter_map(|held| held.good.as_deref());
+        good.cloned().collect()
     }
 
     /// What became of each; `refused` are findings against all policies together.
     #[must_use]
     pub fn fates(&self, refused: &[Diagnostic]) -> Vec<Fate> {
         let fate = |held: &Held| {
-            let title = held.object.title();
-            let clash = || refused.iter().find(|finding| finding.file == title);
-            let error = held.error.clone().or_else(|| clash().map(|it| explain_one(it, &[])));
-            let Object { kind, namespace, name, generation, .. } = held.object.clone();
-            Fate { kind, namespace, name, generation, error }
+            let Held { kind, namespace, name, generation, .. } = held;
+            let (namespace, name) = (namespace.clone(), name.clone());
+            let error = held.wrong(refused);
+            Fate { kind: *kind, namespace, name, generation: *generation, error }
         };
         self.held.values().map(fate).collect()
+    }
+
+    /// What is wrong with those that are not in force as they are, by what they are called in messages.
+    #[must_use]
+    pub fn refused(&self, refused: &[Diagnostic]) -> BTreeMap<String, String> {
+        let wrong = |held: &Held| Some((held.wrong(refused)?, held.title()));
+        self.held.values().filter_map(wrong).map(|(error, title)| (title, error)).collect()
+    }
+
+    /// How often what can be in force has changed so far.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// How many there are.

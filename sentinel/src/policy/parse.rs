@@ -1,5 +1,7 @@
 //! YAML to the model, and what goes wrong on the way in words that help.
 
+use std::sync::Arc;
+
 use serde_saphyr::{Error, Location, Spanned};
 
 use super::diagnostic::Diagnostic;
@@ -17,12 +19,12 @@ const KINDS: [&str; 2] = [NAMESPACED, CLUSTER];
 
 /// A document and the file it is from.
 #[derive(Debug)]
-pub(super) struct Parsed<'a> {
-    pub(super) file: &'a str,
+pub(super) struct Parsed {
+    pub(super) file: Arc<str>,
     pub(super) document: Document,
 }
 
-impl Parsed<'_> {
+impl Parsed {
     /// A finding about this place of the document.
     pub(super) fn finding<T>(
         &self,
@@ -40,25 +42,26 @@ impl Parsed<'_> {
         message: String,
         help: Option<String>,
     ) -> Diagnostic {
-        at(self.file, Some(place), message, help)
+        at(&self.file, Some(place), message, help)
     }
 }
 
 /// Reads all documents of a file.
-pub(super) fn parse(source: &Source) -> Result<Vec<Parsed<'_>>, Box<Diagnostic>> {
+pub(super) fn parse(source: &Source) -> Result<Vec<Parsed>, Box<Diagnostic>> {
     let documents: Vec<Document> = serde_saphyr::from_multiple(&source.text)
         .map_err(|error| Box::new(explain(&source.name, &error)))?;
+    let file: Arc<str> = source.name.as_str().into();
     documents
         .into_iter()
         .map(|document| {
-            let parsed = Parsed { file: &source.name, document };
+            let parsed = Parsed { file: Arc::clone(&file), document };
             check_header(&parsed).map_or(Ok(()), |finding| Err(Box::new(finding)))?;
             Ok(parsed)
         })
         .collect()
 }
 
-fn check_header(parsed: &Parsed<'_>) -> Option<Diagnostic> {
+fn check_header(parsed: &Parsed) -> Option<Diagnostic> {
     let Document { api_version, kind, .. } = &parsed.document;
     if api_version.value != API_VERSION {
         let message = format!("apiVersion \"{}\" is not known", api_version.value);
@@ -100,7 +103,13 @@ fn unknown(what: &str, word: &str, known: &[&str]) -> (String, Option<String>) {
     (format!("unknown {what} \"{word}\"{hint}"), Some(help))
 }
 
-fn at(file: &str, place: Option<Location>, message: String, help: Option<String>) -> Diagnostic {
+/// A finding in this file.
+pub(super) fn at(
+    file: &str,
+    place: Option<Location>,
+    message: String,
+    help: Option<String>,
+) -> Diagnostic {
     let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let (line, column) =
         place.map_or((0, 0), |place| (number(place.line()), number(place.column())));

@@ -1,5 +1,7 @@
 //! One rule of a policy, its texts understood.
 
+use std::sync::Arc;
+
 use sentinel_common::policy::{
     ANY_PORT, DENY, ICMP, PortRange, SCTP, SERVER_NAME, TCP, UDP, UDP_LITE,
 };
@@ -12,11 +14,11 @@ use super::parse::Parsed;
 use super::prefix::Prefix;
 use super::set::RuleSource;
 use super::workloads;
-use crate::attribution::peers::Peers;
+use crate::attribution::peers::Peer;
 
 /// A rule, its texts understood.
 pub(super) struct Resolved<'a> {
-    pub(super) parsed: &'a Parsed<'a>,
+    pub(super) parsed: &'a Parsed,
     pub(super) to: Vec<(Prefix, Location)>,
     pub(super) except: Vec<Prefix>,
     /// Services before what it means, whose ports are others.
@@ -56,10 +58,10 @@ struct Texts<'a> {
 }
 
 pub(super) fn egress<'a>(
-    parsed: &'a Parsed<'a>,
+    parsed: &'a Parsed,
     rule: &'a EgressRule,
     place: Place,
-    peers: &Peers,
+    peers: &[Arc<Peer>],
     findings: &mut Vec<Diagnostic>,
 ) -> Resolved<'a> {
     let texts = Texts {
@@ -83,7 +85,7 @@ pub(super) fn egress<'a>(
 
 /// Only over TCP does a handshake name a server where it can be read: QUIC's is encrypted.
 fn demand_server_name(
-    parsed: &Parsed<'_>,
+    parsed: &Parsed,
     rule: &EgressRule,
     required: &Spanned<bool>,
     ranges: &mut [PortRange],
@@ -112,7 +114,7 @@ fn demand_server_name(
 }
 
 pub(super) fn ingress<'a>(
-    parsed: &'a Parsed<'a>,
+    parsed: &'a Parsed,
     rule: &'a IngressRule,
     place: Place,
     findings: &mut Vec<Diagnostic>,
@@ -129,7 +131,7 @@ pub(super) fn ingress<'a>(
 }
 
 fn resolve<'a>(
-    parsed: &'a Parsed<'a>,
+    parsed: &'a Parsed,
     texts: &Texts<'a>,
     place: Place,
     findings: &mut Vec<Diagnostic>,
@@ -185,7 +187,7 @@ fn resolve<'a>(
     let written = texts.cidrs.first().or(texts.names.first()).map(|first| first.referenced);
     let line = written.or(texts.workloads).unwrap_or(name.referenced).line();
     let source = RuleSource {
-        file: parsed.file.to_owned(),
+        file: parsed.file.to_string(),
         line: u32::try_from(line).unwrap_or(u32::MAX),
         list: place.list,
         index: place.index,
@@ -194,7 +196,7 @@ fn resolve<'a>(
 }
 
 fn exceptions(
-    parsed: &Parsed<'_>,
+    parsed: &Parsed,
     texts: &Texts<'_>,
     to: &[(Prefix, Location)],
     findings: &mut Vec<Diagnostic>,
@@ -220,7 +222,7 @@ pub(super) fn reaches(outer: Prefix, inner: Prefix) -> bool {
     outer.covers(inner) && (Prefix::V4.covers(outer) || !Prefix::V4.covers(inner))
 }
 
-fn range(parsed: &Parsed<'_>, port: &Port, findings: &mut Vec<Diagnostic>) -> Option<PortRange> {
+fn range(parsed: &Parsed, port: &Port, findings: &mut Vec<Diagnostic>) -> Option<PortRange> {
     let protocol = match port.protocol.as_ref().map(|protocol| protocol.value) {
         Some(Protocol::Any) => 0,
         Some(Protocol::Udp) => UDP,

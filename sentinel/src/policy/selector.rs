@@ -6,6 +6,8 @@ use std::fmt;
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use super::model::LabelSelector;
+use crate::attribution::cluster::Labels;
+use crate::attribution::peers::{Kind, Kinds};
 pub use crate::attribution::pods::Pod;
 
 /// What a policy can tell workloads apart by.
@@ -59,16 +61,26 @@ impl Selector {
     /// Whether this very cgroup is selected; what lies beneath it then is too.
     #[must_use]
     pub fn selects(&self, subject: Subject<'_>) -> bool {
-        let pod = |holds: &dyn Fn(&Pod) -> bool| subject.pod.is_some_and(holds);
         let part = subject.path.rsplit('/').next().unwrap_or_default();
-        self.namespace.as_ref().is_none_or(|name| pod(&|pod| pod.namespace == *name))
-            && self.pods.as_ref().is_none_or(|labels| pod(&|pod| holds(labels, &pod.labels)))
-            && self
-                .namespaces
-                .as_ref()
-                .is_none_or(|labels| pod(&|pod| holds(labels, &pod.namespace_labels)))
+        let named = |pod: &Pod| self.names(&pod.namespace, &pod.labels, &pod.namespace_labels);
+        (!self.needs_pods() || subject.pod.is_some_and(named))
             && self.unit.as_ref().is_none_or(|glob| glob.matches(part))
             && self.cgroup.as_ref().is_none_or(|glob| glob.matches(subject.path))
+    }
+}
+
+impl Selector {
+    /// Whether pods of this namespace and with these labels are among those that it names.
+    fn names(&self, namespace: &str, labels: &Labels, namespace_labels: &Labels) -> bool {
+        self.namespace.as_ref().is_none_or(|name| name == namespace)
+            && self.pods.as_ref().is_none_or(|pods| holds(pods, labels))
+            && self.namespaces.as_ref().is_none_or(|around| holds(around, namespace_labels))
+    }
+
+    /// Whether it may select something on a node with these pods.
+    pub(super) fn may_select(&self, here: &Kinds) -> bool {
+        let named = |kind: &Kind| self.names(&kind.namespace, &kind.labels, &kind.namespace_labels);
+        !self.needs_pods() || here.iter().any(named)
     }
 }
 

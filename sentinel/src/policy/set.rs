@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use sentinel_common::address::Address;
 use sentinel_common::flow::Direction;
@@ -14,7 +15,6 @@ use super::fqdn::Pattern;
 use super::selector::{Index, Selector, Subject};
 use super::trie::Trie;
 use super::workloads::Meant;
-use crate::attribution::peers::Peer;
 
 /// A thing for each [`Direction`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,8 +163,8 @@ impl Policy {
 /// the node first, then by namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySet {
-    /// The policies.
-    pub policies: Vec<Policy>,
+    /// The policies; one that is as it was in the set before is the very same.
+    pub policies: Vec<Arc<Policy>>,
     /// When the first of them ends.
     pub next_expiry: Option<OffsetDateTime>,
     /// Policies that have ended already.
@@ -175,7 +175,7 @@ pub struct PolicySet {
 impl PolicySet {
     /// These policies, in their order; `expired` have ended already.
     #[must_use]
-    pub(super) fn new(policies: Vec<Policy>, expired: Vec<PolicyName>) -> Self {
+    pub(super) fn new(policies: Vec<Arc<Policy>>, expired: Vec<PolicyName>) -> Self {
         let next_expiry = policies.iter().filter_map(|policy| policy.expires).min();
         let index = Index::new(policies.iter().map(|policy| &policy.selector));
         Self { policies, next_expiry, expired, index }
@@ -228,10 +228,16 @@ impl PolicySet {
         self.policies.iter().any(|policy| policy.workloads.is_anybody())
     }
 
-    /// Whether a rule on workloads means this one, wherever it is.
+    /// Policies with rules on workloads.
+    pub fn on_workloads(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter().map(AsRef::as_ref).filter(|policy| policy.workloads.is_anybody())
+    }
+
+    /// Whether rules on workloads mean the same in both, whoever is there.
     #[must_use]
-    pub fn means(&self, peer: &Peer) -> bool {
-        self.policies.iter().any(|it| it.workloads.is(it.name.namespace.as_deref(), peer))
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        let said = |policy: &'_ Policy| (policy.name.namespace.clone(), policy.workloads.clone());
+        self.on_workloads().map(said).eq(other.on_workloads().map(said))
     }
 
     /// Addresses that policies allow alone, by a `/32` or a `/128`.

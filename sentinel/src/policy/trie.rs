@@ -11,21 +11,26 @@ use super::prefix::Prefix;
 /// longest one only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trie {
-    entries: BTreeMap<Prefix, PrefixRules>,
-    /// Lengths in use, so that a lookup tries no other.
-    lens: BTreeSet<u8>,
+    /// In order. There are thousands of tries of few entries each, and a tree's nodes have room for many.
+    entries: Box<[(Prefix, PrefixRules)]>,
+    /// Lengths in use, the shortest first, so that a lookup tries no other.
+    lens: Box<[u8]>,
 }
 
 impl Trie {
     pub(super) fn new(entries: BTreeMap<Prefix, PrefixRules>) -> Self {
-        let lens = entries.keys().map(|prefix| prefix.len()).collect();
-        Self { entries, lens }
+        let lens: BTreeSet<u8> = entries.keys().map(|prefix| prefix.len()).collect();
+        Self { entries: entries.into_iter().collect(), lens: lens.into_iter().collect() }
     }
 
     /// What the longest prefix around this address carries, or `None`: the kernel's answer.
     #[must_use]
     pub fn lookup(&self, address: &Address) -> Option<&PrefixRules> {
-        self.lens.iter().rev().find_map(|&len| self.entries.get(&Prefix::of(address, len)))
+        let find = |prefix| {
+            let place = self.entries.binary_search_by_key(&prefix, |(prefix, _)| *prefix).ok()?;
+            self.entries.get(place).map(|(_, rules)| rules)
+        };
+        self.lens.iter().rev().find_map(|&len| find(Prefix::of(address, len)))
     }
 
     /// Every prefix: its address, v4-mapped, its length of 128, and what is said of it.

@@ -1,21 +1,23 @@
 //! Rules on workloads to the addresses that these have now.
 
+use std::sync::Arc;
+
 use sentinel_common::address;
 use sentinel_common::policy::{ANY_PORT, PortRange};
 use serde_saphyr::{Location, Spanned};
 
 use super::diagnostic::Diagnostic;
-use super::model::PeerSelector;
+use super::model::{PeerSelector, Spec};
 use super::prefix::Prefix;
 use super::rule::{Front, Resolved};
 use super::selector::holds;
-use crate::attribution::peers::{FrontPort, Peer, Peers};
+use crate::attribution::peers::{FrontPort, Peer};
 
 /// Adds where the selected pods are, and the services before them.
 pub(super) fn add(
     rule: &mut Resolved<'_>,
     selector: &Spanned<PeerSelector>,
-    peers: &Peers,
+    peers: &[Arc<Peer>],
     findings: &mut Vec<Diagnostic>,
 ) {
     let PeerSelector { pod_selector, namespace_selector } = &selector.value;
@@ -26,7 +28,7 @@ pub(super) fn add(
     }
     let own = rule.parsed.document.metadata.namespace.as_ref().map(|own| own.value.as_str());
     let place = selector.referenced;
-    for peer in peers.peers.iter().filter(|peer| selects(&selector.value, own, peer)) {
+    for peer in peers.iter().filter(|peer| selects(&selector.value, own, peer)) {
         let to: Vec<(Prefix, Location)> = peer
             .addresses
             .iter()
@@ -49,9 +51,11 @@ pub struct Meant {
 }
 
 impl Meant {
-    /// By these rules.
-    pub(super) fn by<'a>(rules: impl Iterator<Item = &'a Spanned<PeerSelector>>) -> Self {
-        Self { selectors: rules.map(|rule| rule.value.clone()).collect() }
+    /// By the rules of a policy.
+    pub(super) fn of(spec: &Spec) -> Self {
+        let rules = spec.egress.iter().chain(&spec.egress_deny).flatten();
+        let selectors = rules.filter_map(|rule| rule.to_workloads.as_ref());
+        Self { selectors: selectors.map(|rule| rule.value.clone()).collect() }
     }
 
     /// Whether there are such rules: they mean other addresses when pods come and go.
@@ -60,7 +64,8 @@ impl Meant {
     }
 
     /// Whether this one is meant, in a policy of this namespace.
-    pub(super) fn is(&self, own: Option<&str>, peer: &Peer) -> bool {
+    #[must_use]
+    pub fn is(&self, own: Option<&str>, peer: &Peer) -> bool {
         self.selectors.iter().any(|selector| selects(selector, own, peer))
     }
 }

@@ -1,11 +1,15 @@
 //! A process as `/proc` shows it.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
 use ::procfs::process::Process as Entry;
 use ::procfs::{ProcError, ProcResult};
 
+use crate::attribution::hybrid::{self, V1};
+use crate::attribution::workload::of_path;
 use crate::attribution::{Process, identity};
 use crate::event::line::Missing;
 
@@ -37,6 +41,30 @@ pub fn cgroup(pid: u32) -> Option<String> {
     let entry = Entry::new(i32::try_from(pid).ok()?).ok()?;
     let controllers = entry.cgroups().ok()?;
     controllers.into_iter().find(|group| group.hierarchy == 0).map(|group| group.pathname)
+}
+
+/// The container that the process is in, where v1 hierarchies alone tell of it.
+#[must_use]
+pub fn v1(pid: u32) -> Option<V1> {
+    hybrid::container(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
+}
+
+/// Whether this host has v1 hierarchies beside cgroup2.
+#[must_use]
+pub fn is_hybrid() -> bool {
+    fs::read_to_string("/proc/self/cgroup").is_ok_and(|lines| hybrid::is_hybrid(&lines))
+}
+
+/// How many containers are in v1 hierarchies alone: no policy on containers or pods is on them.
+#[must_use]
+pub fn containers_of_v1() -> usize {
+    if !is_hybrid() {
+        return 0;
+    }
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let containers = pids.filter_map(|pid| of_path(&v1(pid)?.path).container);
+    containers.collect::<BTreeSet<String>>().len()
 }
 
 /// Whether the process has `CAP_NET_ADMIN` or may get it: its bounding set says so. One that is gone may
@@ -75,7 +103,7 @@ fn describe(entry: &Entry, pid: u32) -> ProcResult<Process> {
 fn program(entry: &Entry) -> (Option<String>, bool) {
     let Ok(path) = entry.exe() else { return (None, false) };
     let path = path.to_string_lossy().into_owned();
-    let file = std::fs::metadata(format!("/proc/{}/exe", entry.pid()));
+    let file = fs::metadata(format!("/proc/{}/exe", entry.pid()));
     let unlinked = file.is_ok_and(|file| file.nlink() == 0);
     match path.strip_suffix(" (deleted)") {
         Some(short) if unlinked => (Some(short.to_owned()), true),
@@ -125,7 +153,7 @@ mod tests {
 
     #[test]
     fn capabilities_are_read() {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let status = fs::read_to_string("/proc/self/status").unwrap();
         let bounds = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
         let has = u64::from_str_radix(bounds.trim(), 16).unwrap() & 0x1000 != 0;
         assert_eq!(may_make_interfaces(std::process::id()), has);

@@ -3,6 +3,8 @@
 use super::cgroupfs::Tree;
 use super::{procfs, sockets};
 use crate::action::EventId;
+use crate::attribution::hybrid::V1;
+use crate::attribution::workload::of_path;
 use crate::attribution::{Attribution, Socket};
 use crate::event::Owner;
 
@@ -23,13 +25,15 @@ pub struct Question {
 #[derive(Debug)]
 pub struct Resolver {
     tree: Option<Tree>,
+    /// There are v1 hierarchies, which may tell of containers that cgroup2 does not tell of.
+    is_hybrid: bool,
 }
 
 impl Resolver {
     /// On the cgroup tree that this process sees.
     #[must_use]
     pub fn new() -> Self {
-        Self { tree: Tree::mounted() }
+        Self { tree: Tree::mounted(), is_hybrid: procfs::is_hybrid() }
     }
 
     /// Finds out. Reads files; the unowned case may walk all of `/proc`.
@@ -42,7 +46,9 @@ impl Resolver {
                 let pid = process.as_ref().ok().map(|process| process.pid);
                 let is_other = id != owner.cgroup && owner.cgroup != 0;
                 let process_cgroup = if is_other { self.cgroup(owner.cgroup, pid) } else { None };
-                Attribution { cgroup: self.cgroup(id, pid), process, process_cgroup }
+                let cgroup = self.cgroup(id, pid);
+                let v1 = if is_other { None } else { self.v1(cgroup.as_deref(), pid) };
+                Attribution { cgroup, process, process_cgroup, v1 }
             }
             None => {
                 let cgroup = self.cgroup(question.cgroup, None);
@@ -51,9 +57,16 @@ impl Resolver {
                 let process = holder.and_then(|pid| procfs::snapshot(pid, 0));
                 let pid = process.as_ref().ok().map(|process| process.pid);
                 let cgroup = cgroup.or_else(|| procfs::cgroup(pid?));
-                Attribution { process, cgroup, process_cgroup: None }
+                let v1 = self.v1(cgroup.as_deref(), pid);
+                Attribution { process, cgroup, process_cgroup: None, v1 }
             }
         }
+    }
+
+    /// The container that a process is in, where its cgroup2 path tells of none.
+    fn v1(&self, cgroup: Option<&str>, pid: Option<u32>) -> Option<V1> {
+        let is_told = cgroup.is_some_and(|path| of_path(path).is_contained());
+        if is_told || !self.is_hybrid { None } else { procfs::v1(pid?) }
     }
 
     /// Processes of a cgroup, as guesses.

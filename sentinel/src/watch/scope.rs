@@ -43,7 +43,7 @@ impl Scope {
             Some(pid) => self.process(pid),
             None => Err(Missing::Unowned),
         };
-        Some(Attribution { process, cgroup: path, process_cgroup: None })
+        Some(Attribution { process, cgroup: path, process_cgroup: None, v1: None })
     }
 
     /// The path of a cgroup, where its connections are watched.

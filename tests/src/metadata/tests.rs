@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sentinel::attribution::node::Cloud;
 use sentinel::event::node::Node;
-use sentinel::watch::metadata::{MetadataError, ask};
+use sentinel::watch::metadata::{MetadataError, ask, ask_on};
 
 use super::*;
 
@@ -80,4 +80,62 @@ fn a_service_that_answers_nonsense_is_told_from_a_good_one() {
     assert_eq!(answer, Err(MetadataError::Refused(403)));
     let closed = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
     assert!(matches!(ask_at(Cloud::Gcp, closed), Err(MetadataError::Broken(_))));
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A runtime whose clock goes on only while nothing else is to do.
+fn paused() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap()
+}
+
+/// When the service was asked in vain during a day, since the first question.
+async fn a_day_in_vain(address: SocketAddr) -> Vec<Duration> {
+    let (begun, mut rows) = (tokio::time::Instant::now(), Vec::new());
+    let asking = ask_on(Cloud::Azure, address, |_| rows.push(begun.elapsed()));
+    assert!(tokio::time::timeout(24 * HOUR, asking).await.is_err());
+    rows
+}
+
+#[test]
+fn a_service_that_is_not_there_is_asked_ever_more_seldom_and_not_by_all_at_once() {
+    let closed = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+    let (one, other) =
+        paused().block_on(async { tokio::join!(a_day_in_vain(closed), a_day_in_vain(closed)) });
+    for rows in [&one, &other] {
+        // 5, 10, 20 and 40 minutes, then an hour each, give or take a quarter.
+        assert!((20..=36).contains(&rows.len()), "{} rows: {rows:?}", rows.len());
+        let waits: Vec<Duration> =
+            rows.windows(2).filter_map(|two| two[1].checked_sub(two[0])).collect();
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        assert!(waits[0] >= minutes(5) * 3 / 4 && waits[0] <= minutes(7), "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait <= minutes(76)), "{waits:?}");
+        assert!(waits.iter().skip(4).all(|wait| *wait >= minutes(45)), "{waits:?}");
+    }
+    let apart = one.iter().zip(&other).skip(1).map(|(one, other)| one.abs_diff(*other));
+    let close = apart.filter(|apart| *apart < Duration::from_secs(1)).count();
+    assert!(close <= one.len() / 4, "two ask at one moment: {one:?} {other:?}");
+}
+
+#[test]
+fn a_service_that_comes_later_is_heard() {
+    let address = TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+    let runtime = paused();
+    let (node, questions) = runtime.block_on(async {
+        let asking = tokio::spawn(ask_on(Cloud::Azure, address, |_| {}));
+        tokio::time::sleep(5 * HOUR).await;
+        assert!(!asking.is_finished());
+        let service = Service::start(Kind::Azure, address).unwrap();
+        // While a blocking task runs the clock stands: an answer takes as long as it takes.
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let gate = tokio::task::spawn_blocking(move || wait.recv().is_err());
+        tokio::time::advance(2 * HOUR).await;
+        let node = asking.await.unwrap();
+        drop(done);
+        assert!(gate.await.unwrap());
+        (node, service.asked())
+    });
+    assert_eq!(node.instance.as_deref(), Some(instance(Kind::Azure)));
+    assert_eq!(questions.len(), 1, "{questions:?}");
 }

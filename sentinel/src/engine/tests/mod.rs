@@ -73,7 +73,10 @@ fn maker(id: u64) -> Input {
     };
     let cgroup = Some("/system.slice/evil.service".to_owned());
     let process = Ok(Box::new(process));
-    Input::Fact(Fact::Maker(EventId(id), Attribution { process, cgroup, process_cgroup: None }))
+    Input::Fact(Fact::Maker(
+        EventId(id),
+        Attribution { process, cgroup, process_cgroup: None, v1: None },
+    ))
 }
 
 fn named() -> State {

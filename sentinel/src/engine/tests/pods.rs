@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::attribution::hybrid::V1;
 use crate::attribution::pods::{Container, Listing, Pod};
 
 const PATH: &str = "/kubepods/burstable/pod12345678-1234-1234-1234-123456789abc/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -99,4 +100,20 @@ fn what_waits_is_let_go_at_the_end() {
     step(&mut state, at(11), maker_at(1, PATH));
     assert_eq!(flows(&step(&mut state, at(12), Input::Finish)).len(), 1);
     assert_eq!(state.pending(), 0);
+}
+
+#[test]
+fn what_a_v1_hierarchy_alone_tells_is_told_with_its_name() {
+    let mut state = named();
+    step(&mut state, at(1), with_web());
+    step(&mut state, at(10), Input::Event(event(Verdict::Audited, 1)));
+    let Input::Fact(Fact::Maker(id, found)) = maker_at(1, "/") else { panic!("no maker") };
+    let v1 = Some(V1 { hierarchy: "name=systemd".into(), path: PATH.into() });
+    let actions =
+        step(&mut state, at(11), Input::Fact(Fact::Maker(id, Attribution { v1, ..found })));
+    let told = flows(&actions);
+    let workload = told[0].workload.as_ref().unwrap();
+    assert_eq!((workload.cgroup.as_deref(), workload.pod.as_deref()), (Some("/"), Some("web-1")));
+    assert_eq!(workload.container_name.as_deref(), Some("app"));
+    assert_eq!(workload.v1_hierarchy.as_deref(), Some("name=systemd"));
 }

@@ -161,7 +161,7 @@ impl Teller {
         let hits: HashMap<&str, u64> =
             audited.iter().map(|of| (of.policy.as_str(), of.hits)).collect();
         let policies: HashMap<&str, &Policy> =
-            set.policies.iter().map(|policy| (policy.file.as_str(), policy)).collect();
+            set.policies.iter().map(|policy| (policy.file.as_str(), policy.as_ref())).collect();
         let pods = self.shared.pods().now();
         let mut report = Report::new();
         for fate in fates.iter().filter(|fate| fate.error.is_none()) {

@@ -46,6 +46,7 @@ fn flow() -> Flow {
             namespace: None,
             pod_uid: None,
             owner: None,
+            v1_hierarchy: None,
         }),
         policy: None,
         rule: None,

@@ -22,7 +22,7 @@ const NAMESPACE: &str = "k8s:io.kubernetes.pod.namespace";
 const NAMESPACE_LABEL: &str = "k8s:io.cilium.k8s.namespace.labels.";
 
 /// `None` where nothing of it can be said.
-pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Object<CiliumSpec>> {
+pub(super) fn object(parsed: &Parsed, losses: &mut Losses<'_>) -> Option<Object<CiliumSpec>> {
     let document = &parsed.document;
     let spec = &document.spec;
     let (egress, egress_deny) = (spec.egress.as_deref(), spec.egress_deny.as_deref());
@@ -79,7 +79,7 @@ pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Obj
     })
 }
 
-fn labels(parsed: &Parsed<'_>) -> Labels {
+fn labels(parsed: &Parsed) -> Labels {
     let mut match_labels = BTreeMap::new();
     let workload = parsed.document.spec.workload.as_ref().map(|workload| &workload.value);
     let pods = workload.and_then(|workload| workload.pod_selector.as_ref());

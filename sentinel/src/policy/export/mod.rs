@@ -75,7 +75,7 @@ pub fn export(sources: &[Source], target: Target) -> Result<Exported, ExportErro
     Ok(exported)
 }
 
-fn one(parsed: &Parsed<'_>, target: Target, exported: &mut Exported) -> Result<(), ExportError> {
+fn one(parsed: &Parsed, target: Target, exported: &mut Exported) -> Result<(), ExportError> {
     let mut losses = Losses { parsed, all: Vec::new() };
     let spec = &parsed.document.spec;
     let text = match (skipped(spec.workload.as_ref()), target) {
@@ -114,7 +114,7 @@ fn skipped(workload: Option<&Spanned<Workload>>) -> Option<&'static str> {
 
 /// Takes down what is lost of one policy.
 struct Losses<'a> {
-    parsed: &'a Parsed<'a>,
+    parsed: &'a Parsed,
     all: Vec<Lost>,
 }
 

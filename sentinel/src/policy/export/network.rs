@@ -13,7 +13,7 @@ use crate::policy::parse::Parsed;
 const ANY: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
 /// `None` where nothing of it can be said.
-pub(super) fn object(parsed: &Parsed<'_>, losses: &mut Losses<'_>) -> Option<Object<NetworkSpec>> {
+pub(super) fn object(parsed: &Parsed, losses: &mut Losses<'_>) -> Option<Object<NetworkSpec>> {
     let document = &parsed.document;
     let spec = &document.spec;
     let workload = spec.workload.as_ref().map(|workload| &workload.value);

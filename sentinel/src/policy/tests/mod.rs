@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::{Bound, PolicySet, Source, Subject, check, load};
 
+mod library;
 mod property;
 mod server_name;
 mod workloads;

@@ -11,8 +11,8 @@ fn labels(pairs: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> 
 fn peer(namespace: &str, tier: &str, address: &str) -> Peer {
     Peer {
         namespace: namespace.into(),
-        namespace_labels: labels(&[("team", namespace)]),
-        labels: labels(&[("tier", tier), ("app", "any")]),
+        namespace_labels: labels(&[("team", namespace)]).into(),
+        labels: labels(&[("tier", tier), ("app", "any")]).into(),
         addresses: vec![address.parse().unwrap()],
         front: None,
     }

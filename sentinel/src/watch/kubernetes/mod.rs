@@ -9,6 +9,8 @@ mod node;
 mod read;
 mod resource;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use kube::Client;
 use tokio::sync::{mpsc, watch};
@@ -68,6 +70,16 @@ pub async fn follow(
         }
         sleep(backoff.next(true)).await;
     };
+    follow_at(&client, &settings, &asked, &reports).await;
+}
+
+/// Asks there until nobody wants the reports.
+async fn follow_at(
+    client: &Client,
+    settings: &Settings,
+    asked: &watch::Receiver<Asked>,
+    reports: &mpsc::Sender<Report>,
+) {
     let mut tasks = JoinSet::new();
     for resource in Resource::ALL {
         if resource.is_about_services() && !settings.services {

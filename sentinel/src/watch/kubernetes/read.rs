@@ -207,7 +207,7 @@ fn read_service(object: &DynamicObject) -> Option<(String, Service)> {
         .collect();
     addresses.sort_unstable();
     addresses.dedup();
-    let (selector, ports) = (spec.selector.unwrap_or_default(), ports(spec.ports));
+    let (selector, ports) = (spec.selector.unwrap_or_default().into(), ports(spec.ports));
     Some((key(object), Service { addresses, selector, ports }))
 }
 

@@ -1,5 +1,5 @@
 //! The metadata service of a cloud, asked which instance this is and whose. It is asked only on a machine
-//! that something else says is of that cloud, a few times, and nothing waits for it.
+//! that something else says is of that cloud, a few times and then seldom, and nothing waits for it.
 
 mod error;
 mod http;
@@ -20,11 +20,16 @@ use crate::event::node::Node;
 /// Where all three clouds have it.
 pub const ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
-/// How often it is asked before it is given up.
+/// How often it is asked in a row.
 const TRIES: u32 = 3;
 /// How long it is left alone in between, at first and at most.
 const FIRST: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(8);
+
+/// How long it is left alone after a row, at first and at most: a way that a policy or a hop limit closes is
+/// opened by somebody, some day.
+const SELDOM: Duration = Duration::from_secs(5 * 60);
+const SELDOMEST: Duration = Duration::from_secs(60 * 60);
 
 /// Seconds that a token of Amazon's is good for.
 const TOKEN_LIFE: &str = "60";
@@ -45,6 +50,22 @@ pub async fn ask(cloud: Cloud, address: SocketAddr) -> Result<Node, MetadataErro
             Err(why) => tracing::debug!("the metadata service is asked again: {why}"),
         }
         tries += 1;
+        sleep(backoff.next(false)).await;
+    }
+}
+
+/// The same until it answers, ever more seldom; `missed` hears after each row why it did not.
+pub async fn ask_on(
+    cloud: Cloud,
+    address: SocketAddr,
+    mut missed: impl FnMut(MetadataError),
+) -> Node {
+    let mut backoff = Backoff::new(SELDOM, SELDOMEST);
+    loop {
+        match ask(cloud, address).await {
+            Ok(node) => return node,
+            Err(why) => missed(why),
+        }
         sleep(backoff.next(false)).await;
     }
 }
