@@ -36,6 +36,18 @@ pub(crate) fn host_cargo() -> Command {
     command
 }
 
+/// The packages of the host rung. Whoever builds for it names the same: cargo gives what several need the features
+/// that all of them ask for, and would compile it again for others.
+pub(crate) const HOST_PACKAGES: [&str; 5] =
+    ["--workspace", "--exclude", "sentinel-ebpf", "--exclude", "sentinel-tests"];
+
+/// Tests of the host rung, not run, with the programs that cargo builds for them; nothing is to be done after it.
+pub(crate) fn host_tests(which: &[&str]) -> Result<Executables> {
+    let mut command = host_cargo();
+    command.args(["test", "--no-run", "--quiet"]).args(HOST_PACKAGES).args(which);
+    Ok(Executables(executables(command.arg("--message-format=json-render-diagnostics"))?))
+}
+
 /// Builds release binaries of the workspace; cargo's own output tells the progress.
 pub(crate) fn release(toolchain: Toolchain, what: &[&str]) -> Result<()> {
     process::check(cargo(toolchain).args(["build", "--release"]).args(quiet()).args(what))
@@ -58,11 +70,11 @@ impl Executables {
 pub(crate) fn standalone(toolchain: Toolchain) -> Result<Executables> {
     let mut cargo_build = standalone_cargo(toolchain, "build");
     cargo_build.args(["-p", "sentinel", "-p", "sentinel-tests", "--bins"]);
-    let mut found = executables(cargo_build)?;
+    let mut found = executables(&mut cargo_build)?;
     let mut cargo_test = standalone_cargo(toolchain, "test");
     cargo_test.args(["--no-run", "-p", "sentinel", "-p", "sentinel-tests"]);
     cargo_test.args(["--test", "test_run", "--test", "live"]);
-    for (name, path) in executables(cargo_test)? {
+    for (name, path) in executables(&mut cargo_test)? {
         if !found.iter().any(|(known, _)| *known == name) {
             found.push((name, path));
         }
@@ -140,7 +152,7 @@ fn standalone_cargo(toolchain: Toolchain, verb: &str) -> Command {
 }
 
 /// Runs cargo and gathers the executables that it names.
-fn executables(mut command: Command) -> Result<Vec<(String, PathBuf)>> {
+fn executables(command: &mut Command) -> Result<Vec<(String, PathBuf)>> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().context("cannot start cargo: is it in PATH?")?;
     let stdout = child.stdout.take().context("cargo has no output")?;

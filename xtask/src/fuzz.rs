@@ -17,13 +17,12 @@ use crate::project;
 use crate::setup;
 use crate::term;
 
-/// Counters for every edge, and the operands of comparisons, in every crate; arithmetic checked.
+/// Counters for every edge, and the operands of comparisons, in every crate.
 const RUSTFLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares \
-    -Cdebug-assertions=on -Coverflow-checks=on -Ccodegen-units=1";
+    -Cllvm-args=-sanitizer-coverage-trace-compares";
 
 /// Seconds that one input may take, and megabytes: more is a finding as well.
 const TIMEOUT: &str = "-timeout=10";
@@ -84,17 +83,15 @@ impl Workshop {
             .env("RUSTFLAGS", RUSTFLAGS)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             // A target that is named keeps the flags away from build scripts and macros.
-            .args(["build", "--quiet", "--release", "--target", &triple, "-p", "sentinel-fuzz"])
+            .args(["build", "--quiet", "--profile", "fuzz", "--target", &triple])
+            .args(["-p", "sentinel-fuzz"])
             .args(["--no-default-features", "--features", "engine", "--bin", "sentinel-fuzz"]);
         process::check(&mut cargo)?;
-        let mut seeds = build::host_cargo();
-        seeds
-            .args(["run", "--quiet", "--release", "-p", "sentinel-fuzz"])
-            .args(["--bin", "sentinel-fuzz-seeds", "--"])
-            .arg(project::scratch("fuzz-seeds")?);
-        let listed = process::output(&mut seeds)?;
+        let built = build::host_tests(&["--test", "corpus"])?;
+        let mut seeds = Command::new(built.path("sentinel-fuzz-seeds")?);
+        let listed = process::output(seeds.arg(project::scratch("fuzz-seeds")?))?;
         let targets: Vec<Target> = listed.lines().filter_map(target).collect();
-        let binary = folder.join(triple).join("release/sentinel-fuzz");
+        let binary = folder.join(triple).join("fuzz/sentinel-fuzz");
         Ok(Self { binary, targets })
     }
 

@@ -178,18 +178,26 @@ impl Containerd {
         let busybox = program("busybox").context("no busybox")?;
         let programs = [(busybox, "/bin/busybox"), (lab_program()?, "/bin/sentinel-lab")];
         let config = json!({"Env": ["PATH=/bin"], "Cmd": ["/bin/busybox", "sleep", "86400"]});
-        self.load(IMAGE, &programs, &config)
+        self.made(IMAGE, &programs, &config)
     }
 
     /// Has it know an image of these programs.
+    fn made(&self, name: &str, programs: &[(PathBuf, &str)], config: &Value) -> Result<()> {
+        let folder = tempfile::tempdir_in(self.folder.path())?;
+        self.load(&image::write(folder.path(), name, programs, config)?)
+    }
+
+    /// Has it know the images of an archive.
     ///
     /// # Errors
     /// When it does not take it.
-    pub fn load(&self, name: &str, programs: &[(PathBuf, &str)], config: &Value) -> Result<()> {
-        let folder = tempfile::tempdir_in(self.folder.path())?;
-        let image = image::write(folder.path(), name, programs, config)?;
+    pub fn load(&self, archive: &Path) -> Result<()> {
         let mut command = Command::new("ctr");
-        command.arg("-a").arg(self.socket()).args(["-n", "k8s.io", "images", "import"]).arg(&image);
+        command
+            .arg("-a")
+            .arg(self.socket())
+            .args(["-n", "k8s.io", "images", "import"])
+            .arg(archive);
         let output = command.output().context("ctr does not start")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(())

@@ -3,6 +3,7 @@
 
 mod client;
 mod files;
+mod kubectl;
 mod node;
 
 use std::collections::BTreeSet;
@@ -18,7 +19,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use client::Client;
-pub use node::{NODE, Node, missing as missing_for_nodes};
+pub use kubectl::Kubectl;
+pub use node::{NODE, Node, agent_image, missing as missing_for_nodes};
 
 use crate::process::{Placement, Running};
 
@@ -175,6 +177,14 @@ impl Cluster {
         let config = self.config(token, namespace);
         fs::write(&file, config.to_string())?;
         Ok(file)
+    }
+
+    /// What people use, as whoever may do everything.
+    ///
+    /// # Errors
+    /// When it is not on this machine.
+    pub fn kubectl(&self) -> Result<Kubectl> {
+        Kubectl::new(self.admin_kubeconfig()?, self.folder.path())
     }
 
     /// A kubeconfig for whoever may do everything.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Cluster, program};
+use super::{Cluster, kubectl, program};
 use crate::containerd::Containerd;
 use crate::process::{Placement, Running};
 
@@ -28,9 +28,19 @@ const V1: &str = "/sys/fs/cgroup/cpuset";
 #[must_use]
 pub fn missing() -> Option<&'static str> {
     let absent = NEEDED.iter().find(|(variable, name)| program(variable, name).is_none());
-    absent
-        .map(|(_, name)| *name)
-        .or_else(|| (!Path::new(V1).is_dir()).then_some("cgroups of version 1"))
+    let conditions = [
+        (kubectl::find().is_some(), "kubectl"),
+        (agent_image().is_some(), "the agent's image and buildah"),
+        (Path::new(V1).is_dir(), "cgroups of version 1"),
+    ];
+    let unmet = conditions.into_iter().find(|(holds, _)| !holds);
+    absent.map(|(_, name)| *name).or_else(|| unmet.map(|(_, what)| what))
+}
+
+/// The agent's image, an OCI archive that was put together as the shipped one is.
+#[must_use]
+pub fn agent_image() -> Option<PathBuf> {
+    std::env::var_os("SENTINEL_IMAGE").map(PathBuf::from).filter(|path| path.is_file())
 }
 
 /// A running node; dropped, it is gone, and its pods are with its containerd.

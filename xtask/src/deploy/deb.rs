@@ -1,7 +1,7 @@
-//! The Debian package: executable, unit, settings and the node's policy, put together by `dpkg-deb`.
+//! The Debian package: executable, unit, settings and the node's policy, put together by `cargo deb`, and taken apart
+//! by `dpkg-deb`.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,11 +21,16 @@ const FILES: [(&str, &str); 3] = [
     ("policies/node.yaml", "etc/sentinel/policies/node.yaml"),
     ("systemd/sentinel.service", "lib/systemd/system/sentinel.service"),
 ];
+/// What cargo-deb writes by itself.
+const COPYRIGHT: &str = "usr/share/doc/sentinel/copyright";
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// The checks of the package.
-pub(super) const NAMES: [&str; 2] =
-    ["package/holds_executable_unit_and_settings", "package/control_and_scripts"];
+pub(super) const NAMES: [&str; 3] = [
+    "package/holds_executable_unit_and_settings",
+    "package/control_and_scripts",
+    "package/twice_the_same_bytes",
+];
 const UNIT: &str = "package/systemd_finds_no_fault_with_the_unit";
 
 /// Builds the package and lists what is in it.
@@ -41,64 +46,57 @@ pub(super) fn build() -> Result<()> {
 
 /// What is in the package, how it is handled, and its unit.
 pub(super) fn checks(checks: &mut Checks) {
-    let [holds, is_told] = NAMES;
+    let [holds, is_told, twice] = NAMES;
     if let Some(package) = checks.prepare(&NAMES, pack) {
         checks.run(holds, || contents(&package));
         checks.run(is_told, || control(&package));
+        checks.run(twice, || same_again(&package));
     }
     checks.run(UNIT, verify);
 }
 
 /// The package, of the executable that is in the image too.
 fn pack() -> Result<PathBuf> {
-    if process::find("dpkg-deb").is_none() {
-        return Err(
-            Lacking("packages for Debian are made by dpkg-deb: install dpkg".to_owned()).into()
-        );
-    }
     let executable = build::shipped(installed(setup::for_run())?)?;
     let name = format!("sentinel_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture()?);
     let package = project::scratch("deb")?.join(name);
-    print!("{}", put_together(&executable, &package, "-Zxz")?);
+    put_together(&executable, &package, &[])?;
     Ok(package)
 }
 
-/// The same of an executable that is there, for a guest: not compressed, since unpacking is emulated.
+/// The same of an executable that is there, for a guest: packed anew without compression, since unpacking is emulated.
 pub(super) fn for_guest(executable: &Path) -> Result<PathBuf> {
-    let package = project::scratch("deb-guest")?.join("sentinel.deb");
-    put_together(executable, &package, "-Znone")?;
-    Ok(package)
-}
-
-fn put_together(executable: &Path, package: &Path, compression: &str) -> Result<String> {
-    let tree = package.with_file_name("tree");
+    let folder = project::scratch("deb-guest")?;
+    let (made, tree, package) =
+        (folder.join("made.deb"), folder.join("tree"), folder.join("sentinel.deb"));
+    put_together(executable, &made, &["--fast"])?;
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    stage(&tree, executable)?;
-    let mut pack = Command::new("dpkg-deb");
-    pack.args(["--root-owner-group", compression, "--build"]).arg(&tree).arg(package);
-    pack.env("SOURCE_DATE_EPOCH", epoch());
-    process::output(&mut pack)
+    process::output(Command::new("dpkg-deb").arg("--raw-extract").arg(made).arg(&tree))?;
+    let mut again = Command::new("dpkg-deb");
+    again.args(["--root-owner-group", "-Znone", "--build"]).arg(&tree).arg(&package);
+    process::output(&mut again)?;
+    Ok(package)
 }
 
-fn stage(tree: &Path, executable: &Path) -> Result<()> {
-    let deploy = project::root().join("deploy");
-    put(executable, &tree.join("usr/bin/sentinel"), 0o755)?;
-    for (from, to) in FILES {
-        put(&deploy.join(from), &tree.join(to), 0o644)?;
+/// `cargo deb` by what `sentinel/Cargo.toml` says, with an executable that was built already: it takes the one that
+/// is where cargo would have put it.
+fn put_together(executable: &Path, package: &Path, options: &[&str]) -> Result<()> {
+    if process::find("dpkg-deb").is_none() {
+        let why = "what is in a package for Debian is seen by dpkg-deb: install dpkg";
+        return Err(Lacking(why.to_owned()).into());
     }
-    for script in SCRIPTS {
-        put(&deploy.join("debian").join(script), &tree.join("DEBIAN").join(script), 0o755)?;
-    }
-    fs::write(tree.join("DEBIAN/conffiles"), conffiles())?;
-    let control = fs::read_to_string(deploy.join("debian/control"))?;
-    let control = control
-        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-        .replace("@ARCHITECTURE@", &architecture()?)
-        .replace("@KILOBYTES@", &fs::metadata(executable)?.len().div_ceil(1024).to_string());
-    fs::write(tree.join("DEBIAN/control"), control)?;
-    Ok(())
+    let cargo_deb = installed(setup::cargo_deb())?;
+    let target = project::scratch("deb-target")?;
+    let place = target.join(build::STATIC_TARGET).join("release/sentinel");
+    put(executable, &place)?;
+    let mut pack = Command::new(cargo_deb);
+    pack.args(["deb", "--quiet", "--package", "sentinel", "--no-build", "--no-strip"]);
+    pack.args(["--target", build::STATIC_TARGET]).args(options).arg("--output").arg(package);
+    pack.current_dir(project::root()).env("PATH", process::search_path());
+    pack.env("CARGO_TARGET_DIR", target).env("SOURCE_DATE_EPOCH", epoch());
+    process::logged(&mut pack, &project::log("cargo-deb")?)
 }
 
 fn conffiles() -> String {
@@ -106,13 +104,20 @@ fn conffiles() -> String {
     kept.map(|(_, to)| format!("/{to}\n")).collect()
 }
 
-fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    let folder = to.parent().context("a file without a folder")?;
-    fs::create_dir_all(folder)?;
-    // Whoever builds may have another umask.
-    fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+fn put(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to.parent().context("a file without a folder")?)?;
     fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
-    Ok(fs::set_permissions(to, Permissions::from_mode(mode))?)
+    Ok(())
+}
+
+/// A second package is the same bytes.
+fn same_again(package: &Path) -> Result<()> {
+    let first = fs::read(package)?;
+    if fs::read(pack()?)? == first {
+        Ok(())
+    } else {
+        bail!("two packages of one executable differ")
+    }
 }
 
 /// Each file byte for byte, of root, with the rights that it shall have; and no other.
@@ -124,8 +129,9 @@ fn contents(package: &Path) -> Result<()> {
         let [mode, owner, .., path] = words.as_slice() else { bail!("what is `{line}`?") };
         files.push(format!("{mode} {owner} {path}"));
     }
-    let mut expected = vec!["-rwxr-xr-x root/root ./usr/bin/sentinel".to_owned()];
-    expected.extend(FILES.iter().map(|(_, to)| format!("-rw-r--r-- root/root ./{to}")));
+    let mut expected = vec!["-rwxr-xr-x 0/0 ./usr/bin/sentinel".to_owned()];
+    let others = FILES.iter().map(|(_, to)| *to).chain([COPYRIGHT]);
+    expected.extend(others.map(|to| format!("-rw-r--r-- 0/0 ./{to}")));
     files.sort();
     expected.sort();
     if files != expected {
@@ -141,9 +147,9 @@ fn contents(package: &Path) -> Result<()> {
             bail!("{to} is not deploy/{from}");
         }
     }
-    let said = process::output(Command::new(unpacked.join("usr/bin/sentinel")).arg("--version"))?;
-    if said.trim() != concat!("sentinel ", env!("CARGO_PKG_VERSION")) {
-        bail!("the executable in the package says {said}");
+    let executable = build::shipped(setup::for_run()?)?;
+    if fs::read(unpacked.join("usr/bin/sentinel"))? != fs::read(executable)? {
+        bail!("the executable in the package is another");
     }
     Ok(())
 }
@@ -159,9 +165,14 @@ fn control(package: &Path) -> Result<()> {
     for field in ["Package", "Version", "Architecture", "Maintainer", "Description"] {
         let said =
             process::output(Command::new("dpkg-deb").arg("--field").arg(package).arg(field))?;
-        if said.trim().is_empty() || said.contains('@') && field != "Maintainer" {
+        if said.trim().is_empty() {
             bail!("the package's {field} is {said:?}");
         }
+    }
+    let version =
+        process::output(Command::new("dpkg-deb").arg("--field").arg(package).arg("Version"))?;
+    if version.trim() != env!("CARGO_PKG_VERSION") {
+        bail!("the package's version is {version}");
     }
     for script in SCRIPTS {
         let folder = project::root().join("deploy/debian");

@@ -45,6 +45,11 @@ pub(super) fn build(twice: bool) -> Result<PathBuf> {
     Ok(archive)
 }
 
+/// The image, for a node that is tested.
+pub(super) fn archive() -> Result<PathBuf> {
+    Ok(pack(&executable()?, "first", "sentinel.tar")?.archive)
+}
+
 /// The executable, the image twice, what is in it; and where it is, for who wants to run it.
 pub(super) fn checks(checks: &mut Checks, wanted_by: &[&str]) -> Option<PathBuf> {
     let [is_small, twice, holds] = NAMES;

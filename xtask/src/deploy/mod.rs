@@ -36,6 +36,11 @@ pub(crate) fn image(args: &Image) -> Result<()> {
     }
 }
 
+/// The image as an OCI archive, for who has a node to run it on.
+pub(crate) fn image_archive() -> Result<PathBuf> {
+    image::archive()
+}
+
 /// Renders the chart into `deploy/kubernetes`, or says whether that is what it holds.
 pub(crate) fn manifests(args: &Manifests) -> Result<()> {
     manifests::verb(args.check)

@@ -18,11 +18,28 @@ const TOOLS: [(&str, &str); 3] = [(GO, "golang-1.19-go"), ("rsync", "rsync"), ("
 const GO: &str = "/usr/lib/go-1.19/bin/go";
 const SUITE: &str = "bookworm";
 const VERSION: &str = "1.20.5+really1.20.2-1.1+deb12u1";
-/// What the server keeps its objects in: unpacked, as installed it would run on this machine from then on.
-const ETCD: (&str, &str) = (
-    "etcd-server_3.4.23-4+b4_amd64.deb",
-    "3a9445d4560ad6de1c375756b2a17d97713df44cbd20a658c871fe108af7ef5d",
-);
+/// What the server keeps its objects in, and what people ask it with. Unpacked: installed, the one would run on this
+/// machine from then on, and the other would be in the way of one that is there.
+const UNPACKED: [Unpacked; 2] = [
+    Unpacked {
+        variable: "SENTINEL_ETCD",
+        program: "etcd",
+        package: "etcd-server",
+        file: (
+            "etcd-server_3.4.23-4+b4_amd64.deb",
+            "3a9445d4560ad6de1c375756b2a17d97713df44cbd20a658c871fe108af7ef5d",
+        ),
+    },
+    Unpacked {
+        variable: "SENTINEL_KUBECTL",
+        program: "kubectl",
+        package: "kubernetes-client",
+        file: (
+            "kubernetes-client_1.20.5+really1.20.2-1.1+deb12u1_amd64.deb",
+            "087c42dc26c847740043cdaa8b16db666be5591a1da957f822922aa1b677494e",
+        ),
+    },
+];
 /// The sources. Built with Go 1.18 or newer, the reflect2 in the first crashes at the first custom
 /// resource, so that the second replaces it.
 const FILES: [(&str, &str); 2] = [
@@ -39,33 +56,42 @@ const FILES: [(&str, &str); 2] = [
 const GIT_VERSION: &str = "KUBE_GIT_COMMIT='faecb196815e248d3ecfb03c680a4507229c2a56'\n\
     KUBE_GIT_TREE_STATE='archive'\nKUBE_GIT_VERSION='v1.20.2'\nKUBE_GIT_MAJOR='1'\nKUBE_GIT_MINOR='20'\n";
 
-/// What runs a node, and by which variable tests find it.
-const NODE: [(&str, &str); 3] = [
+/// What is built: the server and what runs a node, by the variables that tests find them by.
+const BUILT: [(&str, &str); 4] = [
+    ("SENTINEL_KUBE_APISERVER", "kube-apiserver"),
     ("SENTINEL_KUBELET", "kubelet"),
     ("SENTINEL_KUBE_CONTROLLER_MANAGER", "kube-controller-manager"),
     ("SENTINEL_KUBE_SCHEDULER", "kube-scheduler"),
 ];
-const API_SERVER: &str = "kube-apiserver";
+
+/// A program of one of Debian's packages.
+struct Unpacked {
+    variable: &'static str,
+    program: &'static str,
+    package: &'static str,
+    /// The package's file, and its SHA-256.
+    file: (&'static str, &'static str),
+}
 
 /// Where all of it is kept.
-pub(crate) struct Kept {
-    pub(crate) api_server: PathBuf,
-    pub(crate) etcd: PathBuf,
-    /// By the variables that tests find them by.
-    pub(crate) node: [(&'static str, PathBuf); 3],
-}
+pub(crate) struct Kept(PathBuf);
 
 impl Kept {
     pub(crate) fn find() -> Result<Self> {
-        let folder = project::cache("kubernetes")?;
-        let node = NODE.map(|(variable, name)| (variable, folder.join(name)));
-        Ok(Self { api_server: folder.join(API_SERVER), etcd: folder.join("etcd"), node })
+        Ok(Self(project::cache("kubernetes")?))
+    }
+
+    /// By the variables that tests find them by.
+    pub(crate) fn programs(&self) -> Vec<(&'static str, PathBuf)> {
+        let unpacked = UNPACKED.iter().map(|one| (one.variable, one.program));
+        let all = BUILT.into_iter().chain(unpacked);
+        all.map(|(variable, name)| (variable, self.0.join(name))).collect()
     }
 
     /// Those that are to be built.
-    fn unbuilt(&self) -> Vec<&Path> {
-        let all = self.node.iter().map(|(_, path)| path.as_path());
-        all.chain([self.api_server.as_path()]).filter(|path| !path.exists()).collect()
+    fn unbuilt(&self) -> Vec<PathBuf> {
+        let all = BUILT.iter().map(|(_, name)| self.0.join(name));
+        all.filter(|path| !path.exists()).collect()
     }
 }
 
@@ -73,7 +99,8 @@ impl Kept {
 pub(crate) fn kubernetes_tools() -> Result<()> {
     let kept = Kept::find()?;
     let unbuilt = kept.unbuilt();
-    if unbuilt.is_empty() && kept.etcd.exists() {
+    let packed: Vec<_> = UNPACKED.iter().filter(|it| !kept.0.join(it.program).exists()).collect();
+    if unbuilt.is_empty() && packed.is_empty() {
         return Ok(());
     }
     if !apt::is_here() {
@@ -81,8 +108,8 @@ pub(crate) fn kubernetes_tools() -> Result<()> {
     }
     let folder = project::scratch("kubernetes")?;
     let archive = Archive::new(&folder)?;
-    if !kept.etcd.exists() {
-        archive.etcd(&kept.etcd)?;
+    for one in packed {
+        archive.program(one, &kept.0.join(one.program))?;
     }
     if !unbuilt.is_empty() {
         let missing = TOOLS.iter().filter(|(tool, _)| !is_there(tool));
@@ -133,14 +160,13 @@ impl<'a> Archive<'a> {
             .map_err(|error| apt::explain(error, &log, "Kubernetes' API server"))
     }
 
-    fn etcd(&self, to: &Path) -> Result<()> {
-        let (name, _) = ETCD;
-        self.run(&["download", "etcd-server"])?;
-        verify(self.folder, &[ETCD])?;
-        let unpacked = self.folder.join("etcd");
-        let package = self.folder.join(name);
+    fn program(&self, wanted: &Unpacked, to: &Path) -> Result<()> {
+        self.run(&["download", wanted.package])?;
+        verify(self.folder, &[wanted.file])?;
+        let unpacked = self.folder.join(wanted.package);
+        let package = self.folder.join(wanted.file.0);
         process::check(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked))?;
-        keep(&unpacked.join("usr/bin/etcd"), to)
+        keep(&unpacked.join("usr/bin").join(wanted.program), to)
     }
 
     fn sources(&self) -> Result<()> {
@@ -200,7 +226,7 @@ fn go_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files.filter(|path| path.extension().is_some_and(|extension| extension == "go")).collect())
 }
 
-fn build(folder: &Path, programs: &[&Path]) -> Result<()> {
+fn build(folder: &Path, programs: &[PathBuf]) -> Result<()> {
     let names: Vec<_> = programs.iter().filter_map(|path| path.file_name()?.to_str()).collect();
     let how_long = "once, 6 to 15 min";
     term::say(format!("building {} from Debian's source ({how_long})", names.join(", ")));

@@ -1,6 +1,7 @@
 //! `setup`: what is missing is installed, each with one line; what is there is left alone.
 
 mod apt;
+mod cargo_deb;
 mod kubernetes;
 mod python;
 mod toolchain;
@@ -10,6 +11,7 @@ mod unpacked;
 use anyhow::Result;
 
 pub(crate) use apt::explain;
+pub(crate) use cargo_deb::cargo_deb;
 pub(crate) use kubernetes::Kept as Kubernetes;
 use kubernetes::kubernetes_tools;
 pub(crate) use python::chart_tools;

@@ -82,6 +82,11 @@ pub(crate) fn node_tools() -> Result<()> {
     with_packages(&["containerd", "ctr", "runc", "ip"], &packages, "a container runtime")
 }
 
+/// Makes sure that a package's parts can be compressed.
+pub(super) fn package_tools() -> Result<()> {
+    with_packages(&["xz"], &["xz-utils"], "the package")
+}
+
 /// Makes sure that a root file system can be made for a guest.
 pub(crate) fn disk_tools() -> Result<()> {
     let tools = ["debootstrap", "mke2fs"];

@@ -1,5 +1,6 @@
-//! The README's steps on a node with a real kubelet: the DaemonSet becomes ready by its own probes, a miner in a
-//! pod is named and cut, a policy on its pod holds, and goes on holding while the DaemonSet is restarted.
+//! The README's steps, typed into kubectl, on a node with a real kubelet: the DaemonSet becomes ready by its own
+//! probes, a miner in a pod is named and cut, a policy on its pod holds, and goes on holding while the DaemonSet is
+//! restarted.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -7,10 +8,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
-use sentinel_tests::agent::sentinel_program;
 use sentinel_tests::cgroup::{self, TestCgroup};
 use sentinel_tests::containerd::{Containerd, IMAGE, POD_NETWORK};
-use sentinel_tests::kubernetes::{Client, Cluster, NODE, Node};
+use sentinel_tests::kubernetes::{Client, Cluster, Kubectl, NODE, Node, agent_image};
 use sentinel_tests::netlab::{Lab, Subnet};
 use sentinel_tests::pool::{Manner, Pool};
 use sentinel_tests::sniffer::{Packet, Sniffer};
@@ -23,8 +23,6 @@ use super::scene::{NAMESPACE, within};
 use crate::allowlist::says;
 use crate::stage::PEER;
 
-/// The image's name in the manifest.
-const AGENT: &str = "localhost/sentinel:0.1.0";
 const MANIFEST: &str = include_str!("../../../../deploy/kubernetes/sentinel.yaml");
 const DEFINITIONS: &str = include_str!("../../../../deploy/kubernetes/crds.yaml");
 const SOON: Duration = Duration::from_secs(90);
@@ -48,10 +46,7 @@ fn on_the_node(lab: &Lab) -> Result<()> {
     ip(&["route", "add", "default", "via", &lab.subnet().v4(PEER).to_string()])?;
     let state = tempfile::tempdir()?;
     let containerd = Containerd::start_for_kubelet(lab.node(), &pods)?;
-    let programs = [(sentinel_program()?, "/usr/bin/sentinel")];
-    let config =
-        json!({"Entrypoint": ["/usr/bin/sentinel"], "Cmd": ["run"], "Env": ["PATH=/usr/bin"]});
-    containerd.load(AGENT, &programs, &config)?;
+    containerd.load(&agent_image().context("no image")?)?;
     let cluster = Cluster::start_for_nodes()?;
     let node = Node::start(&cluster, &containerd, &address, &pods)?;
     let outcome = follow(lab, &cluster, group.path(), state.path());
@@ -64,10 +59,10 @@ fn follow(lab: &Lab, cluster: &Cluster, group: &Path, state: &Path) -> Result<()
         Ok(admin.get(&format!("/api/v1/nodes/{NODE}")).is_ok_and(|text| is_ready(&text)))
     })?;
     println!("the node is ready after {took:?}");
-    admin.apply(DEFINITIONS, &["CustomResourceDefinition"])?;
-    let kinds =
-        ["ConfigMap", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
-    admin.apply(&manifest(group, state)?, &[&kinds[..], &["DaemonSet"]].concat())?;
+    let kubectl = cluster.kubectl()?;
+    // A server of before 1.30 does not know all fields.
+    kubectl.apply("--validate=false", "crds.yaml", DEFINITIONS)?;
+    kubectl.apply("--validate=false", "sentinel.yaml", &manifest(group, state)?)?;
     let took = within(SOON, "the DaemonSet's pod is ready", || Ok(daemon(admin, None)?.is_some()))?;
     println!("the DaemonSet's pod is ready after {took:?}");
 
@@ -75,31 +70,26 @@ fn follow(lab: &Lab, cluster: &Cluster, group: &Path, state: &Path) -> Result<()
     let pool = lab.in_peer(|| Pool::start(&[target], Manner::of(Dialect::StratumV1)))?;
     let target = *pool.addresses().first().context("the pool has no address")?;
     let sniffer = Sniffer::start(lab)?;
-    admin.create(
-        &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
-    )?;
-    deploy(admin, target)?;
+    kubectl.run(&format!("create namespace {NAMESPACE}"))?;
+    kubectl.apply("", "web.json", &deployment(target))?;
     let record = told(admin, "stratum", "stratum")?;
     ensure!(says(&record, "verdict", "blocked"), "{record}");
     ensure!(pool.record().requests() == 0, "the pool was asked for work");
     ensure!(!pool.record().connections.is_empty(), "nobody came to the pool: nothing is shown");
 
-    admin.create(&json!({"apiVersion": "sentinel.dev/v1alpha1", "kind": "EgressPolicy",
-        "metadata": {"name": "nowhere", "namespace": NAMESPACE},
-        "spec": {"workload": {"podSelector": {"matchLabels": {"app": "web"}}}, "mode": "enforce", "egress": []}}))?;
+    kubectl.apply("", "nowhere.yaml", &policy())?;
     let record = told(admin, "egress", "not_allowlisted")?;
     ensure!(says(&record, "policy", &format!("{NAMESPACE}/nowhere")), "{record}");
     let reached = || reached(&sniffer, target).len();
     let quiet_since = settled(&reached);
-    let taking_over = restart(admin)?;
+    listed(&kubectl)?;
+    let taking_over = restart(admin, &kubectl)?;
     std::thread::sleep(QUIET);
     let all = self::reached(&sniffer, target);
     let new = all.get(quiet_since..).unwrap_or_default();
     ensure!(new.is_empty(), "this came through, an agent started at {taking_over:?}: {new:?}");
     // The witness sees what is sent: without the policy the same pod gets through to the pool again.
-    let policy =
-        json!({"kind": "EgressPolicy", "metadata": {"name": "nowhere", "namespace": NAMESPACE}});
-    admin.delete(&policy)?;
+    kubectl.run("delete -f nowhere.yaml")?;
     within(SOON, "the pod reaches the pool again", || Ok(reached() > quiet_since))?;
     ensure!(pool.record().requests() == 0, "the pool was asked for work");
     Ok(())
@@ -152,19 +142,43 @@ fn daemon(admin: &Client, before: Option<&str>) -> Result<Option<String>> {
     Ok({ items }.find(is_it).and_then(name))
 }
 
+/// Nothing may be reached.
+fn policy() -> String {
+    format!(
+        "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\n\
+         metadata: {{name: nowhere, namespace: {NAMESPACE}}}\n\
+         spec: {{workload: {{podSelector: {{matchLabels: {{app: web}}}}}}, mode: enforce, egress: []}}\n"
+    )
+}
+
+/// The policy with its columns: under enforcement, accepted, on one node.
+fn listed(kubectl: &Kubectl) -> Result<()> {
+    let mut table = String::new();
+    let took = within(SOON, "the policy's columns are filled", || {
+        table = kubectl.run(&format!("get egresspolicies -n {NAMESPACE}"))?;
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let head = lines.next().unwrap_or_default();
+        ensure!(head == ["NAME", "MODE", "ACCEPTED", "NODES", "HITS", "AGE"], "{table}");
+        let row = lines.next().unwrap_or_default();
+        Ok(row.get(..4) == Some(&["nowhere", "enforce", "True", "1"]))
+    })?;
+    println!("after {took:?} kubectl says:\n{table}");
+    Ok(())
+}
+
 /// A Deployment that tries to mine all the time.
-fn deploy(admin: &Client, target: SocketAddr) -> Result<()> {
+fn deployment(target: SocketAddr) -> String {
     let script =
         format!("while true; do /bin/sentinel-lab miner {target}; /bin/busybox sleep 0.3; done");
     let container = json!({"name": "app", "image": IMAGE, "imagePullPolicy": "Never",
         "command": ["/bin/busybox", "sh", "-c", script]});
     let labels = json!({"app": "web"});
-    admin.create(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
+    json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": "web", "namespace": NAMESPACE},
         "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {
             "metadata": {"labels": labels},
-            "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}}}))?;
-    Ok(())
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}}})
+    .to_string()
 }
 
 /// The first event of a kind and a reason in the agent's log, which names the pod and whose it is.
@@ -218,14 +232,10 @@ fn settled(reached: &impl Fn() -> usize) -> usize {
     before
 }
 
-/// What `kubectl rollout restart` does; from when on the new agent ran, until it was ready.
-fn restart(admin: &Client) -> Result<Range<Duration>> {
+/// From when on the new agent ran, until it was ready.
+fn restart(admin: &Client, kubectl: &Kubectl) -> Result<Range<Duration>> {
     let before = daemon(admin, None)?.context("the agent's pod is not ready")?;
-    let annotation = json!({"kubectl.kubernetes.io/restartedAt": now()?.as_secs().to_string()});
-    let change = json!({"spec": {"template": {"metadata": {"annotations": annotation}}}});
-    let set =
-        json!({"kind": "DaemonSet", "metadata": {"name": "sentinel", "namespace": "kube-system"}});
-    admin.patch(&set, &change)?;
+    kubectl.run("rollout restart daemonset sentinel -n kube-system")?;
     let took = within(RESTART, "another pod of the DaemonSet is ready", || {
         Ok(daemon(admin, Some(&before))?.is_some())
     })?;
