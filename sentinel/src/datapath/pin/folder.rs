@@ -44,8 +44,17 @@ const STATE: [&str; 17] = [
 ];
 /// What means nothing beyond one run of a program, or one agent.
 #[cfg(test)]
-const PASSING: [&str; 8] =
-    ["GRACE", "REPLAY", "READINGS", "BLANK", "WIRES", "ASKED", "PROCESSES", "PROCESSES_LOST"];
+const PASSING: [&str; 9] = [
+    "GRACE",
+    "CANARIES",
+    "REPLAY",
+    "READINGS",
+    "BLANK",
+    "WIRES",
+    "ASKED",
+    "PROCESSES",
+    "PROCESSES_LOST",
+];
 
 /// The folder, which no other agent holds meanwhile.
 #[derive(Debug)]
