@@ -13,7 +13,7 @@ use sentinel::datapath::platform;
 use sentinel_tests::agent::{Agent, sentinel_program};
 use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::sniffer::Sniffer;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::allowlist::{DENIED, attempts, says, stage_with};
 use crate::stage::File;
@@ -39,6 +39,10 @@ pub fn trials() -> Vec<Trial> {
         (true, false) => {
             trials.push(trial("layouts/hybrid/doctor_tells", hybrid_doctor));
             trials.push(trial("layouts/hybrid/enforcing", enforcing));
+            if let Some(named) = v1.iter().find(|mount| mount.ends_with("systemd")).cloned() {
+                let name = "layouts/hybrid/a_container_of_v1_alone_is_named";
+                trials.push(trial(name, move || of_v1_alone(&named)));
+            }
             if let Some(tags) = tags(v1) {
                 let is_old = platform::kernel_release().is_some_and(|it| it < (5, 15));
                 if is_old && std::env::var_os("SENTINEL_VM").is_some() {
@@ -181,6 +185,38 @@ fn without_the_fix() -> Result<()> {
     outcome
 }
 
+/// A process that only a v1 hierarchy knows for a container's, as runc before 1.1 left them: events name the
+/// container and say who knows it, the doctor counts it, and status says that policies pass it by.
+fn of_v1_alone(mount: &Path) -> Result<()> {
+    let container = "5e".repeat(32);
+    let policy = "apiVersion: sentinel.dev/v1alpha1\nkind: EgressPolicy\n\
+        metadata: {name: web, namespace: shop}\n\
+        spec: {workload: {podSelector: {matchLabels: {app: web}}}, mode: audit, egress: []}\n";
+    let policy = File::new("of-v1-alone", policy)?;
+    let group = Group::new(mount, &format!("docker/{container}"))?;
+    group.join()?;
+    let stage = stage_with("sentinel-v1-alone", 15, "enforce", &["--policy", policy.path()?])?;
+    attempts(&stage, DENIED)?;
+    let is_ours = |line: &Value| line.pointer("/workload/container") == Some(&json!(container));
+    let record = stage.agent.record(SOON, is_ours)?;
+    let workload = record.get("workload").context("no workload")?;
+    ensure!(says(workload, "runtime", "docker"), "{record}");
+    ensure!(says(workload, "v1_hierarchy", "name=systemd"), "{record}");
+    let (hierarchies, _) = finding("hierarchies")?;
+    ensure!(
+        hierarchies.to_string().contains("1 containers are in v1 hierarchies alone"),
+        "{hierarchies}"
+    );
+    let state = stage.agent.folder().to_str().context("the path is not UTF-8")?.to_owned();
+    let status = sentinel(&["status", "--format", "json", "--state-dir", &state])?;
+    let status: Value = serde_json::from_slice(&status.stdout)?;
+    let warnings = status.get("warnings").context("no warnings")?.to_string();
+    ensure!(warnings.contains("v1 hierarchies alone"), "{status}");
+    drop(group);
+    ensure!(stage.agent.stop()?.success());
+    Ok(())
+}
+
 /// A process in a net_cls group that is tagged. The kernel says whose its sockets are: its own cgroup2
 /// group's, or, without the fix, the root's, to which the agent of one subtree is not attached: nothing is
 /// enforced then, which is why nobody may believe it.
@@ -194,7 +230,7 @@ fn tagged(mount: &Path) -> Result<()> {
     for (what, error) in attempts(&stage, DENIED)? {
         ensure!(error == EPERM, "{what} without a tag: {error:?}\n{}", stage.agent.log());
     }
-    let group = Tagged::new(mount)?;
+    let group = Group::tagged(mount)?;
     let sniffer = Sniffer::start(&stage.lab)?;
     let outcomes = attempts(&stage, DENIED);
     drop(group);
@@ -215,27 +251,41 @@ fn tagged(mount: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A group with a tag, and this process in it.
-struct Tagged {
+/// A group of a v1 hierarchy, which this process may join until it is dropped.
+struct Group {
     mount: PathBuf,
-    group: PathBuf,
+    below: PathBuf,
 }
 
-impl Tagged {
-    fn new(mount: &Path) -> Result<Self> {
-        let group = mount.join(format!("sentinel-{}", std::process::id()));
-        fs::create_dir(&group).with_context(|| group.display().to_string())?;
-        let tagged = Self { mount: mount.to_owned(), group };
-        fs::write(tagged.group.join("net_cls.classid"), "0x100001")?;
-        fs::write(tagged.group.join("cgroup.procs"), std::process::id().to_string())?;
-        Ok(tagged)
+impl Group {
+    fn new(mount: &Path, below: &str) -> Result<Self> {
+        let group = Self { mount: mount.to_owned(), below: below.into() };
+        fs::create_dir_all(group.path()).with_context(|| group.path().display().to_string())?;
+        Ok(group)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.mount.join(&self.below)
+    }
+
+    fn join(&self) -> Result<()> {
+        Ok(fs::write(self.path().join("cgroup.procs"), std::process::id().to_string())?)
+    }
+
+    fn tagged(mount: &Path) -> Result<Self> {
+        let group = Self::new(mount, &format!("sentinel-{}", std::process::id()))?;
+        fs::write(group.path().join("net_cls.classid"), "0x100001")?;
+        group.join()?;
+        Ok(group)
     }
 }
 
-impl Drop for Tagged {
+impl Drop for Group {
     fn drop(&mut self) {
         // What fails here fails where the group is looked for next.
         let _ = fs::write(self.mount.join("cgroup.procs"), std::process::id().to_string());
-        let _ = fs::remove_dir(&self.group);
+        for part in self.below.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+            let _ = fs::remove_dir(self.mount.join(part));
+        }
     }
 }
