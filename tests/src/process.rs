@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::CapabilitySet;
 use serde::de::DeserializeOwned;
 
 use crate::cgroup::TestCgroup;
@@ -34,7 +35,7 @@ pub struct Placement<'a> {
     cgroup: Option<&'a TestCgroup>,
     netns: Option<&'a NetNs>,
     dies_with_parent: Option<Signal>,
-    without_net_admin: bool,
+    without: Option<CapabilitySet>,
 }
 
 impl<'a> Placement<'a> {
@@ -50,9 +51,9 @@ impl<'a> Placement<'a> {
         self
     }
 
-    /// Without `CAP_NET_ADMIN`, for good.
-    pub fn without_net_admin(mut self) -> Self {
-        self.without_net_admin = true;
+    /// Without these capabilities, for good.
+    pub fn without(mut self, capabilities: CapabilitySet) -> Self {
+        self.without = Some(capabilities);
         self
     }
 
@@ -72,7 +73,7 @@ impl<'a> Placement<'a> {
             cgroup_procs: cgroup_procs.transpose()?,
             netns: netns.transpose()?,
             dies_with_parent: self.dies_with_parent,
-            without_net_admin: self.without_net_admin,
+            without: self.without,
         };
         if self.dies_with_parent.is_some() {
             command.process_group(0);

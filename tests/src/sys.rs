@@ -19,8 +19,8 @@ pub(crate) struct Place {
     pub(crate) netns: Option<OwnedFd>,
     /// The signal the child gets when the thread that started it ends.
     pub(crate) dies_with_parent: Option<Signal>,
-    /// Whether the program never gets `CAP_NET_ADMIN`.
-    pub(crate) without_net_admin: bool,
+    /// Capabilities that the program never gets.
+    pub(crate) without: Option<CapabilitySet>,
 }
 
 /// Runs this in a copy of the calling process, which has one thread, and returns the copy's id. The copy
@@ -63,9 +63,9 @@ pub(crate) fn place_before_exec(command: &mut Command, place: Place) {
             let network = Some(LinkNameSpaceType::Network);
             rustix::thread::move_into_link_name_space(netns.as_fd(), network)?;
         }
-        if place.without_net_admin {
+        for capability in place.without.into_iter().flat_map(|set| set.iter()) {
             // What is not in this set no program that is executed gets.
-            rustix::thread::remove_capability_from_bounding_set(CapabilitySet::NET_ADMIN)?;
+            rustix::thread::remove_capability_from_bounding_set(capability)?;
         }
         if let Some(signal) = place.dies_with_parent {
             rustix::process::set_parent_process_death_signal(Some(signal))?;

@@ -16,6 +16,11 @@ pub enum OpenError {
         /// The capabilities that are missing.
         missing: String,
     },
+    /// Not enough memory that may be locked.
+    #[error(
+        "below Linux 5.11 maps count as locked memory, of which this process may not have enough: grant CAP_SYS_RESOURCE, or start it with LimitMEMLOCK=infinity (`ulimit -l unlimited`)"
+    )]
+    LockedMemory,
     /// The kernel is older than the floor.
     #[error(
         "kernel {found} is too old: sentinel needs 5.10 or newer (cgroup links, the ring buffer and global BPF functions)"

@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use rustix::process::{Resource, getrlimit};
 
 use super::{OpenError, offsets};
 
@@ -115,6 +116,15 @@ pub fn missing_capabilities() -> Vec<&'static str> {
     NEEDED.iter().filter(|(_, bit)| effective >> bit & 1 == 0).map(|(name, _)| *name).collect()
 }
 
+/// Whether maps may not be as large as ours: before 5.11, which charges them to the memory cgroup, they count as
+/// locked memory, whose limit only `CAP_SYS_RESOURCE` lifts.
+fn lacks_locked_memory() -> bool {
+    const SYS_RESOURCE: u32 = 24;
+    let is_old = kernel_release().is_some_and(|release| release < (5, 11));
+    let may_lift = effective_capabilities().is_some_and(|set| set >> SYS_RESOURCE & 1 == 1);
+    is_old && !may_lift && getrlimit(Resource::Memlock).maximum.is_some()
+}
+
 /// The effective set of /proc/self/status, bit by number.
 #[must_use]
 pub fn effective_capabilities() -> Option<u64> {
@@ -199,6 +209,9 @@ pub fn check() -> Result<(), OpenError> {
     let missing = missing_capabilities();
     if !missing.is_empty() {
         return Err(OpenError::Privileges { missing: missing.join(", ") });
+    }
+    if lacks_locked_memory() {
+        return Err(OpenError::LockedMemory);
     }
     if !has_btf() {
         return Err(OpenError::NoBtf);

@@ -1,14 +1,19 @@
 //! Start, metrics, bad input, a clean end.
 
 use std::fs;
-use std::process::Command;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::Trial;
-use sentinel_tests::agent::sentinel_program;
+use rustix::thread::CapabilitySet;
+use sentinel::datapath::platform;
+use sentinel_tests::agent::{Agent, sentinel_program};
+use sentinel_tests::cgroup::TestCgroup;
 use sentinel_tests::miner::{Ended, Family, Segments};
 use sentinel_tests::pool::{Manner, Pool};
+use sentinel_tests::process::Placement;
 use sentinel_tests::transcript::Dialect;
 
 use crate::stage::{self, File, PEER, Stage, session};
@@ -25,7 +30,33 @@ pub fn trials() -> Vec<Trial> {
         trial("lifecycle/changed_signatures_take_effect_by_themselves", changed_signatures),
         trial("lifecycle/a_bad_policy_is_refused", bad_policy),
         trial("lifecycle/doctor_and_status", doctor_and_status),
+        trial("lifecycle/without_SYS_RESOURCE", without_sys_resource),
     ]
+}
+
+/// Before 5.11 maps are locked memory, whose limit this capability lifts: an agent without it says so. From then
+/// on it is not needed, and mining is cut.
+fn without_sys_resource() -> Result<()> {
+    let cgroup = TestCgroup::unique("sentinel-locked")?;
+    let placed = || Placement::default().without(CapabilitySet::SYS_RESOURCE);
+    if platform::kernel_release().is_some_and(|release| release >= (5, 11)) {
+        let agent = Agent::start_from(placed(), &cgroup, &["--mode", "enforce"])?;
+        ensure!(agent.get("/readyz")?.contains("200 OK"), "{}", agent.log());
+        ensure!(agent.stop()?.success());
+        return Ok(());
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -l 64 && exec \"$@\"", "sh"]).arg(sentinel_program()?);
+    command.args(["run", "--mode", "enforce", "--listen", "127.0.0.1:0", "--cgroup"]);
+    command.arg(cgroup.path()).stderr(Stdio::piped());
+    let mut agent = placed().spawn(command)?;
+    let mut lines = agent.child().stderr.take().context("no stderr")?;
+    let status = agent.wait(Duration::from_secs(60))?;
+    let mut said = String::new();
+    lines.read_to_string(&mut said)?;
+    ensure!(status.code() == Some(1), "{status}: {said}");
+    ensure!(said.contains("maps count as locked memory") && said.lines().count() == 1, "{said}");
+    Ok(())
 }
 
 fn mine_once(stage: &Stage, dialect: Dialect) -> Result<Ended> {
@@ -61,8 +92,7 @@ fn clean_end() -> Result<()> {
     let options = session(Dialect::Ethproxy, target, Family::V4, Segments::Whole);
     let mut command = Command::new(sentinel_tests::process::lab_program()?);
     command.arg("miner").args(options.to_args());
-    let placement =
-        sentinel_tests::process::Placement::default().cgroup(&workload).netns(lab.node());
+    let placement = Placement::default().cgroup(&workload).netns(lab.node());
     let report: sentinel_tests::miner::Report =
         placement.spawn_reporting(command)?.report(stage::WITHIN)?;
     ensure!(report.ended == Ended::Completed, "programs stayed behind: {report:?}");

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Completion, Failed, Trial};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::thread::CapabilitySet;
 use sentinel_tests::agent::{Agent, sentinel_program};
 use sentinel_tests::bypass::{self, Family, Way};
 use sentinel_tests::cgroup::TestCgroup;
@@ -215,7 +216,8 @@ fn covered(home: &Home) -> Result<()> {
     let (place, agent) = (&home.place, home.agent()?);
     let here = || Placement::default().netns(place.lab.node());
     let _mighty = here().cgroup(&home.free).spawn(waits()?)?;
-    let _bounded = here().cgroup(&place.workload).without_net_admin().spawn(waits()?)?;
+    let _bounded =
+        here().cgroup(&place.workload).without(CapabilitySet::NET_ADMIN).spawn(waits()?)?;
     let until = Instant::now() + NOTICED;
     loop {
         let rooms = rooms(agent)?;
