@@ -116,11 +116,11 @@ fn controllers() -> Finding {
     }
     let found = format!("hybrid: {} v1 hierarchies beside cgroup2", v1.len());
     let tags = platform::displacing_tags();
-    let elsewhere = procfs::containers_of_v1();
-    if tags.is_empty() && elsewhere == 0 {
-        return finding("hierarchies", Standing::Good, found, "");
-    }
     if tags.is_empty() {
+        let elsewhere = procfs::containers_of_v1();
+        if elsewhere == 0 {
+            return finding("hierarchies", Standing::Good, found, "");
+        }
         let note = format!("{elsewhere} containers are in v1 hierarchies alone: {UNBOUND}");
         return finding("hierarchies", Standing::Reduced, found, &note);
     }

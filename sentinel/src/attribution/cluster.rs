@@ -89,43 +89,42 @@ impl Cluster {
     }
 
     fn take_namespaces(&mut self, change: Change<Labels>) -> usize {
-        let Some(name) = change.key().map(str::to_owned) else {
-            let left_out = apply(&mut self.namespaces, change);
-            self.stand_anew();
-            return left_out;
-        };
+        let name = change.key().map(str::to_owned);
         // Its annotations change far more often than its labels do.
         let is_same =
             matches!(&change, Change::Is(key, labels) if self.namespaces.get(key) == Some(labels));
-        if !is_same {
-            self.standing.namespace(&name);
+        let left_out = apply(&mut self.namespaces, change);
+        match name {
+            Some(_) if is_same => {}
+            Some(name) => self.standing.namespace(&name),
+            None => self.stand_anew(),
         }
-        apply(&mut self.namespaces, change)
+        left_out
     }
 
     fn take_services(&mut self, change: Change<Service>) -> usize {
-        let Some(name) = change.key().map(str::to_owned) else {
-            self.knows_services = true;
-            let left_out = apply(&mut self.services, change);
-            self.stand_anew();
-            return left_out;
-        };
-        self.standing.service(&name);
-        apply(&mut self.services, change)
+        let name = change.key().map(str::to_owned);
+        self.knows_services |= name.is_none();
+        let left_out = apply(&mut self.services, change);
+        match name {
+            Some(name) => self.standing.service(&name),
+            None => self.stand_anew(),
+        }
+        left_out
     }
 
     fn take_slices(&mut self, change: Change<Slice>) -> usize {
-        let Some(key) = change.key().map(str::to_owned) else {
-            self.knows_slices = true;
-            let left_out = apply(&mut self.slices, change);
-            self.stand_anew();
-            return left_out;
-        };
-        let service = |slices: &BTreeMap<String, Slice>| Some(slices.get(&key)?.service.clone());
+        let key = change.key().map(str::to_owned);
+        self.knows_slices |= key.is_none();
+        let service =
+            |slices: &BTreeMap<String, Slice>| Some(slices.get(key.as_deref()?)?.service.clone());
         let before = service(&self.slices);
         let left_out = apply(&mut self.slices, change);
         let now = service(&self.slices);
-        self.standing.slice(&key, before.as_deref(), now.as_deref());
+        match key {
+            Some(key) => self.standing.slice(&key, before.as_deref(), now.as_deref()),
+            None => self.stand_anew(),
+        }
         left_out
     }
 

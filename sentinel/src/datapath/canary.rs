@@ -101,12 +101,8 @@ impl Kernel {
         let still = self.canary.as_ref().map_or_else(Vec::new, Canary::passes);
         for program in passed {
             let defect = Defect { program, finding: Finding::NotRefused };
-            if still.contains(&program) {
-                let why = "a connection that every policy refuses was let pass; restart the agent, and look who else writes to its maps";
-                found.broken.insert(defect, why.to_owned());
-            } else {
-                found.restored.push(defect);
-            }
+            let why = "a connection that every policy refuses was let pass; restart the agent, and look who else writes to its maps";
+            found.mended(defect, if still.contains(&program) { Err(why) } else { Ok(()) });
         }
     }
 }

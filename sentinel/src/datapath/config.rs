@@ -34,11 +34,8 @@ impl Kernel {
         let defect = Defect { program: MAP, finding: Finding::Altered };
         match self.written() {
             Ok(config) if config == self.config => {}
-            Ok(_) => match self.switch_to(self.switch()) {
-                Ok(()) => found.restored.push(defect),
-                Err(error) => drop(found.broken.insert(defect, error.to_string())),
-            },
-            Err(error) => drop(found.broken.insert(defect, error.to_string())),
+            Ok(_) => found.mended(defect, self.switch_to(self.switch())),
+            Err(error) => found.mended(defect, Err(error)),
         }
     }
 }

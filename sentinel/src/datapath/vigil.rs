@@ -96,10 +96,7 @@ impl Kernel {
             }
         };
         if !ids.contains(&ours) {
-            match self.put_back(program, directory) {
-                Ok(()) => found.restored.push(defect),
-                Err(error) => drop(found.broken.insert(defect, error.to_string())),
-            }
+            found.mended(defect, self.put_back(program, directory));
         }
         ids.into_iter().filter(|id| *id != ours).collect()
     }
@@ -136,13 +133,8 @@ impl Kernel {
                 continue;
             }
             let defect = Defect { program, finding: Finding::Unpinned };
-            match sys::pin(link.as_fd(), &path) {
-                Ok(()) => found.restored.push(defect),
-                Err(error) => {
-                    let why = format!("{}: {error}", path.display());
-                    found.broken.insert(defect, why);
-                }
-            }
+            let pinned = sys::pin(link.as_fd(), &path);
+            found.mended(defect, pinned.map_err(|error| format!("{}: {error}", path.display())));
         }
     }
 }

@@ -81,10 +81,7 @@ impl Wires {
             }
             tracing::warn!("the program at the end of the wire {} was taken off", end.name);
             self.let_go(ebpf, end.index);
-            match self.attach(ebpf, &end) {
-                Ok(()) => found.restored.push(defect),
-                Err(error) => drop(found.broken.insert(defect, error.to_string())),
-            }
+            found.mended(defect, self.attach(ebpf, &end));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Whether the programs are still where they were put: what a look at them finds, and the journal's line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -75,6 +76,16 @@ pub struct Inspection {
     pub broken: BTreeMap<Defect, String>,
     /// Who else is there.
     pub others: BTreeSet<Other>,
+}
+
+impl Inspection {
+    /// Something was wrong, and is put right or cannot be.
+    pub(crate) fn mended(&mut self, defect: Defect, outcome: Result<(), impl Display>) {
+        match outcome {
+            Ok(()) => self.restored.push(defect),
+            Err(why) => drop(self.broken.insert(defect, why.to_string())),
+        }
+    }
 }
 
 /// Something happened to a hook.
