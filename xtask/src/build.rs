@@ -53,8 +53,7 @@ pub(crate) fn release(toolchain: Toolchain, what: &[&str]) -> Result<()> {
     process::check(cargo(toolchain).args(["build", "--release"]).args(quiet()).args(what))
 }
 
-/// Statically linked executables by their names: the programs and the test harnesses. The same run here and
-/// in guests, and they are linked as what is shipped.
+/// Executables by their names: the programs and the test harnesses.
 #[derive(Debug, Default)]
 pub(crate) struct Executables(pub(crate) Vec<(String, PathBuf)>);
 
@@ -66,15 +65,17 @@ impl Executables {
     }
 }
 
-/// Builds them.
+/// What is built together, statically linked and as it is shipped: the same runs here, in guests and elsewhere. The
+/// features of what several of them need are of all of them.
+const TOGETHER: [&str; 4] = ["-p", "sentinel", "-p", "sentinel-tests"];
+
+/// Builds all of it.
 pub(crate) fn standalone(toolchain: Toolchain) -> Result<Executables> {
-    let mut cargo_build = standalone_cargo(toolchain, "build");
-    cargo_build.args(["-p", "sentinel", "-p", "sentinel-tests", "--bins"]);
-    let mut found = executables(&mut cargo_build)?;
-    let mut cargo_test = standalone_cargo(toolchain, "test");
-    cargo_test.args(["--no-run", "-p", "sentinel", "-p", "sentinel-tests"]);
-    cargo_test.args(["--test", "test_run", "--test", "live"]);
-    for (name, path) in executables(&mut cargo_test)? {
+    let here = Place::here()?;
+    let mut found = executables(here.cargo(toolchain, "build").args(TOGETHER).arg("--bins"))?;
+    let mut tests = here.cargo(toolchain, "test");
+    tests.arg("--no-run").args(TOGETHER).args(["--test", "test_run", "--test", "live"]);
+    for (name, path) in executables(&mut tests)? {
         if !found.iter().any(|(known, _)| *known == name) {
             found.push((name, path));
         }
@@ -82,23 +83,58 @@ pub(crate) fn standalone(toolchain: Toolchain) -> Result<Executables> {
     Ok(Executables(found))
 }
 
-/// The executable that is shipped: static, stripped, and without the paths of this machine.
+/// The executable that is shipped: that of [`standalone`] without its symbols.
 pub(crate) fn shipped(toolchain: Toolchain) -> Result<PathBuf> {
-    let mut flags = vec!["-C target-feature=+crt-static".to_owned()];
-    let places = [(Some(project::root()), "sentinel"), (process::cargo_home(), "cargo")];
-    for (place, name) in places {
-        let place = place.context("neither CARGO_HOME nor HOME is set: set one")?;
-        flags.push(format!("--remap-path-prefix={}=/usr/src/{name}", place.display()));
+    Place::here()?.shipped(toolchain, &project::scratch("shipped")?)
+}
+
+/// Where sources are, and what of the machine around them could get into an executable.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) root: PathBuf,
+    pub(crate) target: PathBuf,
+    pub(crate) cargo_home: PathBuf,
+}
+
+impl Place {
+    fn here() -> Result<Self> {
+        let cargo_home = process::cargo_home();
+        let cargo_home = cargo_home.context("neither CARGO_HOME nor HOME is set: set one")?;
+        Ok(Self { root: project::root(), target: project::target(), cargo_home })
     }
-    let mut command = cargo(toolchain);
-    command
-        .args(["build", "--profile", "dist", "--target", STATIC_TARGET])
-        .args(quiet())
-        .args(["--package", "sentinel", "--bin", "sentinel"])
-        .env("RUSTFLAGS", flags.join(" "))
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    process::check(&mut command)?;
-    Ok(project::target().join(STATIC_TARGET).join("dist/sentinel"))
+
+    /// Builds the executable, and leaves it without its symbols in a folder.
+    pub(crate) fn shipped(&self, toolchain: Toolchain, folder: &Path) -> Result<PathBuf> {
+        let mut build = self.cargo(toolchain, "build");
+        let built = Executables(executables(build.args(TOGETHER).args(["--bin", "sentinel"]))?);
+        let stripped = folder.join("sentinel");
+        let mut strip = Command::new("strip");
+        process::check(strip.arg("-o").arg(&stripped).arg(built.path("sentinel")?))?;
+        Ok(stripped)
+    }
+
+    fn cargo(&self, toolchain: Toolchain, verb: &str) -> Command {
+        let mut flags = vec!["-C target-feature=+crt-static".to_owned()];
+        // Relocations of an executable at any address are a megabyte otherwise.
+        flags.push("-C link-arg=-Wl,-z,pack-relative-relocs".to_owned());
+        // Of two that a path begins with, the later counts.
+        let places =
+            [(&self.root, "sentinel"), (&self.target, "target"), (&self.cargo_home, "cargo")];
+        for (place, name) in places {
+            flags.push(format!("--remap-path-prefix={}=/usr/src/{name}", place.display()));
+        }
+        let mut command = cargo(toolchain);
+        command
+            .args([verb, "--profile", "dist", "--target", STATIC_TARGET])
+            .args(quiet())
+            .arg("--message-format=json-render-diagnostics")
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_HOME", &self.cargo_home)
+            .env("RUSTFLAGS", flags.join(" "))
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        command
+    }
 }
 
 /// Whether rustup has Rust's library for aarch64.
@@ -138,17 +174,6 @@ pub(crate) fn for_aarch64(toolchain: Toolchain, sysroot: Option<&Path>) -> Resul
 /// Cargo's progress is for somebody who waits; warnings and errors are shown in any case.
 fn quiet() -> Option<&'static str> {
     (!term::live()).then_some("--quiet")
-}
-
-fn standalone_cargo(toolchain: Toolchain, verb: &str) -> Command {
-    let mut command = cargo(toolchain);
-    command
-        .args([verb, "--release", "--target", STATIC_TARGET])
-        .args(quiet())
-        .arg("--message-format=json-render-diagnostics")
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    command
 }
 
 /// Runs cargo and gathers the executables that it names.

@@ -3,23 +3,22 @@
 mod aarch64;
 mod capture;
 mod deb;
+mod elsewhere;
 mod image;
 mod manifests;
 mod node;
 mod programs;
+mod reproducible;
 /// The same file that `sentinel/build.rs` compiles the programs with.
 #[path = "../../../sentinel/build/programs.rs"]
 mod source;
 
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use anyhow::{Result, bail};
 
-use crate::build;
 use crate::cli::{Image, Manifests};
 use crate::ladder::Checks;
-use crate::setup;
 
 /// Builds the image; with `--try`, runs it as the DaemonSet would.
 pub(crate) fn image(args: &Image) -> Result<()> {
@@ -56,23 +55,16 @@ pub(crate) fn deb() -> Result<()> {
     deb::build()
 }
 
-/// All of it, cheapest first. The executable that is shipped is optimised as a whole by one processor for minutes:
-/// meanwhile the other has its own to do.
+/// All of it, cheapest first.
 pub(crate) fn rung(checks: &mut Checks) {
     manifests::checks(checks);
-    let shipped = [&image::NAMES[..], &node::NAMES, &programs::NAMES, &deb::NAMES].concat();
-    let ahead = match setup::for_run() {
-        Ok(toolchain) if checks.wants(&shipped) => {
-            Some(thread::spawn(move || build::shipped(toolchain)))
-        }
-        _ => None,
-    };
     if checks.names(&aarch64::NAMES) {
         aarch64::checks(checks);
     }
+    if checks.names(&reproducible::NAMES) {
+        reproducible::checks(checks);
+    }
     programs::checks(checks);
-    // Whether it could be built is for the checks to find out that need it.
-    let _ = ahead.map(thread::JoinHandle::join);
     if let Some(archive) = image::checks(checks, &node::NAMES) {
         node::checks(checks, &archive);
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::source;
+use super::{elsewhere, source};
 use crate::build;
 use crate::ladder::{Checks, installed};
 use crate::process;
@@ -31,7 +31,7 @@ pub(super) fn checks(checks: &mut Checks) {
         return;
     };
     checks.run(two_paths, || {
-        let elsewhere = compile(&copy()?, "x86_64", "elsewhere")?;
+        let elsewhere = compile(&elsewhere::sources()?, "x86_64", "elsewhere")?;
         if fs::read(&here)? == fs::read(&elsewhere)? {
             return Ok(());
         }
@@ -116,29 +116,4 @@ fn compile(root: &Path, processor: &str, name: &str) -> Result<PathBuf> {
     let object = project::scratch("programs")?.join(name);
     fs::copy(source::object(&made), &object)?;
     Ok(object)
-}
-
-/// The sources of the workspace, in another folder.
-fn copy() -> Result<PathBuf> {
-    let copy = project::scratch("elsewhere")?.join("a/longer/path/than/ours");
-    if copy.exists() {
-        fs::remove_dir_all(&copy)?;
-    }
-    let mut list = Command::new("git");
-    list.current_dir(project::root()).args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
-    for name in process::output(&mut list)?.lines() {
-        let from = project::root().join(name);
-        // What is deleted is listed until it is committed.
-        if from.is_file() {
-            let to = copy.join(name);
-            fs::create_dir_all(to.parent().context("a file without a folder")?)?;
-            fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
-        }
-    }
-    Ok(copy)
 }
