@@ -175,6 +175,7 @@ fn attached(status: &Value, rows: &mut Rows) {
 /// What was seen.
 fn counted(status: &Value, rows: &mut Rows) {
     rows.add("pinned", &pinned(status));
+    rows.add("pinned", &left_behind(status));
     rows.add("at start", &at_start(status));
     rows.each("packets", list(status, "packets"), |packets| {
         let [count, verdict, reason] = ["count", "verdict", "reason"].map(|key| word(packets, key));
@@ -203,6 +204,16 @@ fn pinned(status: &Value) -> String {
     let since = rfc3339(i128::from(since) * 1_000_000_000);
     let whose = if word(pinned, "taken_over") == "true" { ", taken over" } else { "" };
     format!("in {} since {since}{whose}: stays when the agent goes", word(pinned, "folder"))
+}
+
+/// Empty where nobody has left anything.
+fn left_behind(status: &Value) -> String {
+    let Some(folder) = status.get("left_behind").and_then(Value::as_str) else {
+        return String::new();
+    };
+    format!(
+        "in {folder} by an agent before, whose policies are in force beside these: `sentinel unpin` ends that"
+    )
 }
 
 /// Empty until it has been looked at.

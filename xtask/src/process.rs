@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _, pipe};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,7 +51,23 @@ pub(crate) fn check(command: &mut Command) -> Result<()> {
 /// Runs a program and returns what it printed; an error with its complaint when it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let name = name(command);
-    let output = command.output().with_context(|| cannot_start(&name))?;
+    printed(&name, command.output().with_context(|| cannot_start(&name))?)
+}
+
+/// The same of a program that reads a text first.
+pub(crate) fn fed(command: &mut Command, text: &str) -> Result<String> {
+    let name = name(command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| cannot_start(&name))?;
+    let input = child.stdin.take().context("a program without input")?;
+    thread::scope(|scope| {
+        // One that does not read on ends the pipe, and says why.
+        scope.spawn(move || { &input }.write_all(text.as_bytes()));
+        printed(&name, child.wait_with_output()?)
+    })
+}
+
+fn printed(name: &str, output: Output) -> Result<String> {
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         bail!("{name} failed ({}): {}", output.status, complaint.trim());
@@ -63,7 +79,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
     let name = name(command);
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    command.stdin(std::process::Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
     let status = command.status().with_context(|| cannot_start(&name))?;
     if status.success() {
         return Ok(());

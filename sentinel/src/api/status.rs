@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use sentinel_common::verdict::{Loss, Reason, Verdict, loss_counter, outcome_counter};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::{Attached, InForce, NodeFigures, Shared};
 use crate::audit::{Cut, OfPolicy, Report};
 use crate::datapath::Attachment;
-use crate::datapath::pin::Pinned;
+use crate::datapath::pin::{self, Pinned};
 use crate::event::hook::Other;
 use crate::event::line::SignatureFigures;
 use crate::feed::Feed;
@@ -75,6 +76,9 @@ pub struct Status {
     /// What stays in the kernel when the agent goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pinned>,
+    /// Where an agent before has pinned what judges as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<PathBuf>,
     /// What is known of the names that policies allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learned: Option<LearnedFigures>,
@@ -161,6 +165,7 @@ impl Status {
         let Attached { programs, cgroup, generation, pinned } = shared.attached();
         let totals = shared.refresh();
         let not_ready = shared.not_ready();
+        let left_behind = pin::left_behind(pinned.as_ref().map(|own| own.folder.as_path()));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
@@ -187,6 +192,7 @@ impl Status {
             broken_hooks: about.hooks.broken,
             other_programs: about.hooks.others,
             pinned,
+            left_behind,
             learned: about.learned,
             runtimes: about.runtimes,
             kubernetes: about.kubernetes,

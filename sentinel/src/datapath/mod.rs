@@ -233,10 +233,10 @@ pub struct Options {
 /// # Errors
 /// When this host cannot run the programs: the sentence says what is missing and the mend.
 pub fn open(options: &Options) -> Result<(Box<dyn Datapath>, Ring), OpenError> {
-    if options.pin.is_none() && pin::is_used(Path::new(pin::FOLDER)) {
+    if let Some(folder) = pin::left_behind(options.pin.as_deref()) {
         tracing::warn!(
             "what an agent has pinned in {} judges as well: `sentinel unpin` removes it",
-            pin::FOLDER
+            folder.display()
         );
     }
     let mut kernel = match &options.pin {

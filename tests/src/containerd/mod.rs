@@ -4,6 +4,7 @@
 mod cri;
 mod image;
 mod messages;
+mod registry;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use cri::{Cri, Output, Pod, PodSpec};
+pub use registry::{Registry, missing as missing_for_registry};
 
 use crate::cgroup::TestCgroup;
 use crate::netlab::NetNs;
@@ -203,6 +205,21 @@ impl Containerd {
         Ok(())
     }
 
+    /// Has it pull from a registry, as an administrator of nodes would.
+    ///
+    /// # Errors
+    /// When its folder cannot be written.
+    pub fn trust(&self, registry: &Registry) -> Result<()> {
+        let folder = self.folder.path().join(REGISTRIES).join(registry.name());
+        fs::create_dir_all(&folder)?;
+        let (name, certificate) = (registry.name(), registry.certificate());
+        let hosts = format!(
+            "server = \"https://{name}\"\n[host.\"https://{name}\"]\n\
+             capabilities = [\"pull\", \"resolve\"]\nca = {certificate:?}\n"
+        );
+        Ok(fs::write(folder.join("hosts.toml"), hosts)?)
+    }
+
     fn end_pods(&self) -> Result<()> {
         let mut cri = self.cri()?;
         for pod in cri.pods()? {
@@ -256,6 +273,9 @@ fn network(folder: &Path) -> String {
     .to_string()
 }
 
+/// What it is told of registries; it looks at each pull.
+const REGISTRIES: &str = "registries";
+
 /// `restrict_oom_score_adj`: root may lack `CAP_SYS_RESOURCE`.
 fn config(folder: &Path) -> String {
     let folder = folder.display();
@@ -278,6 +298,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{folder}/{REGISTRIES}"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{PLUGINS}"
     conf_dir = "{folder}/cni"

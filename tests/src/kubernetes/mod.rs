@@ -3,8 +3,8 @@
 
 mod client;
 mod files;
-mod kubectl;
 mod node;
+mod operator;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use client::Client;
-pub use kubectl::Kubectl;
 pub use node::{NODE, Node, agent_image, missing as missing_for_nodes};
+pub use operator::Operator;
 
 use crate::process::{Placement, Running};
 
@@ -179,12 +179,12 @@ impl Cluster {
         Ok(file)
     }
 
-    /// What people use, as whoever may do everything.
+    /// Who may do everything, at a keyboard.
     ///
     /// # Errors
-    /// When it is not on this machine.
-    pub fn kubectl(&self) -> Result<Kubectl> {
-        Kubectl::new(self.admin_kubeconfig()?, self.folder.path())
+    /// When there is no place for what is typed.
+    pub fn operator(&self) -> Result<Operator> {
+        Operator::new(self.admin_kubeconfig()?)
     }
 
     /// A kubeconfig for whoever may do everything.

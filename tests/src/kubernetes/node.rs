@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Cluster, kubectl, program};
+use super::{Cluster, operator, program};
 use crate::containerd::Containerd;
 use crate::process::{Placement, Running};
 
@@ -29,12 +29,12 @@ const V1: &str = "/sys/fs/cgroup/cpuset";
 pub fn missing() -> Option<&'static str> {
     let absent = NEEDED.iter().find(|(variable, name)| program(variable, name).is_none());
     let conditions = [
-        (kubectl::find().is_some(), "kubectl"),
         (agent_image().is_some(), "the agent's image and buildah"),
         (Path::new(V1).is_dir(), "cgroups of version 1"),
     ];
     let unmet = conditions.into_iter().find(|(holds, _)| !holds);
-    absent.map(|(_, name)| *name).or_else(|| unmet.map(|(_, what)| what))
+    let absent = absent.map(|(_, name)| *name).or_else(operator::missing);
+    absent.or_else(|| unmet.map(|(_, what)| what))
 }
 
 /// The agent's image, an OCI archive that was put together as the shipped one is.
@@ -142,6 +142,6 @@ fn settings(pods: &str) -> String {
         "oomScoreAdj": 0, "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
         "authorization": {"mode": "AlwaysAllow"}, "readOnlyPort": 0, "healthzPort": 0,
         "evictionHard": {"memory.available": "10Mi"}, "imageGCHighThresholdPercent": 100,
-        "nodeStatusUpdateFrequency": "2s"})
+        "nodeStatusUpdateFrequency": "2s", "syncFrequency": "5s"})
     .to_string()
 }

@@ -1,7 +1,6 @@
 //! The chart: what it renders, what Helm and Kubernetes say of it, and that `deploy/kubernetes/sentinel.yaml`
 //! is what it renders with its own values.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -18,15 +17,16 @@ const NAMESPACE: &str = "kube-system";
 const HEAD: &str = "\
 # For `kubectl apply -f`. Rendered from deploy/helm/sentinel by `cargo xtask manifests`: change it there.
 ";
-/// Asks Helm's own library.
-const LIBRARY: &str = include_str!("chart.py");
+/// What Kubernetes takes.
+const SCHEMAS: &str = include_str!("schemas.py");
 /// The oldest and the newest Kubernetes whose schemas are at hand.
 const OLDEST: &str = "1.25";
 const NEWEST: &str = "1.37";
 /// From here on pods have a field for AppArmor, which the plain manifests use.
 const PLAIN_FROM: &str = "1.30";
 
-const CHECKS: [&str; 6] = [
+const CHECKS: [&str; 7] = [
+    "chart/helm_lints_it",
     "chart/as_it_is",
     "chart/everything_on",
     "chart/everything_off",
@@ -35,18 +35,10 @@ const CHECKS: [&str; 6] = [
     "chart/plain_manifests_are_its_rendering",
 ];
 
-/// What the library answers.
-enum Answer {
-    /// The values are none for this chart.
-    Refused(String),
-    /// Files by their names, and what is wrong with them.
-    Rendered(BTreeMap<String, String>, Vec<String>),
-}
-
 /// Renders the chart into `deploy/kubernetes`, or compares.
 pub(super) fn verb(check: bool) -> Result<()> {
     let path = project::root().join("deploy/kubernetes/sentinel.yaml");
-    let text = join(&rendered(&json!({}), &[], None)?);
+    let text = plain(&rendered(&json!({}), PLAIN_FROM)?);
     if !check {
         return fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()));
     }
@@ -58,31 +50,37 @@ pub(super) fn verb(check: bool) -> Result<()> {
 
 /// The chart with its own values, with the others, with wrong ones.
 pub(super) fn checks(checks: &mut Checks) {
-    if checks.prepare(&CHECKS, || installed(setup::chart_tools())).is_none() {
+    let tools = || Ok((installed(setup::helm())?, installed(setup::schemas())?));
+    if checks.prepare(&CHECKS, tools).is_none() {
         return;
     }
-    let [as_it_is, on, off, old, misspelt, plain] = CHECKS;
-    checks.run(as_it_is, || rendered(&json!({}), &[PLAIN_FROM, NEWEST], None).map(drop));
+    let [lint, as_it_is, on, off, old, misspelt, plain] = CHECKS;
+    checks.run(lint, || {
+        [json!({}), everything_on(), everything_off()]
+            .iter()
+            .try_for_each(|values| helm(&["lint", "--strict", "--quiet"], &[], values).map(drop))
+    });
+    checks.run(as_it_is, || fits(&json!({}), &[PLAIN_FROM, NEWEST]).map(drop));
     checks.run(on, || {
-        let files = rendered(&everything_on(), &[PLAIN_FROM, NEWEST], None)?;
-        demand(&files, &["kind: NetworkPolicy", "kind: PodMonitor", "privileged: true"])?;
-        demand(&files, &["mode: enforce", "- /etc/sentinel/policies", "path: policies/shop.yaml"])
+        let text = fits(&everything_on(), &[PLAIN_FROM, NEWEST])?;
+        demand(&text, &["kind: NetworkPolicy", "kind: PodMonitor", "privileged: true"])?;
+        demand(&text, &["mode: enforce", "- /etc/sentinel/policies", "path: policies/shop.yaml"])
     });
     checks.run(off, || {
-        let files = rendered(&everything_off(), &[PLAIN_FROM, NEWEST], None)?;
-        let role = files.values().any(|text| text.contains("kind: ClusterRole"));
+        let text = fits(&everything_off(), &[PLAIN_FROM, NEWEST])?;
+        let role = text.contains("kind: ClusterRole");
         if role { bail!("without Kubernetes the agent still has a role") } else { Ok(()) }
     });
     checks.run(old, || {
-        let files = rendered(&json!({}), &[OLDEST], Some(OLDEST))?;
-        demand(&files, &["container.apparmor.security.beta.kubernetes.io/sentinel: unconfined"])
+        let text = fits(&json!({}), &[OLDEST])?;
+        demand(&text, &["container.apparmor.security.beta.kubernetes.io/sentinel: unconfined"])
     });
     checks.run(misspelt, || {
         for (values, word) in misspelt_values() {
-            match ask(&values, &[], None)? {
-                Answer::Refused(why) if why.contains(word) => {}
-                Answer::Refused(why) => bail!("{values} is refused for another reason: {why}"),
-                Answer::Rendered(..) => bail!("{values} is not refused"),
+            match rendered(&values, PLAIN_FROM).map_err(|error| format!("{error:#}")) {
+                Err(why) if why.contains("schema") && why.contains(word) => {}
+                Err(why) => bail!("{values} is refused for another reason: {why}"),
+                Ok(_) => bail!("{values} is not refused"),
             }
         }
         Ok(())
@@ -98,6 +96,7 @@ fn everything_on() -> Value {
         "networkPolicy": { "enabled": true, "from": [{ "podSelector": {} }] },
         "metrics": { "podMonitor": { "enabled": true, "labels": { "release": "prometheus" } } },
         "runtimeSocket": "/run/containerd/containerd.sock",
+        "unpin": "/sys/fs/bpf/sentinel",
         "seLinuxOptions": { "type": "spc_t" },
         "image": { "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000" },
         "imagePullSecrets": [{ "name": "registry" }],
@@ -127,49 +126,49 @@ fn misspelt_values() -> [(Value, &'static str); 4] {
     ]
 }
 
-fn demand(files: &BTreeMap<String, String>, words: &[&str]) -> Result<()> {
-    let missing = words.iter().find(|word| !files.values().any(|text| text.contains(**word)));
+fn demand(text: &str, words: &[&str]) -> Result<()> {
+    let missing = words.iter().find(|word| !text.contains(**word));
     missing.map_or(Ok(()), |word| bail!("`{word}` is not in what the chart renders"))
 }
 
-/// What the chart renders with these values, for a version of Kubernetes; a fault is an error.
-fn rendered(
-    values: &Value,
-    versions: &[&str],
-    render_for: Option<&str>,
-) -> Result<BTreeMap<String, String>> {
-    match ask(values, versions, render_for)? {
-        Answer::Refused(why) => bail!("the chart refuses {values}: {why}"),
-        Answer::Rendered(files, faults) if faults.is_empty() => Ok(files),
-        Answer::Rendered(_, faults) => bail!("{}", faults.join("; ")),
-    }
+/// What helm makes of the chart with these values, for a version of Kubernetes.
+fn rendered(values: &Value, version: &str) -> Result<String> {
+    helm(&["template", RELEASE], &["--kube-version", version], values)
 }
 
-fn ask(values: &Value, versions: &[&str], render_for: Option<&str>) -> Result<Answer> {
-    let chart = project::root().join("deploy/helm/sentinel");
-    let mut command = Command::new(setup::chart_tools()?);
-    command.args(["-c", LIBRARY]).arg(&chart).args([RELEASE, NAMESPACE, &values.to_string()]);
-    command.args(versions);
-    if let Some(version) = render_for {
-        command.env("AS", format!("v{version}.0"));
+/// The same for each of these versions, held to its schemas; the first is returned.
+fn fits(values: &Value, versions: &[&str]) -> Result<String> {
+    let texts: Result<Vec<_>> = versions.iter().map(|version| rendered(values, version)).collect();
+    let texts = texts?;
+    for (version, text) in versions.iter().zip(&texts) {
+        let mut reader = Command::new(setup::schemas()?);
+        let faults = process::fed(reader.args(["-c", SCHEMAS, version]), text)?;
+        if !faults.is_empty() {
+            bail!("{faults}");
+        }
     }
-    let answer: Value = serde_json::from_str(&process::output(&mut command)?)?;
-    if let Some(why) = answer.get("refused").and_then(Value::as_str) {
-        return Ok(Answer::Refused(why.trim().to_owned()));
-    }
-    let part = |name: &str| answer.get(name).cloned().unwrap_or_default();
-    Ok(Answer::Rendered(
-        serde_json::from_value(part("files"))?,
-        serde_json::from_value(part("faults"))?,
-    ))
+    texts.into_iter().next().context("no version was named")
 }
 
-/// One text, empty files left out, what others refer to first.
-fn join(files: &BTreeMap<String, String>) -> String {
-    let mut parts: Vec<&str> =
-        files.values().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
-    parts.sort_by_key(|text| text.contains("kind: DaemonSet"));
-    format!("{HEAD}{}\n", parts.join("\n---\n"))
+/// A command of helm's about the chart with these values.
+fn helm(verb: &[&str], options: &[&str], values: &Value) -> Result<String> {
+    let mut helm = Command::new(setup::helm()?);
+    // Whoever runs this may have plugins and settings.
+    let home = project::scratch("helm-home")?;
+    for variable in ["HELM_CONFIG_HOME", "HELM_CACHE_HOME", "HELM_DATA_HOME"] {
+        helm.env(variable, &home);
+    }
+    helm.args(verb).arg(project::root().join("deploy/helm/sentinel"));
+    helm.args(["--namespace", NAMESPACE, "--values", "-"]).args(options);
+    process::fed(&mut helm, &values.to_string())
+}
+
+/// Without what helm says of where it is from.
+fn plain(rendered: &str) -> String {
+    let lines = rendered.lines().filter(|line| !line.starts_with("# Source: "));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let objects = text.split("---\n").map(str::trim).filter(|object| !object.is_empty());
+    format!("{HEAD}{}\n", objects.collect::<Vec<_>>().join("\n---\n"))
 }
 
 #[cfg(test)]
@@ -177,12 +176,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_refer_to_comes_first_and_empty_files_are_left_out() {
-        let files = BTreeMap::from([
-            ("s/templates/a.yaml".to_owned(), "kind: DaemonSet\n".to_owned()),
-            ("s/templates/b.yaml".to_owned(), "\nkind: ConfigMap\n".to_owned()),
-            ("s/templates/c.yaml".to_owned(), "\n".to_owned()),
-        ]);
-        assert_eq!(join(&files), format!("{HEAD}kind: ConfigMap\n---\nkind: DaemonSet\n"));
+    fn plain_manifests_say_nothing_of_templates() {
+        let text = "---\n# Source: s/templates/a.yaml\nkind: ConfigMap\n\n---\n# Source: s/templates/b.yaml\n# Why.\nkind: DaemonSet\n";
+        assert_eq!(plain(text), format!("{HEAD}kind: ConfigMap\n---\n# Why.\nkind: DaemonSet\n"));
     }
 }

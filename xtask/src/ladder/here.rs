@@ -50,7 +50,7 @@ pub(super) fn harness(rung: &'static str, test: &str, plan: &Plan) -> Row {
             .current_dir(project::root().join("tests"))
             .env("SENTINEL_BIN", built.path("sentinel")?)
             .env("SENTINEL_LAB", built.path("sentinel-lab")?)
-            .envs(setup::Kubernetes::find()?.programs());
+            .envs(setup::Kubernetes::find()?.programs()?);
         // Where buildah cannot be had, the test with a node is skipped by name.
         if test == "live" && wants_node(plan) {
             match deploy::image_archive() {

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::apt;
+use super::{apt, helm, kept};
 use crate::process;
 use crate::project;
 use crate::term;
@@ -18,9 +18,9 @@ const TOOLS: [(&str, &str); 3] = [(GO, "golang-1.19-go"), ("rsync", "rsync"), ("
 const GO: &str = "/usr/lib/go-1.19/bin/go";
 const SUITE: &str = "bookworm";
 const VERSION: &str = "1.20.5+really1.20.2-1.1+deb12u1";
-/// What the server keeps its objects in, and what people ask it with. Unpacked: installed, the one would run on this
-/// machine from then on, and the other would be in the way of one that is there.
-const UNPACKED: [Unpacked; 2] = [
+/// What the server keeps its objects in, what people ask it with, and where images are pushed to. Unpacked: installed,
+/// the first and the last would run on this machine from then on, and the other would be in the way of one that is there.
+const UNPACKED: [Unpacked; 3] = [
     Unpacked {
         variable: "SENTINEL_ETCD",
         program: "etcd",
@@ -37,6 +37,15 @@ const UNPACKED: [Unpacked; 2] = [
         file: (
             "kubernetes-client_1.20.5+really1.20.2-1.1+deb12u1_amd64.deb",
             "087c42dc26c847740043cdaa8b16db666be5591a1da957f822922aa1b677494e",
+        ),
+    },
+    Unpacked {
+        variable: "SENTINEL_REGISTRY",
+        program: "docker-registry",
+        package: "docker-registry",
+        file: (
+            "docker-registry_2.8.2+ds1-1_amd64.deb",
+            "a9bd06c0e006854608f8469b4371743f40604ad90975532bb3b7ceeb72fe2913",
         ),
     },
 ];
@@ -82,10 +91,11 @@ impl Kept {
     }
 
     /// By the variables that tests find them by.
-    pub(crate) fn programs(&self) -> Vec<(&'static str, PathBuf)> {
+    pub(crate) fn programs(&self) -> Result<Vec<(&'static str, PathBuf)>> {
         let unpacked = UNPACKED.iter().map(|one| (one.variable, one.program));
         let all = BUILT.into_iter().chain(unpacked);
-        all.map(|(variable, name)| (variable, self.0.join(name))).collect()
+        let ours = all.map(|(variable, name)| (variable, self.0.join(name)));
+        Ok(ours.chain([(helm::VARIABLE, helm::place()?)]).collect())
     }
 
     /// Those that are to be built.
@@ -162,37 +172,19 @@ impl<'a> Archive<'a> {
 
     fn program(&self, wanted: &Unpacked, to: &Path) -> Result<()> {
         self.run(&["download", wanted.package])?;
-        verify(self.folder, &[wanted.file])?;
+        kept::verify(self.folder, &[wanted.file])?;
         let unpacked = self.folder.join(wanted.package);
         let package = self.folder.join(wanted.file.0);
         process::check(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked))?;
-        keep(&unpacked.join("usr/bin").join(wanted.program), to)
+        kept::keep(&unpacked.join("usr/bin").join(wanted.program), to)
     }
 
     fn sources(&self) -> Result<()> {
         term::say("fetching the source of Kubernetes' API server (apt, 34 MB, about 20 s)");
         self.run(&["source", "--download-only", &format!("kubernetes={VERSION}")])?;
         self.run(&["download", "golang-github-modern-go-reflect2-dev"])?;
-        verify(self.folder, &FILES)
+        kept::verify(self.folder, &FILES)
     }
-}
-
-/// Whole or not at all.
-fn keep(made: &Path, to: &Path) -> Result<()> {
-    let part = to.with_extension("part");
-    fs::copy(made, &part).with_context(|| format!("no {}", made.display()))?;
-    fs::rename(part, to).with_context(|| format!("cannot keep {}", to.display()))
-}
-
-fn verify(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
-    for (name, expected) in files {
-        let path = folder.join(name);
-        let sum = process::output(Command::new("sha256sum").arg(&path))?;
-        if sum.split_whitespace().next() != Some(*expected) {
-            bail!("{} is not the file that was tried: it has another SHA-256", path.display());
-        }
-    }
-    Ok(())
 }
 
 fn source(folder: &Path) -> PathBuf {
@@ -254,5 +246,5 @@ fn build(folder: &Path, programs: &[PathBuf]) -> Result<()> {
     make.env("GOCACHE", folder.join("cache")).env("KUBE_GIT_VERSION_FILE", &version);
     process::logged(&mut make, &log).context("cannot build Kubernetes")?;
     let made = source.join("_output/bin");
-    names.iter().zip(programs).try_for_each(|(name, kept)| keep(&made.join(name), kept))
+    names.iter().zip(programs).try_for_each(|(name, to)| kept::keep(&made.join(name), to))
 }

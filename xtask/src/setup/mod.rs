@@ -2,6 +2,8 @@
 
 mod apt;
 mod cargo_deb;
+mod helm;
+mod kept;
 mod kubernetes;
 mod python;
 mod toolchain;
@@ -12,9 +14,10 @@ use anyhow::Result;
 
 pub(crate) use apt::explain;
 pub(crate) use cargo_deb::cargo_deb;
+pub(crate) use helm::helm;
 pub(crate) use kubernetes::Kept as Kubernetes;
 use kubernetes::kubernetes_tools;
-pub(crate) use python::chart_tools;
+pub(crate) use python::schemas;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
 pub(crate) use tools::{disk_tools, fuzz_tools, guest_tools, image_tools, node_tools};
@@ -31,6 +34,7 @@ pub(crate) fn verb(args: &Setup) -> Result<()> {
         guest_tools()?;
         container_tools()?;
         kubernetes_tools()?;
+        operator_tools()?;
         vm::fetch_all()?;
     }
     Ok(())
@@ -41,7 +45,11 @@ pub(crate) fn verb(args: &Setup) -> Result<()> {
 /// unless it names these.
 pub(crate) fn for_live(filter: Option<&str>) {
     type Bring = fn() -> Result<()>;
-    let parts: [(&str, Bring); 2] = [("pods", container_tools), ("kubernetes", kubernetes_tools)];
+    let parts: [(&str, Bring); 3] = [
+        ("pods", container_tools),
+        ("kubernetes", kubernetes_tools),
+        ("kubernetes", operator_tools),
+    ];
     for (tests, bring) in parts {
         if filter.is_some_and(|filter| !filter.contains(tests)) {
             continue;
@@ -50,6 +58,12 @@ pub(crate) fn for_live(filter: Option<&str>) {
             term::say(format!("the tests {tests}/ are skipped: {error:#}"));
         }
     }
+}
+
+/// What the README's reader types beside kubectl.
+fn operator_tools() -> Result<()> {
+    helm()?;
+    tools::push_tools()
 }
 
 /// Makes sure that the BPF programs can be compiled, and says with which toolchain.

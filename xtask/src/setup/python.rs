@@ -1,4 +1,4 @@
-//! Python packages, in an environment of their own: Helm and the schemas of Kubernetes are in no suite of Debian.
+//! Python packages, in an environment of their own: the schemas of Kubernetes are in no suite of Debian.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,38 @@ use crate::process;
 use crate::project;
 use crate::term;
 
-/// Helm's own library, and Kubernetes' schemas from 1.25 to 1.37.
-const PACKAGES: [&str; 2] = ["helm-python-sdk==0.2.2", "kubernetes-validate==1.37.0"];
-const NAME: &str = "Helm's library and Kubernetes' schemas";
+/// Schemas from 1.25 to 1.37.
+const PACKAGE: &str = "kubernetes-validate==1.37.0";
+const NAME: &str = "Kubernetes' schemas";
 
-/// The interpreter that renders charts and knows what Kubernetes takes.
-pub(crate) fn chart_tools() -> Result<PathBuf> {
-    let folder = project::cache("")?.join("python");
-    let (python, done) = (folder.join("bin/python"), folder.join("packages"));
-    let wanted = PACKAGES.join("\n");
-    if python.exists() && fs::read_to_string(&done).is_ok_and(|there| there == wanted) {
+/// The interpreter that knows what Kubernetes takes.
+pub(crate) fn schemas() -> Result<PathBuf> {
+    let python = interpreter()?;
+    let done = python.with_file_name("packages");
+    if fs::read_to_string(&done).is_ok_and(|there| there == PACKAGE) {
         return Ok(python);
     }
-    term::say(format!("fetching {NAME} (pip, 75 MB, about 20 s)"));
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
+    term::say(format!("fetching {NAME} (pip, 3 MB, about 10 s)"));
+    let log = project::log("pip")?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", PACKAGE]);
+    process::logged(&mut pip, &log).map_err(|error| apt::explain(error, &log, NAME))?;
+    fs::write(done, PACKAGE)?;
+    Ok(python)
+}
+
+/// An interpreter with pip, which knows nothing else.
+pub(super) fn interpreter() -> Result<PathBuf> {
+    let folder = project::cache("")?.join("python");
+    let python = folder.join("bin/python");
+    // Without python3-venv an interpreter is made all the same, but no pip.
+    if folder.join("bin/pip").exists() {
+        return Ok(python);
     }
     if environment(&folder).is_err() {
         apt::install(&["python3", "python3-venv"], "python3-venv", "10 s")?;
         environment(&folder)?;
     }
-    let log = project::log("pip")?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check"]).args(PACKAGES);
-    process::logged(&mut pip, &log).map_err(|error| apt::explain(error, &log, NAME))?;
-    fs::write(done, wanted)?;
     Ok(python)
 }
 

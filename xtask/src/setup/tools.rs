@@ -76,6 +76,11 @@ pub(crate) fn image_tools() -> Result<()> {
     with_packages(&["buildah"], &["buildah"], "the image")
 }
 
+/// Makes sure that the image can be pushed to a registry.
+pub(super) fn push_tools() -> Result<()> {
+    with_packages(&["skopeo"], &["skopeo"], "pushing the image")
+}
+
 /// Makes sure that the image can be run as a node's runtime would.
 pub(crate) fn node_tools() -> Result<()> {
     let packages = ["containerd", "runc", "iproute2"];

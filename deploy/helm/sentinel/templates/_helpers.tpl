@@ -33,5 +33,14 @@ app.kubernetes.io/component: agent
 {{- define "sentinel.config" -}}
 {{- $own := dict "listen" (printf "%s:%v" .Values.metrics.address .Values.metrics.port) "stateDir" .Values.stateDir "events" "-" -}}
 {{- if .Values.policies -}}{{- $_ := set $own "policies" (list "/etc/sentinel/policies") -}}{{- end -}}
-{{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) -}}
+{{- $config := deepCopy .Values.config -}}
+{{- if .Values.unpin -}}{{- $config = omit $config "pin" -}}{{- end -}}
+{{- toYaml (mergeOverwrite $config $own) -}}
+{{- end -}}
+
+{{/* The AppArmor profile as the annotation of before 1.30 names it. */}}
+{{- define "sentinel.appArmor" -}}
+{{- if eq .Values.appArmorProfile.type "Unconfined" -}}unconfined
+{{- else if eq .Values.appArmorProfile.type "Localhost" -}}localhost/{{ .Values.appArmorProfile.localhostProfile }}
+{{- else -}}runtime/default{{- end -}}
 {{- end -}}

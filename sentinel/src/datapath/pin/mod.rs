@@ -34,6 +34,13 @@ pub struct Pinned {
     pub taken_over: bool,
 }
 
+/// Where an agent before has pinned what judges beside this one, whose own pins are elsewhere or nowhere.
+#[must_use]
+pub fn left_behind(own: Option<&Path>) -> Option<PathBuf> {
+    let folder = Path::new(FOLDER);
+    (own != Some(folder) && is_used(folder)).then(|| folder.to_path_buf())
+}
+
 impl Kernel {
     /// As [`Kernel::load`], with what another agent has left in this folder taken over. What is attached
     /// afterwards is attached by the first policy.

@@ -41,6 +41,7 @@ pub fn trials() -> Vec<Trial> {
     let skip = missing.is_some();
     let skipped = |test: Trial, skip: bool| if skip { test.with_ignored_flag(true) } else { test };
     let missing = missing.or_else(kubernetes::missing_for_nodes).or_else(containerd::missing);
+    let missing = missing.or_else(containerd::missing_for_registry);
     let node = "kubernetes/a_kubelet_runs_the_daemonset";
     let node = match missing {
         Some(what) => format!("{node} (needs {what}: cargo xtask setup)"),
