@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{capture, image};
 use crate::build;
-use crate::ladder::{Checks, Lacking, installed};
+use crate::ladder::{Checks, installed};
 use crate::process;
 use crate::project;
 use crate::setup;
@@ -74,18 +74,9 @@ fn run(command: &mut Command) -> Result<(String, Option<i32>)> {
     Ok((String::from_utf8_lossy(&said).into_owned(), output.status.code()))
 }
 
-/// With rustup's own library where it is, else with Debian's compiler and library.
 fn build() -> Result<PathBuf> {
-    installed(setup::cross_tools())?;
     let toolchain = installed(setup::for_run())?;
-    if build::has_aarch64() {
-        return build::for_aarch64(toolchain, None);
-    }
-    if toolchain != setup::Toolchain::Debian {
-        let how =
-            "Rust's library for aarch64 is not here: `rustup target add aarch64-unknown-linux-gnu`";
-        return Err(Lacking(how.to_owned()).into());
-    }
-    let sysroot = installed(setup::aarch64_sysroot())?;
-    build::for_aarch64(toolchain, Some(&sysroot))
+    let sysroot = installed(setup::aarch64(toolchain))?;
+    let built = build::for_aarch64(toolchain, sysroot.as_deref())?;
+    Ok(built.path("sentinel")?.to_owned())
 }

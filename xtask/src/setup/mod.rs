@@ -20,8 +20,8 @@ use kubernetes::kubernetes_tools;
 pub(crate) use python::schemas;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
-pub(crate) use tools::{disk_tools, fuzz_tools, guest_tools, image_tools, node_tools};
-pub(crate) use unpacked::{aarch64_sysroot, cross_tools, promtool};
+pub(crate) use tools::{aarch64_guest_tools, disk_tools, fuzz_tools, guest_tools, image_tools, node_tools};
+pub(crate) use unpacked::{aarch64, aarch64_busybox, promtool};
 
 use crate::cli::{Purpose, Setup};
 use crate::term;

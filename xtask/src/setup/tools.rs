@@ -38,6 +38,11 @@ pub(crate) fn guest_tools() -> Result<()> {
     apt::install(&packages, &format!("{} (to boot guests)", packages.join(", ")), "20 s")
 }
 
+/// Makes sure that guests of another processor can be booted.
+pub(crate) fn aarch64_guest_tools() -> Result<()> {
+    with_packages(&["qemu-system-aarch64"], &["qemu-system-arm"], "guests of aarch64")
+}
+
 /// What runs containers for the tests, and the Debian package that has it.
 const CONTAINERS: [(&str, &str); 3] =
     [("containerd", "containerd"), ("runc", "runc"), ("busybox", "busybox-static")];

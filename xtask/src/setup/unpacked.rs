@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::apt;
+use super::{Toolchain, apt};
+use crate::build;
 use crate::process;
 use crate::project;
 use crate::term;
@@ -32,8 +33,30 @@ pub(crate) fn promtool() -> Result<PathBuf> {
     Ok(folder.join("usr/bin/promtool"))
 }
 
+/// Makes sure that all of sentinel can be built for aarch64 and run, with rustup's own library where it is; otherwise
+/// with Debian's compiler, and where its library for that processor is.
+pub(crate) fn aarch64(toolchain: Toolchain) -> Result<Option<PathBuf>> {
+    cross_tools()?;
+    if build::has_aarch64() {
+        return Ok(None);
+    }
+    if toolchain != Toolchain::Debian {
+        bail!(
+            "Rust's library for aarch64 is not here: `rustup target add aarch64-unknown-linux-gnu`"
+        );
+    }
+    aarch64_sysroot().map(Some)
+}
+
+/// A static busybox for guests of that processor.
+pub(crate) fn aarch64_busybox() -> Result<PathBuf> {
+    let folder = project::cache("aarch64")?.join("busybox");
+    unpack(&folder, "busybox for aarch64", "busybox-static:arm64", "arm64")?;
+    Ok(folder.join("bin/busybox"))
+}
+
 /// Makes sure that C for aarch64 can be compiled, linked and run.
-pub(crate) fn cross_tools() -> Result<()> {
+fn cross_tools() -> Result<()> {
     let there = |tool: &str| match tool {
         "" => Path::new(CROSS_LIBRARY).exists(),
         tool => process::find(tool).is_some(),
@@ -50,7 +73,7 @@ pub(crate) fn cross_tools() -> Result<()> {
 }
 
 /// A sysroot with Rust's own library for aarch64, of the version of Debian's compiler that is here.
-pub(crate) fn aarch64_sysroot() -> Result<PathBuf> {
+fn aarch64_sysroot() -> Result<PathBuf> {
     let mut query = Command::new("dpkg-query");
     query.args(["-W", "-f", "${Version}", RUST_LIBRARY]);
     let version = process::output(&mut query).context("Debian's Rust is not here")?;

@@ -97,7 +97,7 @@ impl Snapshot {
     fn order(&self) -> Vec<&str> {
         let known = vm::names();
         let hosts = self.columns.keys().map(String::as_str).filter(|name| !known.contains(name));
-        let matrix = known.into_iter().filter(|name| self.columns.contains_key(*name));
+        let matrix = known.iter().copied().filter(|name| self.columns.contains_key(*name));
         hosts.chain(matrix).collect()
     }
 }

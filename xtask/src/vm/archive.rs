@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::mirror;
+use super::processor::Processor;
 use crate::process;
 use crate::project;
 use crate::setup;
@@ -20,28 +21,28 @@ const SECURITY_SUITES: [&str; 2] = ["bullseye-security", "bookworm-security"];
 /// Debian's packages as the mirror has them today.
 pub(super) struct Archive {
     config: PathBuf,
+    architecture: &'static str,
     kernels: Vec<String>,
 }
 
 impl Archive {
-    /// Fetches the lists of the suites that have our kernels.
-    pub(super) fn open() -> Result<Self> {
+    /// Fetches the lists of the suites that have our kernels for a processor.
+    pub(super) fn open(processor: Processor) -> Result<Self> {
         if process::find("apt-get").is_none() {
             bail!(
                 "the kernels come from Debian packages and apt-get is missing: run this on Debian"
             );
         }
-        let archive = Self { config: configure("apt", &sources()?)?, kernels: Vec::new() };
+        let folder = format!("apt-kernels-{}", processor.debian());
+        let config = configure(&folder, &sources(processor)?)?;
+        let archive = Self { config, architecture: processor.debian(), kernels: Vec::new() };
         term::say("asking Debian's mirror for today's kernels (apt, about 5 s)");
         let log = project::log("kernels-update")?;
         // A suite that the mirror dropped makes this fail although the others were fetched.
         let updated = process::logged(archive.apt("apt-get").arg("update"), &log);
         let mut search = archive.apt("apt-cache");
-        search.args([
-            "search",
-            "--names-only",
-            "^linux-(image|binary|modules)-[0-9].*-cloud-amd64$",
-        ]);
+        let kernels = format!("^linux-(image|binary|modules)-[0-9].*{}$", processor.flavour());
+        search.args(["search", "--names-only", &kernels]);
         let found = process::output(&mut search)?;
         let names = found.lines().filter_map(|line| line.split_whitespace().next());
         let kernels: Vec<String> = names.map(str::to_owned).collect();
@@ -62,7 +63,8 @@ impl Archive {
     pub(super) fn download(&self, packages: &[String], folder: &PathBuf) -> Result<()> {
         let log = project::log("kernels-download")?;
         let mut apt = self.apt("apt-get");
-        apt.arg("download").args(packages).current_dir(folder);
+        let of = |package: &String| format!("{package}:{}", self.architecture);
+        apt.arg("download").args(packages.iter().map(of)).current_dir(folder);
         process::logged(&mut apt, &log)
             .map_err(|error| setup::explain(error, &log, &packages.join(" and ")))
     }
@@ -70,14 +72,16 @@ impl Archive {
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("APT_CONFIG", &self.config).env("LC_ALL", "C.UTF-8");
+        command.args(["-o", &format!("APT::Architectures=amd64,{}", self.architecture)]);
         command
     }
 }
 
-fn sources() -> Result<String> {
+fn sources(processor: Processor) -> Result<String> {
     let mirror = mirror::of_this_machine()?;
     let source = |uri: &str, suite: &&str| {
-        format!("deb [arch=amd64 signed-by={KEYRING}] {uri} {suite} main\n")
+        let architecture = processor.debian();
+        format!("deb [arch={architecture} signed-by={KEYRING}] {uri} {suite} main\n")
     };
     let main = SUITES.iter().map(|suite| source(&mirror.main, suite));
     let security = SECURITY_SUITES.iter().map(|suite| source(&mirror.security, suite));

@@ -12,9 +12,6 @@ use super::kernels::Cached;
 use crate::process::{self, Ending};
 use crate::term;
 
-/// On a busy machine the emulated timer is late, and the kernel's check of it panics.
-const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check";
-
 /// How a guest's cgroups are laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Layout {
@@ -176,17 +173,20 @@ impl Machine<'_> {
     /// One processor and one thread: with more, TCG broke guests that patch code under load.
     /// setpriv ends QEMU when we are ended in a way that leaves us no time to do it.
     fn qemu(&self) -> Command {
+        let processor = self.kernel.processor;
+        let (emulator, machine) = processor.emulator();
         let mut command = if process::find("setpriv").is_some() {
             let mut setpriv = Command::new("setpriv");
-            setpriv.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+            setpriv.args(["--pdeathsig", "KILL", emulator]);
             setpriv
         } else {
-            Command::new("qemu-system-x86_64")
+            Command::new(emulator)
         };
+        let line = format!("{}{}", processor.kernel_line(), self.layout.word());
         command
-            .args(["-M", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
+            .args(["-M", machine, "-cpu", "max", "-accel", "tcg,thread=single"])
             .args(["-smp", "1", "-m", "1024", "-nographic", "-no-reboot", "-nic", "none"])
-            .args(["-append", &format!("{KERNEL_LINE}{}", self.layout.word())])
+            .args(["-append", &line])
             .arg("-kernel")
             .arg(&self.kernel.image)
             .arg("-initrd")

@@ -11,8 +11,10 @@ use anyhow::{Context as _, Result};
 use super::guest::Step;
 use super::kernels::Cached;
 use super::matrix::Kernel;
+use super::processor::Processor;
 use crate::process;
 use crate::project;
+use crate::setup;
 
 const INIT: &str = include_str!("init.sh");
 const SYSTEMD: &str = include_str!("systemd.sh");
@@ -23,21 +25,28 @@ const FOLDERS: [&str; 9] =
 const DATA: [&str; 2] = ["tests/fixtures", "sentinel/signatures"];
 
 /// Packs the tools and these binaries.
-pub(super) fn base(binaries: &[(String, PathBuf)]) -> Result<PathBuf> {
-    let root = fresh("guest-base")?;
+pub(super) fn base(processor: Processor, binaries: &[(String, PathBuf)]) -> Result<PathBuf> {
+    let name = format!("guest-base-{}", processor.debian());
+    let root = fresh(&name)?;
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder))?;
     }
-    let busybox =
-        process::find("busybox").context("busybox is missing: run `cargo xtask setup`")?;
+    let busybox = match processor {
+        Processor::X86_64 => process::find("busybox"),
+        Processor::Aarch64 => Some(setup::aarch64_busybox()?),
+    };
+    let busybox = busybox.context("busybox is missing: run `cargo xtask setup`")?;
     fs::copy(busybox, root.join("bin/busybox"))?;
     write(&root.join("init"), INIT)?;
     write(&root.join("systemd.sh"), SYSTEMD)?;
     write(&root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
     write(&root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
-    write(&root.join("etc/shrc"), "alias ip=/usr/local/bin/ip\n")?;
-    let ip = process::find("ip").context("ip is missing: run `cargo xtask setup`")?;
-    add_with_libraries(&ip, &root)?;
+    // busybox's ip knows no namespaces, which people want who look around; the tests do without.
+    if processor == Processor::X86_64 {
+        write(&root.join("etc/shrc"), "alias ip=/usr/local/bin/ip\n")?;
+        let ip = process::find("ip").context("ip is missing: run `cargo xtask setup`")?;
+        add_with_libraries(&ip, &root)?;
+    }
     for (name, path) in binaries {
         fs::copy(path, root.join("usr/local/bin").join(name))
             .with_context(|| format!("cannot copy {}", path.display()))?;
@@ -45,7 +54,7 @@ pub(super) fn base(binaries: &[(String, PathBuf)]) -> Result<PathBuf> {
     for data in DATA {
         copy_folder(&project::root().join(data), &root.join(data))?;
     }
-    pack(&root, "guest-base.cpio.gz")
+    pack(&root, &format!("{name}.cpio.gz"))
 }
 
 /// Packs what only this kernel and this boot need, and puts it behind the base. The files go to `/guest`.
@@ -88,7 +97,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }
 
-/// The real `ip`: busybox's knows no namespaces. Its libraries keep their paths.
+/// The real `ip`. Its libraries keep their paths.
 fn add_with_libraries(program: &Path, root: &Path) -> Result<()> {
     let name = program.file_name().unwrap_or_default();
     fs::copy(program, root.join("usr/local/bin").join(name))?;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use super::archive::Archive;
 use super::matrix::Kernel;
 use super::modules;
+use super::processor::Processor;
 use crate::process;
 use crate::project;
 use crate::term;
@@ -16,6 +17,7 @@ use crate::term;
 /// A kernel that is ready to boot.
 #[derive(Debug)]
 pub(super) struct Cached {
+    pub(super) processor: Processor,
     /// What `uname -r` will say.
     pub(super) release: String,
     /// The image.
@@ -24,10 +26,10 @@ pub(super) struct Cached {
     pub(super) modules: PathBuf,
 }
 
-/// Gets kernels, and asks the mirror at most once.
+/// Gets kernels, and asks the mirror at most once for each processor.
 #[derive(Default)]
 pub(super) struct Fetcher {
-    archive: Option<Archive>,
+    archives: Vec<(Processor, Archive)>,
 }
 
 impl Fetcher {
@@ -36,11 +38,12 @@ impl Fetcher {
         if let Some(cached) = cached(kernel)? {
             return Ok(Some(cached));
         }
-        let archive = match self.archive.take() {
-            Some(archive) => archive,
-            None => Archive::open()?,
-        };
-        let archive = self.archive.insert(archive);
+        let known = |it: &(Processor, Archive)| it.0 == kernel.processor;
+        if !self.archives.iter().any(known) {
+            self.archives.push((kernel.processor, Archive::open(kernel.processor)?));
+        }
+        let found = self.archives.iter().find(|it| known(it));
+        let (_, archive) = found.context("the mirror was asked in vain")?;
         let Some(packages) = kernel.newest(archive.kernels()) else {
             return Ok(None);
         };
@@ -63,6 +66,7 @@ pub(super) fn cached(kernel: &Kernel) -> Result<Option<Cached>> {
     let stamp = fs::read_to_string(home.join("stamp")).unwrap_or_default();
     let Some(release) = stamp.strip_prefix(&modules::stamp()) else { return Ok(None) };
     Ok(Some(Cached {
+        processor: kernel.processor,
         release: release.trim().to_owned(),
         image: home.join("vmlinuz"),
         modules: home.join("modules"),

@@ -1,5 +1,7 @@
 //! The kernels that sentinel promises to work on.
 
+use super::processor::Processor;
+
 /// One kernel of the matrix. The patch level is asked from the mirror, never written here.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Kernel {
@@ -7,41 +9,57 @@ pub(crate) struct Kernel {
     pub(crate) name: &'static str,
     /// How the names of its packages begin; the first decides which patch level is newest.
     pub(super) stems: &'static [&'static str],
+    pub(super) processor: Processor,
 }
 
 /// Oldest first. The newest Debian kernels come in two packages: the image, and its modules.
 pub(crate) const MATRIX: [Kernel; 4] = [
-    Kernel { name: "5.10", stems: &["linux-image-5.10."] },
-    Kernel { name: "6.1", stems: &["linux-image-6.1."] },
-    Kernel { name: "6.12", stems: &["linux-image-6.12."] },
-    Kernel { name: "7.3", stems: &["linux-binary-7.3.", "linux-modules-7.3."] },
+    x86_64("5.10", &["linux-image-5.10."]),
+    x86_64("6.1", &["linux-image-6.1."]),
+    x86_64("6.12", &["linux-image-6.12."]),
+    x86_64("7.3", &["linux-binary-7.3.", "linux-modules-7.3."]),
 ];
 
-/// The flavour that boots fast: no drivers but those of virtual machines.
-const FLAVOUR: &str = "-cloud-amd64";
+/// Those that are booted only when they are named: all that runs in them is compiled once more.
+const ASIDE: [Kernel; 1] = [Kernel {
+    name: "6.1-aarch64",
+    stems: &["linux-image-6.1."],
+    processor: Processor::Aarch64,
+}];
 
-/// The names of all kernels.
-pub(crate) fn names() -> [&'static str; 4] {
-    MATRIX.each_ref().map(|kernel| kernel.name)
+const fn x86_64(name: &'static str, stems: &'static [&'static str]) -> Kernel {
+    Kernel { name, stems, processor: Processor::X86_64 }
 }
 
-/// The kernels of these names; all when none is named.
+/// Every kernel that can be named.
+pub(super) fn all() -> impl Iterator<Item = &'static Kernel> {
+    MATRIX.iter().chain(&ASIDE)
+}
+
+/// The names of all kernels.
+pub(crate) fn names() -> Vec<&'static str> {
+    all().map(|kernel| kernel.name).collect()
+}
+
+/// The kernels of these names; the matrix when none is named.
 pub(crate) fn select(names: &[String]) -> Vec<&'static Kernel> {
-    let wanted =
-        |kernel: &&Kernel| names.is_empty() || names.iter().any(|name| name == kernel.name);
-    MATRIX.iter().filter(wanted).collect()
+    if names.is_empty() {
+        return MATRIX.iter().collect();
+    }
+    all().filter(|kernel| names.iter().any(|name| name == kernel.name)).collect()
 }
 
 impl Kernel {
     /// The newest packages of this kernel among the names that the mirror has.
     pub(super) fn newest(&self, known: &[String]) -> Option<Vec<String>> {
         let stem = self.stems.first()?;
+        let flavour = self.processor.flavour();
         let level = known
             .iter()
-            .filter_map(|name| name.strip_prefix(stem)?.strip_suffix(FLAVOUR))
+            .filter_map(|name| name.strip_prefix(stem)?.strip_suffix(flavour))
             .filter(|level| is_release(level))
             .max_by_key(|level| numbers(level))?;
-        Some(self.stems.iter().map(|stem| format!("{stem}{level}{FLAVOUR}")).collect())
+        Some(self.stems.iter().map(|stem| format!("{stem}{level}{flavour}")).collect())
     }
 }
 
@@ -83,6 +101,13 @@ mod tests {
         ];
         assert_eq!(newest("6.1", &known), None);
         assert_eq!(newest("6.12", &known).unwrap(), ["linux-image-6.12.117+deb12-cloud-amd64"]);
+    }
+
+    #[test]
+    fn another_processors_kernel_is_not_taken() {
+        let known = ["linux-image-6.1.0-56-cloud-amd64", "linux-image-6.1.0-55-cloud-arm64"];
+        assert_eq!(newest("6.1", &known).unwrap(), ["linux-image-6.1.0-56-cloud-amd64"]);
+        assert_eq!(newest("6.1-aarch64", &known).unwrap(), ["linux-image-6.1.0-55-cloud-arm64"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod kernels;
 mod matrix;
 pub(crate) mod mirror;
 mod modules;
+mod processor;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub(crate) use guest::{Layout, Outcome, Step};
 pub(crate) use matrix::{Kernel, names, select};
 
 use guest::Machine;
+use processor::Processor;
 
 use crate::build;
 use crate::cli::{self, Rung};
@@ -106,12 +108,12 @@ pub(crate) fn make_disk() -> Result<()> {
 }
 
 fn list() -> Result<()> {
-    for kernel in &matrix::MATRIX {
+    for kernel in matrix::all() {
         let state = kernels::cached(kernel)?.map_or_else(
             || "not fetched yet".to_owned(),
             |cached| format!("{} in .cache/kernels/{}", cached.release, kernel.name),
         );
-        println!("{:<6} {state}", kernel.name);
+        println!("{:<12} {state}", kernel.name);
     }
     Ok(())
 }
@@ -134,25 +136,50 @@ pub(crate) enum Boot {
 
 /// Everything that boots of one invocation share: the packed binaries, the mirror's lists.
 pub(crate) struct Machines {
-    base: PathBuf,
-    /// The agent's executable, unless the guests are bare.
-    agent: Option<PathBuf>,
+    with_binaries: bool,
+    bases: Vec<Base>,
     fetcher: Fetcher,
 }
 
+/// What guests with one kind of processor have in common.
+struct Base {
+    processor: Processor,
+    archive: PathBuf,
+    /// The agent's executable, unless the guests are bare.
+    agent: Option<PathBuf>,
+}
+
 impl Machines {
-    /// Sets up the tools, and builds and packs our binaries unless the guests shall be bare.
+    /// Sets up the tools; our binaries are built and packed for the first guest, unless guests shall be bare.
     pub(crate) fn new(with_binaries: bool) -> Result<Self> {
         setup::guest_tools()?;
-        let binaries = if with_binaries {
-            let toolchain = setup::for_run()?;
-            term::say("building static binaries for the guests (the first time about 2 min)");
-            build::standalone(toolchain)?
-        } else {
-            build::Executables::default()
+        Ok(Self { with_binaries, bases: Vec::new(), fetcher: Fetcher::default() })
+    }
+
+    fn base(&mut self, processor: Processor) -> Result<&Base> {
+        let known = |base: &Base| base.processor == processor;
+        if let Some(place) = self.bases.iter().position(known) {
+            return self.bases.get(place).context("no base");
+        }
+        if processor == Processor::Aarch64 {
+            setup::aarch64_guest_tools()?;
+        }
+        let binaries = match (self.with_binaries, processor) {
+            (false, _) => build::Executables::default(),
+            (true, Processor::X86_64) => {
+                term::say("building static binaries for the guests (the first time about 2 min)");
+                build::standalone(setup::for_run()?)?
+            }
+            (true, Processor::Aarch64) => {
+                term::say("building static binaries for aarch64 (the first time about 5 min)");
+                let toolchain = setup::for_run()?;
+                build::for_aarch64(toolchain, setup::aarch64(toolchain)?.as_deref())?
+            }
         };
         let agent = binaries.path("sentinel").ok().map(Path::to_path_buf);
-        Ok(Self { base: initramfs::base(&binaries.0)?, agent, fetcher: Fetcher::default() })
+        let archive = initramfs::base(processor, &binaries.0)?;
+        self.bases.push(Base { processor, archive, agent });
+        self.bases.last().context("no base")
     }
 
     /// Boots a kernel and runs the steps in it.
@@ -174,20 +201,19 @@ impl Machines {
         steps: &[Step],
     ) -> Result<Option<Guest>> {
         let Some(cached) = self.fetcher.get(kernel)? else { return Ok(None) };
+        let Base { archive, agent, .. } = self.base(kernel.processor)?;
         let name = format!("{}{}", kernel.name, layout.suffix());
         let (disk, package) = match layout {
-            Layout::Systemd => (Some(disk::image()?), self.package()?),
+            Layout::Systemd => {
+                let package = agent.as_deref().map(deploy::package).transpose()?;
+                (Some(disk::image()?), package)
+            }
             _ => (None, None),
         };
         let files: Vec<&Path> = package.as_deref().into_iter().collect();
-        let archive = initramfs::complete(&self.base, (&name, kernel), &cached, steps, &files)?;
+        let archive = initramfs::complete(archive, (&name, kernel), &cached, steps, &files)?;
         let log = project::log(&format!("vm-{name}"))?;
         Ok(Some(Guest { name, layout, cached, archive, disk, log }))
-    }
-
-    /// The Debian package of the agent.
-    fn package(&self) -> Result<Option<PathBuf>> {
-        self.agent.as_deref().map(deploy::package).transpose()
     }
 
     fn shell(&mut self, kernel: &Kernel, layout: Layout) -> Result<()> {

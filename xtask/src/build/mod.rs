@@ -1,5 +1,7 @@
 //! What cargo is asked to build, and where it put it.
 
+mod aarch64;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,12 +14,10 @@ use crate::project;
 use crate::setup::Toolchain;
 use crate::term;
 
+pub(crate) use aarch64::{for_aarch64, has_aarch64};
+
 /// The target of binaries that run in a guest without any library.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// The other processor that the agent is built for, and who compiles and links C for it.
-const AARCH64: &str = "aarch64-unknown-linux-gnu";
-const CROSS_COMPILER: &str = "aarch64-linux-gnu-gcc";
 
 /// Says to `sentinel/build.rs` which rustup toolchain compiles the BPF programs.
 const TOOLCHAIN_VARIABLE: &str = "SENTINEL_BPF_TOOLCHAIN";
@@ -68,13 +68,20 @@ impl Executables {
 /// What is built together, statically linked and as it is shipped: the same runs here, in guests and elsewhere. The
 /// features of what several of them need are of all of them.
 const TOGETHER: [&str; 4] = ["-p", "sentinel", "-p", "sentinel-tests"];
+/// The harnesses among it.
+const HARNESSES: [&str; 4] = ["--test", "test_run", "--test", "live"];
 
 /// Builds all of it.
 pub(crate) fn standalone(toolchain: Toolchain) -> Result<Executables> {
     let here = Place::here()?;
-    let mut found = executables(here.cargo(toolchain, "build").args(TOGETHER).arg("--bins"))?;
-    let mut tests = here.cargo(toolchain, "test");
-    tests.arg("--no-run").args(TOGETHER).args(["--test", "test_run", "--test", "live"]);
+    all_of(|verb| here.cargo(toolchain, verb))
+}
+
+/// Programs and harnesses, by a cargo that is told how and where to by its verb.
+fn all_of(cargo: impl Fn(&str) -> Command) -> Result<Executables> {
+    let mut found = executables(cargo("build").args(TOGETHER).arg("--bins"))?;
+    let mut tests = cargo("test");
+    tests.arg("--no-run").args(TOGETHER).args(HARNESSES);
     for (name, path) in executables(&mut tests)? {
         if !found.iter().any(|(known, _)| *known == name) {
             found.push((name, path));
@@ -135,40 +142,6 @@ impl Place {
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
         command
     }
-}
-
-/// Whether rustup has Rust's library for aarch64.
-pub(crate) fn has_aarch64() -> bool {
-    let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]));
-    sysroot.is_ok_and(|path| {
-        Path::new(path.trim()).join("lib/rustlib").join(AARCH64).join("lib").exists()
-    })
-}
-
-/// The agent for aarch64, static and not optimised; with another library of Rust's by that toolchain's compiler.
-pub(crate) fn for_aarch64(toolchain: Toolchain, sysroot: Option<&Path>) -> Result<PathBuf> {
-    let target = project::target().join("aarch64");
-    let mut flags = "-C target-feature=+crt-static".to_owned();
-    let mut command = cargo(toolchain);
-    if let Some(sysroot) = sysroot {
-        flags += &format!(" --sysroot={}", sysroot.display());
-        command = Command::new("rustup");
-        command.args(["run", toolchain.name(), "cargo"]).current_dir(project::root());
-        command.env("PATH", process::search_path()).env(TOOLCHAIN_VARIABLE, toolchain.name());
-        command.env_remove("AYA_BUILD_SKIP").env_remove("RUSTC").env_remove("CARGO");
-    }
-    command
-        .args(["build", "--target", AARCH64, "--target-dir"])
-        .arg(&target)
-        .args(quiet())
-        .args(["--package", "sentinel", "--bin", "sentinel"])
-        .env("RUSTFLAGS", flags)
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .env("CC_aarch64_unknown_linux_gnu", CROSS_COMPILER)
-        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", CROSS_COMPILER)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    process::check(&mut command)?;
-    Ok(target.join(AARCH64).join("debug/sentinel"))
 }
 
 /// Cargo's progress is for somebody who waits; warnings and errors are shown in any case.
