@@ -67,9 +67,15 @@ pub(super) fn link(ebpf: &mut Ebpf, directory: &File) -> Result<FdLink, OpenErro
     made.map(FdLink::from).map_err(|error| attach::refused(HOOK, &error))
 }
 
-/// Why only sockets of IP can be refused here; `None` where all can. Loads the program and lets go of it.
+/// Why only sockets of IP can be refused here; `None` where all can. Loads the program, which refuses nothing without
+/// policies, and attaches it for a moment to this process' own cgroup: 6.1 on aarch64 takes the one and not the other.
 #[must_use]
 pub fn gap() -> Option<String> {
-    let tried = || object::create(None).and_then(|mut ebpf| object::load(&mut ebpf, HOOK));
+    let tried = || {
+        let root = platform::cgroups()?.root;
+        let mut ebpf = object::create(None)?;
+        object::load(&mut ebpf, HOOK)?;
+        put_on(&mut ebpf, &platform::own_cgroup(&root).unwrap_or(root))
+    };
     tried().err().map(|error| error.to_string()).or_else(platform::lsm_gap)
 }

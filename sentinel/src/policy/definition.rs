@@ -2,8 +2,10 @@
 //! `deploy/kubernetes/crds.yaml`, and the same in the chart. `BLESS=1` writes both. A server of 1.25 and
 //! newer holds objects against the rules (CEL), an older one against the rest of the schema.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
@@ -197,5 +199,30 @@ fn the_schemas_are_structural() {
         let whole = definition(kind);
         let schema = whole.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
         check(schema.as_object().unwrap(), kind.name());
+    }
+}
+
+#[test]
+fn the_pattern_of_prefixes_knows_what_no_prefix_is() {
+    let pattern = regex_automata::meta::Regex::new(super::model::PREFIX).unwrap();
+    let wrong =
+        ["10.0.0.0/33", "10.0.0.256/8", "10.0.0/8", "10.0.0.0", "10.0.0.0/8 ", "::/129", "a::/64/"];
+    for text in wrong {
+        assert!(text.parse::<IpNet>().is_err() && !pattern.is_match(text), "{text}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_pattern_of_prefixes_takes_every_prefix(
+        v4: u32, v6: u128, short in 0..=32_u8, long in 0..=128_u8
+    ) {
+        let pattern = regex_automata::meta::Regex::new(super::model::PREFIX).unwrap();
+        let v4 = IpNet::new(Ipv4Addr::from(v4).into(), short).unwrap();
+        let v6 = IpNet::new(Ipv6Addr::from(v6).into(), long).unwrap();
+        let mapped = format!("::ffff:{v4}");
+        for text in [v4.to_string(), v6.to_string(), mapped] {
+            assert!(pattern.is_match(&text), "{text}");
+        }
     }
 }

@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+/// A prefix of addresses, so far as a pattern can tell: an IPv4 address whole, of an IPv6 address its letters.
+#[cfg(test)]
+pub(super) const PREFIX: &str = "^(((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])/(3[0-2]|[12]?[0-9])\
+    |[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$";
+
 /// One document of a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,7 +153,7 @@ pub(super) struct EgressRule {
         schemars(
             with = "Vec<String>",
             length(max = 4096),
-            inner(length(max = 49), regex(pattern = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))
+            inner(length(max = 49), regex(pattern = PREFIX))
         )
     )]
     #[serde(default, rename = "toCIDRs")]
@@ -159,7 +164,7 @@ pub(super) struct EgressRule {
         schemars(
             with = "Vec<String>",
             length(max = 4096),
-            inner(length(max = 49), regex(pattern = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))
+            inner(length(max = 49), regex(pattern = PREFIX))
         )
     )]
     #[serde(default)]
@@ -204,7 +209,7 @@ pub(super) struct IngressRule {
         schemars(
             with = "Vec<String>",
             length(max = 4096),
-            inner(length(max = 49), regex(pattern = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))
+            inner(length(max = 49), regex(pattern = PREFIX))
         )
     )]
     #[serde(default, rename = "fromCIDRs")]
@@ -215,7 +220,7 @@ pub(super) struct IngressRule {
         schemars(
             with = "Vec<String>",
             length(max = 4096),
-            inner(length(max = 49), regex(pattern = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))
+            inner(length(max = 49), regex(pattern = PREFIX))
         )
     )]
     #[serde(default)]

@@ -1,6 +1,7 @@
 //! A Kubernetes API server of the tests' own, with its own etcd, on loopback: certificates, service
 //! accounts, RBAC and an audit log as in a cluster; no kubelet, no controllers.
 
+mod admission;
 mod client;
 mod files;
 mod node;
@@ -18,6 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use admission::{Admission, missing as missing_for_admission};
 pub use client::Client;
 pub use node::{NODE, Node, agent_image, missing as missing_for_nodes};
 pub use operator::Operator;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{apt, helm, kept};
+use super::{apiextensions, apt, helm, kept};
 use crate::process;
 use crate::project;
 use crate::term;
@@ -95,7 +95,9 @@ impl Kept {
         let unpacked = UNPACKED.iter().map(|one| (one.variable, one.program));
         let all = BUILT.into_iter().chain(unpacked);
         let ours = all.map(|(variable, name)| (variable, self.0.join(name)));
-        Ok(ours.chain([(helm::VARIABLE, helm::place()?)]).collect())
+        let others =
+            [(helm::VARIABLE, helm::place()?), (apiextensions::VARIABLE, apiextensions::place()?)];
+        Ok(ours.chain(others).collect())
     }
 
     /// Those that are to be built.

@@ -21,11 +21,8 @@ pub(crate) const MATRIX: [Kernel; 4] = [
 ];
 
 /// Those that are booted only when they are named: all that runs in them is compiled once more.
-const ASIDE: [Kernel; 1] = [Kernel {
-    name: "6.1-aarch64",
-    stems: &["linux-image-6.1."],
-    processor: Processor::Aarch64,
-}];
+const ASIDE: [Kernel; 1] =
+    [Kernel { name: "6.1-aarch64", stems: &["linux-image-6.1."], processor: Processor::Aarch64 }];
 
 const fn x86_64(name: &'static str, stems: &'static [&'static str]) -> Kernel {
     Kernel { name, stems, processor: Processor::X86_64 }

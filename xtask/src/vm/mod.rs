@@ -10,6 +10,7 @@ pub(crate) mod mirror;
 mod modules;
 mod processor;
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,8 @@ pub(crate) struct Machines {
     with_binaries: bool,
     bases: Vec<Base>,
     fetcher: Fetcher,
+    /// What guests boot from is written to the same files by whoever boots some in this tree.
+    _alone: File,
 }
 
 /// What guests with one kind of processor have in common.
@@ -153,7 +156,8 @@ impl Machines {
     /// Sets up the tools; our binaries are built and packed for the first guest, unless guests shall be bare.
     pub(crate) fn new(with_binaries: bool) -> Result<Self> {
         setup::guest_tools()?;
-        Ok(Self { with_binaries, bases: Vec::new(), fetcher: Fetcher::default() })
+        let (bases, fetcher) = (Vec::new(), Fetcher::default());
+        Ok(Self { with_binaries, bases, fetcher, _alone: alone()? })
     }
 
     fn base(&mut self, processor: Processor) -> Result<&Base> {
@@ -226,6 +230,21 @@ impl Machines {
         term::say("`exit` powers the guest off; Ctrl-A then X ends QEMU at once");
         guest::shell(&guest.machine())
     }
+}
+
+/// Waits until nobody else boots guests in this tree.
+fn alone() -> Result<File> {
+    let path = project::scratch("")?.join("guests.lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            term::say("another xtask boots guests in this tree: waiting for its end");
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    file.lock()?;
+    Ok(file)
 }
 
 /// What boots; guests know nothing of each other, and several may run at a time.

@@ -1,6 +1,7 @@
 //! The agent at a real API server: pods, owners and services are told, policies follow labels, nothing is
 //! lost while the server is down, and nothing is asked for that the chart does not grant.
 
+mod admission;
 mod cluster;
 mod nodes;
 mod objects;
@@ -48,7 +49,14 @@ pub fn trials() -> Vec<Trial> {
         None => node.to_owned(),
     };
     let node = skipped(trial(node, cluster::by_the_readme), missing.is_some());
-    trials.into_iter().map(|test| skipped(test, skip)).chain([node]).collect()
+    let newer = "kubernetes/a_newer_server_knows_the_rules";
+    let unbuilt = kubernetes::missing_for_admission();
+    let newer = match unbuilt {
+        Some(what) => format!("{newer} (needs {what}: name this test, and it is built)"),
+        None => newer.to_owned(),
+    };
+    let newer = skipped(trial(newer, admission::by_cel), skip || unbuilt.is_some());
+    trials.into_iter().map(|test| skipped(test, skip)).chain([node, newer]).collect()
 }
 
 /// A policy on pods by their own labels and their namespace's.

@@ -30,7 +30,7 @@ const SYSTEM: &str = "kube-system";
 const ACCOUNT: &str = "sentinel";
 /// What the chart renders.
 const MANIFEST: &str = include_str!("../../../../deploy/kubernetes/sentinel.yaml");
-const DEFINITIONS: &str = include_str!("../../../../deploy/kubernetes/crds.yaml");
+pub const DEFINITIONS: &str = include_str!("../../../../deploy/kubernetes/crds.yaml");
 
 /// Dropped in this order.
 pub struct Scene {
