@@ -22,7 +22,8 @@ pub(crate) fn has_aarch64() -> bool {
     })
 }
 
-/// Programs and harnesses, static and hardly optimised; with another library of Rust's by that toolchain's compiler.
+/// Programs and harnesses, static and optimised as what is shipped; with another library of Rust's by that
+/// toolchain's compiler.
 pub(crate) fn for_aarch64(toolchain: Toolchain, sysroot: Option<&Path>) -> Result<Executables> {
     let target = project::target().join("aarch64");
     all_of(|verb| {
@@ -36,13 +37,11 @@ pub(crate) fn for_aarch64(toolchain: Toolchain, sysroot: Option<&Path>) -> Resul
             command.env_remove("AYA_BUILD_SKIP").env_remove("RUSTC").env_remove("CARGO");
         }
         command
-            .args([verb, "--target", TARGET, "--target-dir"])
+            .args([verb, "--profile", "dist", "--target", TARGET, "--target-dir"])
             .arg(&target)
             .args(quiet())
             .arg("--message-format=json-render-diagnostics")
             .env("RUSTFLAGS", flags)
-            .env("CARGO_PROFILE_DEV_DEBUG", "0")
-            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
             .env("CC_aarch64_unknown_linux_gnu", CROSS_COMPILER)
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", CROSS_COMPILER)
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
