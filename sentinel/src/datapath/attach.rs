@@ -17,9 +17,17 @@ use super::{Attachment, OpenError, lsm, object, platform};
 /// directory open may undo it.
 const LINK: CgroupAttachMode = CgroupAttachMode::Single;
 
-/// What judges: every hook on the cgroup, in the order in which they are attached.
-pub(super) const HOOKS: [&str; 7] =
-    ["connect4", "connect6", "sendmsg4", "sendmsg6", "sock_create", "egress", "ingress"];
+/// What judges: every hook on the cgroup in the order in which they are attached, each with its number in
+/// `enum bpf_attach_type` (include/uapi/linux/bpf.h).
+pub(super) const HOOKS: [(&str, u32); 7] = [
+    ("connect4", 10),
+    ("connect6", 11),
+    ("sendmsg4", 14),
+    ("sendmsg6", 15),
+    ("sock_create", 2),
+    ("egress", 1),
+    ("ingress", 0),
+];
 const SOCK_ADDR: [&str; 4] = ["connect4", "connect6", "sendmsg4", "sendmsg6"];
 const KPROBES: [&str; 2] = ["tcp_connect", "inet_csk_listen_start"];
 const PROCESSES: [(&str, &str); 3] = [

@@ -5,14 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use super::{apt, disk_tools, kept};
+use super::{debootstrap, kept};
 use crate::process;
 use crate::project;
-use crate::root;
 use crate::term;
-use crate::vm;
 
 const SUITE: &str = "sid";
 const GO: &str = "/usr/lib/go-1.26";
@@ -33,35 +31,13 @@ pub(super) fn apiextensions_server() -> Result<()> {
     if place.exists() {
         return Ok(());
     }
-    if !root::is_root() {
-        bail!(
-            "{NAME} is built in a root of Debian's {SUITE}, which root makes: run this with sudo"
-        );
-    }
-    disk_tools()?;
     let tree = project::scratch(SUITE)?.join("root");
     if !tree.exists() {
-        unpack(&tree)?;
+        debootstrap(&tree, SUITE, PACKAGES, ("a root of Debian's sid with Go", "4 min"))?;
     }
     build(&tree)?;
     kept::keep(&tree.join(NAME), &place)?;
     fs::remove_dir_all(&tree).with_context(|| format!("cannot remove {}", tree.display()))
-}
-
-fn unpack(tree: &Path) -> Result<()> {
-    let part = tree.with_extension("part");
-    if part.exists() {
-        fs::remove_dir_all(&part)?;
-    }
-    let mirror = vm::mirror::of_this_machine()?;
-    term::say(format!("making a root of Debian's {SUITE} with Go (debootstrap, about 4 min)"));
-    let log = project::log("debootstrap-sid")?;
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.env("PATH", process::search_path());
-    debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]);
-    process::logged(debootstrap.arg(&part).arg(&mirror.main), &log)
-        .map_err(|error| apt::explain(error, &log, "Debian's sid"))?;
-    fs::rename(&part, tree).with_context(|| format!("cannot keep {}", tree.display()))
 }
 
 fn build(tree: &Path) -> Result<()> {

@@ -3,6 +3,7 @@
 mod apiextensions;
 mod apt;
 mod cargo_deb;
+mod debootstrap;
 mod helm;
 mod kept;
 mod kubernetes;
@@ -15,15 +16,14 @@ use anyhow::Result;
 
 pub(crate) use apt::explain;
 pub(crate) use cargo_deb::cargo_deb;
+pub(crate) use debootstrap::debootstrap;
 pub(crate) use helm::helm;
 pub(crate) use kubernetes::Kept as Kubernetes;
 use kubernetes::kubernetes_tools;
 pub(crate) use python::schemas;
 pub(crate) use toolchain::Toolchain;
 use tools::container_tools;
-pub(crate) use tools::{
-    aarch64_guest_tools, disk_tools, fuzz_tools, guest_tools, image_tools, node_tools,
-};
+pub(crate) use tools::{aarch64_guest_tools, fuzz_tools, guest_tools, image_tools, node_tools};
 pub(crate) use unpacked::{aarch64, aarch64_busybox, promtool};
 
 use crate::cli::{Purpose, Setup};

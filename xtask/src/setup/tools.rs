@@ -98,7 +98,7 @@ pub(super) fn package_tools() -> Result<()> {
 }
 
 /// Makes sure that a root file system can be made for a guest.
-pub(crate) fn disk_tools() -> Result<()> {
+pub(super) fn disk_tools() -> Result<()> {
     let tools = ["debootstrap", "mke2fs"];
     with_packages(&tools, &["debootstrap", "e2fsprogs"], "a guest's root")
 }

@@ -4,14 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::mirror;
 use crate::process;
 use crate::project;
-use crate::root;
 use crate::setup;
-use crate::term;
 
 /// Beside what every Debian has.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,kmod,iproute2";
@@ -26,22 +23,16 @@ pub(super) fn image() -> Result<PathBuf> {
     if image.exists() {
         return Ok(image);
     }
-    if !root::is_root() {
-        bail!("a root file system is made by root: run this with sudo");
-    }
-    setup::disk_tools()?;
-    let (tree, part) = (cache.join("root.part"), cache.join("root.img.part"));
+    let (tree, part) = (cache.join("root"), cache.join("root.img.part"));
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    let mirror = mirror::of_this_machine()?;
-    term::say("making Debian's root for a guest that systemd runs (debootstrap, about 1 min)");
-    let log = project::log("debootstrap")?;
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.env("PATH", process::search_path());
-    debootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]);
-    process::logged(debootstrap.arg(&tree).arg(&mirror.main), &log)
-        .map_err(|error| setup::explain(error, &log, "Debian's root"))?;
+    setup::debootstrap(
+        &tree,
+        SUITE,
+        PACKAGES,
+        ("Debian's root for a guest that systemd runs", "1 min"),
+    )?;
     for packed in ["var/cache/apt/archives", "var/lib/apt/lists"] {
         fs::remove_dir_all(tree.join(packed))?;
     }

@@ -15,7 +15,7 @@ impl Kernel {
     pub(crate) fn load_hooks(&mut self, cgroup: &Path) -> Result<Vec<Attachment>, OpenError> {
         let target = cgroup.display().to_string();
         let mut attachments = Vec::new();
-        for name in attach::HOOKS {
+        for (name, _) in attach::HOOKS {
             object::load(&mut self.ebpf, name)?;
             attachments.push(attach::entry(name, &target, Some("pinned")));
         }
@@ -32,11 +32,11 @@ impl Kernel {
         let Some(pins) = &self.pins else { return Ok(()) };
         let at = |source| OpenError::Io { path: self.cgroup.clone(), source };
         let directory = File::open(&self.cgroup).map_err(at)?;
-        for name in attach::HOOKS {
+        for (name, _) in attach::HOOKS {
             let link = put(&mut self.ebpf, pins, name, &directory, self.cgroup_id)?;
             self.links.push(link);
         }
-        let mut hooks = attach::HOOKS.to_vec();
+        let mut hooks = attach::HOOKS.map(|(name, _)| name).to_vec();
         let lsm = self
             .has_lsm()
             .then(|| put(&mut self.ebpf, pins, lsm::HOOK, &directory, self.cgroup_id));
@@ -63,8 +63,8 @@ impl Kernel {
     ) -> Result<(), OpenError> {
         let Some(pins) = &self.pins else { return Ok(()) };
         let link = put(&mut self.ebpf, pins, name, directory, self.cgroup_id)?;
-        let mut hooks = attach::HOOKS.iter().chain([&lsm::HOOK]);
-        let place = hooks.position(|hook| *hook == name);
+        let mut hooks = attach::HOOKS.into_iter().map(|(hook, _)| hook).chain([lsm::HOOK]);
+        let place = hooks.position(|hook| hook == name);
         if let Some(before) = place.and_then(|place| self.links.get_mut(place)) {
             *before = link;
         }
