@@ -5,7 +5,6 @@ use anyhow::Result;
 use crate::build;
 use crate::cli::Run;
 use crate::process;
-use crate::project;
 use crate::root;
 use crate::setup;
 use crate::term;
@@ -13,18 +12,15 @@ use crate::term;
 /// Builds and then is `sentinel run`, or the demo.
 pub(crate) fn verb(args: &Run) -> Result<()> {
     let toolchain = setup::for_run()?;
-    term::say("building sentinel (release; the first time about 2 min, then seconds)");
-    build::release(toolchain, &["-p", "sentinel", "--bin", "sentinel"])?;
-    let sentinel = project::release("sentinel");
+    term::say("building sentinel as it is shipped (the first time about 4 min, then seconds)");
+    let names: &[&str] =
+        if args.demo { &["sentinel", "sentinel-demo", "sentinel-lab"] } else { &["sentinel"] };
+    let built = build::programs(toolchain, names)?;
+    let sentinel = built.path("sentinel")?;
     if args.demo {
-        let programs = ["-p", "sentinel-tests", "--bin", "sentinel-demo", "--bin", "sentinel-lab"];
-        build::release(toolchain, &programs)?;
         let mut demo_args = vec!["--sentinel".to_owned(), sentinel.display().to_string()];
         demo_args.extend(args.args.iter().cloned());
-        return process::become_program(root::command(
-            &project::release("sentinel-demo"),
-            &demo_args,
-        )?);
+        return process::become_program(root::command(built.path("sentinel-demo")?, &demo_args)?);
     }
     let mut sentinel_args = vec!["run".to_owned()];
     if !names_mode(&args.args) {
@@ -34,7 +30,7 @@ pub(crate) fn verb(args: &Run) -> Result<()> {
         sentinel_args.extend(["--mode".to_owned(), "enforce".to_owned()]);
     }
     sentinel_args.extend(args.args.iter().cloned());
-    process::become_program(root::command(&sentinel, &sentinel_args)?)
+    process::become_program(root::command(sentinel, &sentinel_args)?)
 }
 
 fn names_mode(args: &[String]) -> bool {

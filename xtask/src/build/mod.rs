@@ -77,6 +77,11 @@ pub(crate) fn standalone(toolchain: Toolchain) -> Result<Executables> {
     all_of(|verb| here.cargo(toolchain, verb))
 }
 
+/// Builds these programs of it.
+pub(crate) fn programs(toolchain: Toolchain, names: &[&str]) -> Result<Executables> {
+    Place::here()?.programs(toolchain, names)
+}
+
 /// Programs and harnesses, by a cargo that is told how and where to by its verb.
 fn all_of(cargo: impl Fn(&str) -> Command) -> Result<Executables> {
     let mut found = executables(cargo("build").args(TOGETHER).arg("--bins"))?;
@@ -112,12 +117,17 @@ impl Place {
 
     /// Builds the executable, and leaves it without its symbols in a folder.
     pub(crate) fn shipped(&self, toolchain: Toolchain, folder: &Path) -> Result<PathBuf> {
-        let mut build = self.cargo(toolchain, "build");
-        let built = Executables(executables(build.args(TOGETHER).args(["--bin", "sentinel"]))?);
+        let built = self.programs(toolchain, &["sentinel"])?;
         let stripped = folder.join("sentinel");
         let mut strip = Command::new("strip");
         process::check(strip.arg("-o").arg(&stripped).arg(built.path("sentinel")?))?;
         Ok(stripped)
+    }
+
+    fn programs(&self, toolchain: Toolchain, names: &[&str]) -> Result<Executables> {
+        let mut build = self.cargo(toolchain, "build");
+        build.args(TOGETHER).args(names.iter().flat_map(|name| ["--bin", name]));
+        Ok(Executables(executables(&mut build)?))
     }
 
     fn cargo(&self, toolchain: Toolchain, verb: &str) -> Command {
