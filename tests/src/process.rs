@@ -29,6 +29,18 @@ pub fn lab_program() -> Result<PathBuf> {
     )
 }
 
+/// The program of this name on the path.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// The one that this variable names, or the one on the path.
+pub(crate) fn program(variable: &str, name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file());
+    named.or_else(|| on_path(name))
+}
+
 /// Where a command is to run.
 #[derive(Debug, Default)]
 pub struct Placement<'a> {

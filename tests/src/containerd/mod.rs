@@ -22,7 +22,7 @@ pub use registry::{Registry, missing as missing_for_registry};
 
 use crate::cgroup::TestCgroup;
 use crate::netlab::NetNs;
-use crate::process::{Placement, Running, lab_program};
+use crate::process::{Placement, Running, lab_program, on_path};
 
 /// The image of every test container: busybox and `sentinel-lab`.
 pub const IMAGE: &str = "registry.test/lab:1";
@@ -40,13 +40,8 @@ const MOUNTS: &str = "mount -t tmpfs logs /var/log && mount -t bpf bpf /sys/fs/b
 /// What is missing on this machine, if anything.
 #[must_use]
 pub fn missing() -> Option<&'static str> {
-    let absent = NEEDED.into_iter().find(|name| program(name).is_none());
+    let absent = NEEDED.into_iter().find(|name| on_path(name).is_none());
     absent.or_else(|| (!Path::new(PLUGINS).join("ptp").exists()).then_some("network plugins"))
-}
-
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// A running containerd; dropped, it and all that it runs are gone.
@@ -177,7 +172,7 @@ impl Containerd {
     }
 
     fn import(&self) -> Result<()> {
-        let busybox = program("busybox").context("no busybox")?;
+        let busybox = on_path("busybox").context("no busybox")?;
         let programs = [(busybox, "/bin/busybox"), (lab_program()?, "/bin/sentinel-lab")];
         let config = json!({"Env": ["PATH=/bin"], "Cmd": ["/bin/busybox", "sleep", "86400"]});
         self.made(IMAGE, &programs, &config)

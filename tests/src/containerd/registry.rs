@@ -11,8 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
-use super::program;
-use crate::process::{Placement, Running};
+use crate::process::{Placement, Running, program};
 
 /// The one that is named, or the one on the path.
 const VARIABLE: &str = "SENTINEL_REGISTRY";
@@ -22,12 +21,7 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 /// What is missing on this machine, if anything.
 #[must_use]
 pub fn missing() -> Option<&'static str> {
-    find().is_none().then_some(NAME)
-}
-
-fn find() -> Option<PathBuf> {
-    let named = std::env::var_os(VARIABLE).map(PathBuf::from).filter(|path| path.is_file());
-    named.or_else(|| program(NAME))
+    program(VARIABLE, NAME).is_none().then_some(NAME)
 }
 
 /// A running registry; dropped, it and its images are gone.
@@ -51,7 +45,7 @@ impl Registry {
         fs::write(at("tls.crt"), certificate.pem())?;
         fs::write(at("tls.key"), key.serialize_pem())?;
         fs::write(at("config.yml"), config(folder.path(), address))?;
-        let mut command = Command::new(find().context(NAME)?);
+        let mut command = Command::new(program(VARIABLE, NAME).context(NAME)?);
         let log = fs::File::create(at("log"))?;
         command.arg("serve").arg(at("config.yml"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

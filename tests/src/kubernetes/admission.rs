@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{ADMIN, Client, Cluster, free_port, program};
-use crate::process::{Placement, Running};
+use super::{ADMIN, Client, Cluster, free_port};
+use crate::process::{Placement, Running, program};
 
 const VARIABLE: &str = "SENTINEL_APIEXTENSIONS";
 const NAME: &str = "apiextensions-apiserver";

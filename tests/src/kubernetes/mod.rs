@@ -24,7 +24,7 @@ pub use client::Client;
 pub use node::{NODE, Node, agent_image, missing as missing_for_nodes};
 pub use operator::Operator;
 
-use crate::process::{Placement, Running};
+use crate::process::{Placement, Running, program};
 
 const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Where pods find the server.
@@ -38,15 +38,6 @@ const ADMIN: &str = "admin-of-the-tests";
 pub fn missing() -> Option<&'static str> {
     let absent = || etcd_program().is_none().then_some("etcd");
     server_program().is_none().then_some("kube-apiserver").or_else(absent)
-}
-
-/// The one that this variable names, or the one on the path.
-fn program(variable: &str, name: &str) -> Option<PathBuf> {
-    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file());
-    named.or_else(|| {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
-    })
 }
 
 fn server_program() -> Option<PathBuf> {

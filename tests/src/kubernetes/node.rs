@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Cluster, operator, program};
+use super::{Cluster, operator};
 use crate::containerd::Containerd;
-use crate::process::{Placement, Running};
+use crate::process::{Placement, Running, program};
 
 /// The node's name.
 pub const NODE: &str = "node-1";

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use super::program;
+use crate::process::program;
 
 /// What is typed, and the variable that says where it is.
 const PROGRAMS: [(&str, &str); 3] =

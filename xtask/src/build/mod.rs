@@ -14,7 +14,7 @@ use crate::project;
 use crate::setup::Toolchain;
 use crate::term;
 
-pub(crate) use aarch64::{for_aarch64, has_aarch64};
+pub(crate) use aarch64::{agent_for_aarch64, for_aarch64, has_aarch64};
 
 /// The target of binaries that run in a guest without any library.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -95,6 +95,13 @@ fn all_of(cargo: impl Fn(&str) -> Command) -> Result<Executables> {
     Ok(Executables(found))
 }
 
+/// Of it these programs alone, by such a cargo.
+fn some_of(cargo: impl Fn(&str) -> Command, names: &[&str]) -> Result<Executables> {
+    let mut build = cargo("build");
+    build.args(TOGETHER).args(names.iter().flat_map(|name| ["--bin", name]));
+    Ok(Executables(executables(&mut build)?))
+}
+
 /// The executable that is shipped: that of [`standalone`] without its symbols.
 pub(crate) fn shipped(toolchain: Toolchain) -> Result<PathBuf> {
     Place::here()?.shipped(toolchain, &project::scratch("shipped")?)
@@ -125,9 +132,7 @@ impl Place {
     }
 
     fn programs(&self, toolchain: Toolchain, names: &[&str]) -> Result<Executables> {
-        let mut build = self.cargo(toolchain, "build");
-        build.args(TOGETHER).args(names.iter().flat_map(|name| ["--bin", name]));
-        Ok(Executables(executables(&mut build)?))
+        some_of(|verb| self.cargo(toolchain, verb), names)
     }
 
     fn cargo(&self, toolchain: Toolchain, verb: &str) -> Command {

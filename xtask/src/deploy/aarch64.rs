@@ -77,6 +77,5 @@ fn run(command: &mut Command) -> Result<(String, Option<i32>)> {
 fn build() -> Result<PathBuf> {
     let toolchain = installed(setup::for_run())?;
     let sysroot = installed(setup::aarch64(toolchain))?;
-    let built = build::for_aarch64(toolchain, sysroot.as_deref())?;
-    Ok(built.path("sentinel")?.to_owned())
+    build::agent_for_aarch64(toolchain, sysroot.as_deref())
 }

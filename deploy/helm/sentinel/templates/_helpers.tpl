@@ -44,3 +44,14 @@ app.kubernetes.io/component: agent
 {{- else if eq .Values.appArmorProfile.type "Localhost" -}}localhost/{{ .Values.appArmorProfile.localhostProfile }}
 {{- else -}}runtime/default{{- end -}}
 {{- end -}}
+
+{{/* What confines a container beside its capabilities. Nothing but SELinux confines a privileged one. */}}
+{{- define "sentinel.confinement" -}}
+{{- $profiles := dict -}}
+{{- if not .Values.privileged -}}
+{{- $_ := set $profiles "seccompProfile" .Values.seccompProfile -}}
+{{- if semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version -}}{{- $_ := set $profiles "appArmorProfile" .Values.appArmorProfile -}}{{- end -}}
+{{- end -}}
+{{- with .Values.seLinuxOptions -}}{{- $_ := set $profiles "seLinuxOptions" . -}}{{- end -}}
+{{- if $profiles -}}{{- toYaml $profiles -}}{{- end -}}
+{{- end -}}

@@ -67,9 +67,9 @@ pub fn told(admin: &Client, fields: &[(&str, &str)]) -> Result<Value> {
 
 /// Restarts it; from when on the new agent ran, until it was ready.
 pub fn restart(admin: &Client, operator: &Operator) -> Result<Range<Duration>> {
-    let before = name(admin, None)?.context("the agent's pod is not ready")?;
-    operator.types("kubectl rollout restart daemonset sentinel -n kube-system")?;
-    let took = another(admin, &before)?;
+    let took = replaced(admin, || {
+        operator.types("kubectl rollout restart daemonset sentinel -n kube-system").map(drop)
+    })?;
     let ready = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     println!("the DaemonSet was restarted within {took:?}");
     let pods = pods(admin)?;
@@ -81,16 +81,12 @@ pub fn restart(admin: &Client, operator: &Operator) -> Result<Range<Duration>> {
     Ok(Duration::from_secs(started.unix_timestamp().try_into()?)..ready)
 }
 
-/// Has something done that replaces the pod, and waits for the next one to be ready.
-pub fn replaced(admin: &Client, by: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Has something done that replaces the pod; how long it took until the next one was ready.
+pub fn replaced(admin: &Client, by: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let before = name(admin, None)?.context("the agent's pod is not ready")?;
     by()?;
-    another(admin, &before).map(drop)
-}
-
-fn another(admin: &Client, before: &str) -> Result<Duration> {
     within(RESTART, "another pod of the DaemonSet is ready", || {
-        Ok(name(admin, Some(before))?.is_some())
+        Ok(name(admin, Some(&before))?.is_some())
     })
 }
 
